@@ -1,0 +1,468 @@
+//! LANC 0.2: from fields to messages and back.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::error::{ErrorCode, Executed, Fault};
+use crate::fields::{Fields, list_or_nothing, map_or_nothing};
+use crate::id::{ExeId, FunctionName, SessionId, Version};
+use crate::message::{
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, WireId,
+};
+use crate::ports::{Budget, Codec, DecodeError, Item, Value};
+
+/// A message cannot be read as LANC 0.2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// `type` is not `LANC`.
+    #[error("not a LANC message")]
+    NotLanc,
+    /// A method this version does not know; a newer peer may use it.
+    #[error("unknown method")]
+    UnknownMethod,
+    /// Another major version, or none.
+    #[error("another version of the protocol")]
+    Version,
+    /// It says it is encrypted or compressed in a way this node does not read.
+    #[error("encrypted or compressed in an unknown way")]
+    Unsupported,
+    /// A field is missing or has the wrong type.
+    #[error("field: {0}")]
+    Field(#[from] DecodeError),
+}
+
+/// Longest name of a peer, in bytes.
+pub const MAX_PEER_NAME: usize = 64;
+/// Most parts a list of functions may come in.
+pub const MAX_PARTS: u16 = 256;
+
+/// Reads a message. Unknown fields and unknown feature bits are ignored; an `error` is read
+/// whatever version it claims.
+///
+/// # Errors
+/// [`Unreadable`], a reason to drop and count the message.
+pub fn read<'a>(
+    fields: &Fields<'a>,
+    codec: &dyn Codec,
+    budget: &mut Budget,
+) -> Result<Message<'a>, Unreadable> {
+    if fields.kind.as_ref().and_then(|v| v.item.as_text()) != Some("LANC") {
+        return Err(Unreadable::NotLanc);
+    }
+    let method =
+        fields.method.as_ref().and_then(|v| v.item.as_text()).ok_or(Unreadable::Version)?;
+    let method = Method::from_name(method).ok_or(Unreadable::UnknownMethod)?;
+    let version = fields.version.as_ref().and_then(|v| v.item.as_text()).and_then(Version::parse);
+    if method != Method::Error && version.map(|v| v.major) != Some(Version::NATIVE.major) {
+        return Err(Unreadable::Version);
+    }
+    if method != Method::Error && version < Some(Version::NATIVE) {
+        return Err(Unreadable::Version);
+    }
+    for field in [&fields.encrypted, &fields.compress] {
+        if field.as_ref().is_some_and(|v| v.item.as_text() != Some("no")) {
+            return Err(Unreadable::Unsupported);
+        }
+    }
+    let mut reader = Reader { fields, codec, budget };
+    Ok(match method {
+        Method::Hello => Message::Hello(reader.hello(version.unwrap_or(Version::NATIVE))?),
+        Method::Func => Message::Func(reader.func()?),
+        Method::Call => Message::Call(reader.call()?),
+        Method::Callback => {
+            let result = fields.data.as_ref().map_or(&[][..], |value| value.raw);
+            Message::Callback(Callback { id: reader.id()?, result })
+        }
+        Method::Error => Message::Error(reader.error()?),
+        Method::Ack => Message::Ack(reader.ack()?),
+        Method::Probe => Message::Probe(reader.id()?),
+        Method::Cancel => Message::Cancel(reader.id()?),
+        Method::Bye => Message::Bye(reader.bye()?),
+        Method::Ping => Message::Ping(reader.echo()?),
+        Method::Pong => Message::Pong(reader.echo()?),
+    })
+}
+
+struct Reader<'r, 'a> {
+    fields: &'r Fields<'a>,
+    codec: &'r dyn Codec,
+    budget: &'r mut Budget,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// Hands the entries of a map field to `each`; an absent field has none.
+    fn entries(
+        &mut self,
+        field: Option<&Value<'a>>,
+        each: &mut dyn FnMut(&str, Value<'a>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let raw = map_or_nothing(field)?;
+        if !raw.is_empty() {
+            self.codec.read_map(raw, self.budget, each)?;
+        }
+        Ok(())
+    }
+
+    fn id(&self) -> Result<WireId<'a>, DecodeError> {
+        self.optional_id()?.ok_or(DecodeError::WrongType)
+    }
+
+    fn optional_id(&self) -> Result<Option<WireId<'a>>, DecodeError> {
+        let Some(value) = &self.fields.exe_id else { return Ok(None) };
+        match value.item.clone() {
+            Item::Null => Ok(None),
+            Item::Text(text) => match text.parse::<ExeId>() {
+                Ok(id) => Ok(Some(WireId::Native(id))),
+                Err(_) if (1..=WireId::MAX_TEXT).contains(&text.len()) => {
+                    Ok(Some(WireId::Text(text)))
+                }
+                Err(_) => Err(DecodeError::WrongType),
+            },
+            item => Ok(Some(WireId::Number(item.as_u64().ok_or(DecodeError::WrongType)?))),
+        }
+    }
+
+    fn hello(&mut self, version: Version) -> Result<Hello<'a>, DecodeError> {
+        let mut session = None;
+        let mut name = None;
+        let mut hello = Hello {
+            version,
+            session: SessionId([0; 16]),
+            name: Cow::Borrowed(""),
+            interval: Duration::from_secs(5),
+            revision: 0,
+            features: Features::default(),
+            token: None,
+            echo: None,
+            wants: false,
+        };
+        self.entries(self.fields.data.as_ref(), &mut |key, value| {
+            match key {
+                "sid" => session = value.item.as_text().and_then(SessionId::from_hex),
+                "node" => name = value.item.into_text(),
+                "iv" => hello.interval = Duration::from_millis(number(&value)?),
+                "rev" => hello.revision = number(&value)?,
+                "feat" => {
+                    let low = number(&value)? & u64::from(u32::MAX);
+                    hello.features = Features(u32::try_from(low).unwrap_or(0));
+                }
+                "tok" => hello.token = Some(hex64(&value)?),
+                "echo" => hello.echo = Some(hex64(&value)?),
+                "want" => hello.wants = value.item == Item::Bool(true),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        hello.session = session.ok_or(DecodeError::WrongType)?;
+        hello.name = name.ok_or(DecodeError::WrongType)?;
+        let printable = !hello.name.chars().any(char::is_control);
+        if !(1..=MAX_PEER_NAME).contains(&hello.name.len()) || !printable {
+            return Err(DecodeError::WrongType);
+        }
+        Ok(hello)
+    }
+
+    fn func(&mut self) -> Result<Func<'a>, DecodeError> {
+        let mut func = Func { session: None, revision: 0, part: 0, parts: 1, names: Vec::new() };
+        self.entries(self.fields.x.as_ref(), &mut |key, value| {
+            match key {
+                "sid" => func.session = value.item.as_text().and_then(SessionId::from_hex),
+                "rev" => func.revision = number(&value)?,
+                "part" => func.part = small(&value)?,
+                "parts" => func.parts = small(&value)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if func.part >= func.parts || func.parts > MAX_PARTS {
+            return Err(DecodeError::WrongType);
+        }
+        let raw = list_or_nothing(self.fields.data.as_ref())?;
+        let codec = self.codec;
+        let mut objects = Vec::new();
+        if !raw.is_empty() {
+            codec.read_list(raw, self.budget, &mut |value| {
+                match value.item {
+                    Item::Text(name) => keep_name(&mut func.names, name),
+                    Item::Map(raw) => objects.push(raw),
+                    _ => {}
+                }
+                Ok(())
+            })?;
+        }
+        for raw in objects {
+            codec.read_map(raw, self.budget, &mut |key, value| {
+                if let ("name", Item::Text(name)) = (key, value.item) {
+                    keep_name(&mut func.names, name);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(func)
+    }
+
+    fn call(&mut self) -> Result<Call<'a>, DecodeError> {
+        let name = self.fields.data.as_ref().and_then(|value| value.item.clone().into_text());
+        let mut call = Call {
+            id: self.optional_id()?,
+            function: name.ok_or(DecodeError::WrongType)?,
+            args: list_or_nothing(self.fields.args.as_ref())?,
+            kwargs: map_or_nothing(self.fields.kwargs.as_ref())?,
+            to: None,
+            deadline_ms: None,
+            one_way: false,
+        };
+        self.entries(self.fields.x.as_ref(), &mut |key, value| {
+            match key {
+                "to" => call.to = Some(hex64(&value)?),
+                "dl" => call.deadline_ms = Some(number(&value)?),
+                "ow" => call.one_way = value.item == Item::Bool(true),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(call)
+    }
+
+    fn error(&mut self) -> Result<Failure<'a>, DecodeError> {
+        let mut code = ErrorCode::INTERNAL;
+        let mut message = String::new();
+        let mut executed = None;
+        let mut retry_after = None;
+        self.entries(self.fields.data.as_ref(), &mut |key, value| {
+            match key {
+                "code" => code = ErrorCode(small(&value)?),
+                "message" => value.item.as_text().unwrap_or("").clone_into(&mut message),
+                "ex" => {
+                    executed = match value.item.as_text() {
+                        Some("no") => Some(Executed::No),
+                        Some("yes") => Some(Executed::Yes),
+                        _ => Some(Executed::Maybe),
+                    }
+                }
+                "retry_ms" => retry_after = Some(Duration::from_millis(number(&value)?)),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        // An error that claims success is none.
+        if code == ErrorCode::OK {
+            code = ErrorCode::PROTOCOL;
+        }
+        let executed = executed.unwrap_or_else(|| code.executed_by_callee());
+        let fault = Fault { code, message, executed, retry_after };
+        Ok(Failure { id: self.optional_id()?, fault })
+    }
+
+    fn ack(&mut self) -> Result<Ack<'a>, DecodeError> {
+        let mut state = None;
+        let mut attempt = 0;
+        self.entries(self.fields.data.as_ref(), &mut |key, value| {
+            match key {
+                "state" => state = value.item.as_text().and_then(CallState::from_name),
+                "at" => {
+                    attempt = u8::try_from(number(&value)?).map_err(|_| DecodeError::WrongType)?;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(Ack { id: self.id()?, state: state.ok_or(DecodeError::WrongType)?, attempt })
+    }
+
+    fn bye(&mut self) -> Result<SessionId, DecodeError> {
+        let mut session = None;
+        self.entries(self.fields.data.as_ref(), &mut |key, value| {
+            if key == "sid" {
+                session = value.item.as_text().and_then(SessionId::from_hex);
+            }
+            Ok(())
+        })?;
+        session.ok_or(DecodeError::WrongType)
+    }
+
+    fn echo(&self) -> Result<u64, DecodeError> {
+        number(self.fields.data.as_ref().ok_or(DecodeError::WrongType)?)
+    }
+}
+
+fn keep_name<'a>(names: &mut Vec<Cow<'a, str>>, name: Cow<'a, str>) {
+    if FunctionName::is_valid(&name) {
+        names.push(name);
+    }
+}
+
+fn number(value: &Value<'_>) -> Result<u64, DecodeError> {
+    value.item.as_u64().ok_or(DecodeError::WrongType)
+}
+
+fn small(value: &Value<'_>) -> Result<u16, DecodeError> {
+    u16::try_from(number(value)?).map_err(|_| DecodeError::WrongType)
+}
+
+fn hex64(value: &Value<'_>) -> Result<u64, DecodeError> {
+    let text = value.item.as_text().filter(|t| t.len() == 16).ok_or(DecodeError::WrongType)?;
+    u64::from_str_radix(text, 16).map_err(|_| DecodeError::WrongType)
+}
+
+/// Appends a message: S0's fields in the order the published package writes them, absent ones
+/// left out, and the extension object last.
+pub fn write(message: &Message<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
+    let mut data = Vec::new();
+    let mut x = Vec::new();
+    let mut parts = Parts::default();
+    match message {
+        Message::Hello(hello) => {
+            hello_data(hello, codec, &mut data);
+            parts.data = Some(Item::Encoded(&data));
+        }
+        Message::Func(func) => {
+            let names: Vec<_> =
+                func.names.iter().map(|name| Item::Text(Cow::Borrowed(name.as_ref()))).collect();
+            codec.write_list(&names, &mut data);
+            parts.data = Some(Item::Encoded(&data));
+            func_extension(func, codec, &mut x);
+        }
+        Message::Call(call) => {
+            parts.data = Some(Item::Text(Cow::Borrowed(&call.function)));
+            parts.id = call.id.as_ref();
+            parts.args = call.args;
+            parts.kwargs = call.kwargs;
+            call_extension(call, codec, &mut x);
+        }
+        Message::Callback(callback) => {
+            parts.data = Some(Item::Encoded(callback.result));
+            parts.id = Some(&callback.id);
+        }
+        Message::Error(failure) => {
+            error_data(&failure.fault, codec, &mut data);
+            parts.data = Some(Item::Encoded(&data));
+            parts.id = failure.id.as_ref();
+        }
+        Message::Ack(ack) => {
+            let state = Item::Text(Cow::Borrowed(ack.state.name()));
+            let attempt = Item::Uint(u64::from(ack.attempt));
+            codec.write_map(&[("state", state), ("at", attempt)], &mut data);
+            parts.data = Some(Item::Encoded(&data));
+            parts.id = Some(&ack.id);
+        }
+        Message::Probe(id) | Message::Cancel(id) => parts.id = Some(id),
+        Message::Bye(session) => {
+            codec.write_map(&[("sid", text(session.to_string()))], &mut data);
+            parts.data = Some(Item::Encoded(&data));
+        }
+        Message::Ping(number) | Message::Pong(number) => parts.data = Some(Item::Uint(*number)),
+    }
+    parts.write(message.method(), &x, codec, out);
+}
+
+/// The fields of one message on their way out.
+#[derive(Default)]
+struct Parts<'p> {
+    data: Option<Item<'p>>,
+    id: Option<&'p WireId<'p>>,
+    args: &'p [u8],
+    kwargs: &'p [u8],
+}
+
+impl Parts<'_> {
+    fn write(self, method: Method, x: &[u8], codec: &dyn Codec, out: &mut Vec<u8>) {
+        let word = |text: &'static str| Item::Text(Cow::Borrowed(text));
+        let id = match self.id {
+            None => Item::Null,
+            Some(WireId::Native(id)) => text(id.to_string()),
+            Some(WireId::Text(id)) => Item::Text(Cow::Borrowed(id)),
+            Some(WireId::Number(id)) => Item::Uint(*id),
+        };
+        let all = [
+            ("type", word("LANC"), true),
+            ("method", word(method.name()), true),
+            ("version", word(Version::NATIVE_TEXT), true),
+            ("data", self.data.clone().unwrap_or(Item::Null), self.data.is_some()),
+            ("encrypted", word("no"), true),
+            ("compress", word("no"), true),
+            ("exe_id", id, self.id.is_some()),
+            ("args", Item::Encoded(self.args), !self.args.is_empty()),
+            ("kwargs", Item::Encoded(self.kwargs), !self.kwargs.is_empty()),
+            ("x", Item::Encoded(x), !x.is_empty()),
+        ];
+        let present: Vec<_> =
+            all.into_iter().filter(|(.., is)| *is).map(|(key, item, _)| (key, item)).collect();
+        codec.write_map(&present, out);
+    }
+}
+
+fn text(text: String) -> Item<'static> {
+    Item::Text(Cow::Owned(text))
+}
+
+fn hello_data(hello: &Hello<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
+    let interval = u64::try_from(hello.interval.as_millis()).unwrap_or(u64::MAX);
+    let mut entries = vec![
+        ("node", Item::Text(Cow::Borrowed(hello.name.as_ref()))),
+        ("sid", text(hello.session.to_string())),
+        ("iv", Item::Uint(interval)),
+        ("rev", Item::Uint(hello.revision)),
+        ("feat", Item::Uint(u64::from(hello.features.0))),
+    ];
+    for (key, token) in [("tok", hello.token), ("echo", hello.echo)] {
+        if let Some(token) = token {
+            entries.push((key, text(format!("{token:016x}"))));
+        }
+    }
+    if hello.wants {
+        entries.push(("want", Item::Bool(true)));
+    }
+    codec.write_map(&entries, out);
+}
+
+fn func_extension(func: &Func<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
+    let mut entries = Vec::with_capacity(4);
+    if let Some(session) = func.session {
+        entries.push(("sid", text(session.to_string())));
+    }
+    entries.push(("rev", Item::Uint(func.revision)));
+    if func.parts > 1 {
+        entries.push(("part", Item::Uint(u64::from(func.part))));
+        entries.push(("parts", Item::Uint(u64::from(func.parts))));
+    }
+    codec.write_map(&entries, out);
+}
+
+fn call_extension(call: &Call<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
+    let mut entries = Vec::with_capacity(3);
+    if let Some(to) = call.to {
+        entries.push(("to", text(format!("{to:016x}"))));
+    }
+    if let Some(deadline) = call.deadline_ms {
+        entries.push(("dl", Item::Uint(deadline)));
+    }
+    if call.one_way {
+        entries.push(("ow", Item::Bool(true)));
+    }
+    if !entries.is_empty() {
+        codec.write_map(&entries, out);
+    }
+}
+
+fn error_data(fault: &Fault, codec: &dyn Codec, out: &mut Vec<u8>) {
+    let ex = match fault.executed {
+        Executed::No => "no",
+        Executed::Maybe => "maybe",
+        Executed::Yes => "yes",
+    };
+    let mut entries = vec![
+        ("code", Item::Uint(u64::from(fault.code.0))),
+        ("name", Item::Text(Cow::Borrowed(fault.code.name()))),
+        ("message", Item::Text(Cow::Borrowed(fault.message.as_str()))),
+        ("ex", Item::Text(Cow::Borrowed(ex))),
+    ];
+    if let Some(after) = fault.retry_after {
+        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        entries.push(("retry_ms", Item::Uint(millis)));
+    }
+    codec.write_map(&entries, out);
+}

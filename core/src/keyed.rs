@@ -1,0 +1,88 @@
+//! A hash map whose hash key is injected and whose order cannot be observed.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
+
+use siphasher::sip::SipHasher13;
+
+/// Builds hashers keyed from the node's own seed, so that nobody on the network can choose
+/// names or addresses that collide (hash flooding), and a simulation is repeatable.
+#[derive(Clone, Copy)]
+pub struct HashKey(u64, u64);
+
+impl HashKey {
+    /// A key from sixteen secret bytes.
+    pub fn new(seed: [u8; 16]) -> Self {
+        let seed = u128::from_be_bytes(seed);
+        let (high, low) = ((seed >> 64) & u128::from(u64::MAX), seed & u128::from(u64::MAX));
+        Self(u64::try_from(high).unwrap_or(0), u64::try_from(low).unwrap_or(0))
+    }
+}
+
+impl BuildHasher for HashKey {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+}
+
+/// Lookups by wire name or wire key: a keyed hash map that has no iterator.
+///
+/// What is iterated must be kept in an ordered collection beside it; that rule is what makes
+/// equal inputs give equal outputs.
+pub struct KeyedMap<K, V> {
+    map: HashMap<K, V, HashKey>,
+}
+
+impl<K: Hash + Eq, V> KeyedMap<K, V> {
+    /// An empty map. Allocates nothing until the first insert.
+    pub fn new(key: HashKey) -> Self {
+        Self { map: HashMap::with_hasher(key) }
+    }
+
+    /// The value of `key`.
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.map.get(key)
+    }
+
+    /// The value of `key`, to change it.
+    pub fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.map.get_mut(key)
+    }
+
+    /// Sets the value of `key` and returns the one it had.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.map.insert(key, value)
+    }
+
+    /// Removes `key` and returns its value.
+    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let value = self.map.remove(key);
+        // A table that a flood has grown gives its memory back once it is nearly empty.
+        if self.map.len() * 8 < self.map.capacity() && self.map.capacity() > 64 {
+            self.map.shrink_to(self.map.len() * 2);
+        }
+        value
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+}

@@ -1,0 +1,63 @@
+//! Encoded arguments and results: bytes that belong to the user.
+
+use crate::ports::Format;
+
+/// One encoded value, owned. Encoded outside the core's lock, moved into a slot, copied once
+/// into a frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payload {
+    /// The format of `bytes`.
+    pub format: Format,
+    /// The encoded value.
+    pub bytes: Vec<u8>,
+}
+
+/// The arguments of a call, owned: an encoded list and, behind it in the same buffer, an
+/// encoded map of named arguments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arguments {
+    format: Format,
+    bytes: Vec<u8>,
+    named_at: usize,
+}
+
+impl Arguments {
+    /// Arguments from an encoded list and an encoded map; an empty slice stands for none.
+    pub fn new(format: Format, positional: &[u8], named: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(positional.len() + named.len());
+        bytes.extend_from_slice(positional);
+        bytes.extend_from_slice(named);
+        Self { format, bytes, named_at: positional.len() }
+    }
+
+    /// Arguments in one buffer, of which the named ones begin at `named_at`.
+    pub fn from_buffer(format: Format, bytes: Vec<u8>, named_at: usize) -> Self {
+        let named_at = named_at.min(bytes.len());
+        Self { format, bytes, named_at }
+    }
+
+    /// Their format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The encoded list, or an empty slice when there are none.
+    pub fn positional(&self) -> &[u8] {
+        self.bytes.get(..self.named_at).unwrap_or_default()
+    }
+
+    /// The encoded map, or an empty slice when there is none.
+    pub fn named(&self) -> &[u8] {
+        self.bytes.get(self.named_at..).unwrap_or_default()
+    }
+
+    /// Encoded size in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are no arguments at all.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}

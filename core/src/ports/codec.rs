@@ -1,0 +1,232 @@
+//! The codec port: one way of writing values as bytes.
+//!
+//! A codec knows syntax only: maps, lists, text, numbers. Which keys a LANC message has is
+//! [`fields`](crate::fields); what they mean is [`dialect`](crate::dialect). So another format
+//! is one implementation of this trait and one line of assembly.
+
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+/// The name of a data format on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Format(&'static str);
+
+impl Format {
+    /// JSON, RFC 8259: S0's own form.
+    pub const JSON: Self = Self("json");
+    /// MessagePack.
+    pub const MSGPACK: Self = Self("msgpack");
+
+    /// A format by a short lower-case name.
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+/// One value, as far as the message layer looks into it: containers stay bytes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Item<'a> {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number below zero, or any that fits.
+    Int(i64),
+    /// A whole number above `i64::MAX`.
+    Uint(u64),
+    /// Any other number. Never NaN or infinite when it was read from JSON.
+    Float(f64),
+    /// Text; borrowed unless it held escapes.
+    Text(Cow<'a, str>),
+    /// Binary data, in formats that have it.
+    Bytes(&'a [u8]),
+    /// A list: its encoded bytes, already checked against the budget.
+    List(&'a [u8]),
+    /// A map: its encoded bytes, already checked against the budget.
+    Map(&'a [u8]),
+    /// Any value that is encoded already. Only written, never read.
+    Encoded(&'a [u8]),
+}
+
+/// A value that was read: what it is, and the bytes it stood in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Value<'a> {
+    /// What it is.
+    pub item: Item<'a>,
+    /// Its encoded bytes, without white space around them.
+    pub raw: &'a [u8],
+}
+
+impl<'a> Item<'a> {
+    /// The number as `u64`, if it is a whole number in range.
+    pub fn as_u64(&self) -> Option<u64> {
+        match *self {
+            Self::Int(number) => u64::try_from(number).ok(),
+            Self::Uint(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The text, if it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text itself, if it is text.
+    pub fn into_text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Bounds for reading one message. Reading takes from it; what is left bounds the rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// How many containers may stand inside each other.
+    pub depth: u32,
+    /// How many values (containers and keys included) may still be read.
+    pub nodes: u32,
+}
+
+impl Budget {
+    /// Takes `count` values from the budget.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooManyValues`] when they are used up.
+    pub fn spend(&mut self, count: u32) -> Result<(), DecodeError> {
+        self.nodes = self.nodes.checked_sub(count).ok_or(DecodeError::TooManyValues)?;
+        Ok(())
+    }
+}
+
+/// Bytes are not what they should be. Never says more than a counter needs: the bytes come
+/// from strangers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The format's grammar is broken at this offset.
+    #[error("malformed at byte {0}")]
+    Malformed(usize),
+    /// The bytes end in the middle of a value.
+    #[error("cut short")]
+    Truncated,
+    /// Containers stand too deep in each other.
+    #[error("nested too deep")]
+    TooDeep,
+    /// More values than the budget allows.
+    #[error("too many values")]
+    TooManyValues,
+    /// A number cannot be expressed: out of range, NaN or infinite.
+    #[error("a number is out of range")]
+    Number,
+    /// Text is not UTF-8.
+    #[error("text is not UTF-8")]
+    Text,
+    /// A value has another type than the message needs.
+    #[error("a field has the wrong type")]
+    WrongType,
+    /// The bytes do not hold the typed value that was asked for.
+    #[error("the value has another shape than was asked for")]
+    Shape,
+}
+
+/// A value cannot be written in this format.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("cannot be expressed as {format}: {reason}")]
+pub struct EncodeError {
+    /// The format that was asked.
+    pub format: &'static str,
+    /// What it could not express.
+    pub reason: String,
+}
+
+/// Called with a map's entries, in order.
+pub type OnEntry<'f, 'a> = dyn FnMut(&str, Value<'a>) -> Result<(), DecodeError> + 'f;
+/// Called with a list's items, in order.
+pub type OnItem<'f, 'a> = dyn FnMut(Value<'a>) -> Result<(), DecodeError> + 'f;
+/// Called with a deserializer over the value.
+pub type OnValue<'f> =
+    dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'f;
+
+/// One data format. Contract:
+///
+/// * Reading is iterative: its stack use does not depend on the input. Depth and count are
+///   taken from the [`Budget`] before anything is built; nothing is allocated but the text of
+///   escaped strings, which is never longer than its source.
+/// * Any input gives a value or a [`DecodeError`]; none panics.
+/// * A claimed length is checked against the bytes that are there before it is used.
+/// * What `write_*` wrote, `read_*` reads back equal.
+/// * Object safe, without state: one instance serves every thread.
+pub trait Codec: Send + Sync {
+    /// Which format this is.
+    fn format(&self) -> Format;
+
+    /// Whether a frame that begins with this byte is in this format. No two codecs of a node
+    /// may claim the same byte.
+    fn claims(&self, first: u8) -> bool;
+
+    /// Reads the map at the start of `input`, entry by entry, and returns how many bytes it
+    /// took, with white space (or what else may stand between messages) behind it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] from the bytes or from `each`.
+    fn read_map<'a>(
+        &self,
+        input: &'a [u8],
+        budget: &mut Budget,
+        each: &mut OnEntry<'_, 'a>,
+    ) -> Result<usize, DecodeError>;
+
+    /// Reads the list at the start of `input`, item by item, and returns how many bytes it took.
+    ///
+    /// # Errors
+    /// [`DecodeError`] from the bytes or from `each`.
+    fn read_list<'a>(
+        &self,
+        input: &'a [u8],
+        budget: &mut Budget,
+        each: &mut OnItem<'_, 'a>,
+    ) -> Result<usize, DecodeError>;
+
+    /// Appends one value. Containers must be bytes of this codec's own format; text is escaped
+    /// so that the frame is one line and an apostrophe never stands raw.
+    fn write_item(&self, item: &Item<'_>, out: &mut Vec<u8>);
+
+    /// Appends a map of `entries`.
+    fn write_map(&self, entries: &[(&str, Item<'_>)], out: &mut Vec<u8>);
+
+    /// Appends a list of `items`.
+    fn write_list(&self, items: &[Item<'_>], out: &mut Vec<u8>);
+
+    /// Appends what stands between two messages of one frame (a line feed in JSON).
+    fn write_separator(&self, out: &mut Vec<u8>);
+
+    /// Appends any serialisable value.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the format has no form for it; `out` is then as it was.
+    fn serialize(
+        &self,
+        value: &dyn erased_serde::Serialize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+
+    /// Reads a typed value: `with` is handed a deserializer over `bytes`. The bytes have been
+    /// checked against a [`Budget`] when they arrived; an implementation still bounds recursion
+    /// by the depth of that check.
+    ///
+    /// # Errors
+    /// The text of what does not fit, for the person who wrote the types.
+    fn deserialize(&self, bytes: &[u8], with: &mut OnValue<'_>) -> Result<(), String>;
+}

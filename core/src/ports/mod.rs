@@ -1,0 +1,27 @@
+//! The ports: what the core needs from outside, as traits it owns.
+//!
+//! | port | who calls it | adapters |
+//! |---|---|---|
+//! | [`Codec`] | the wire layer, and the node for arguments and results | `lanc-codec` |
+//! | [`Compressor`], [`Sealer`] | the byte pipeline | later parts |
+//! | [`Transport`] | the driver in `lanc-node`, the simulator | `lanc-transport-*` |
+//! | [`Entropy`] | the core | the node (operating system), the simulator (a seed) |
+//!
+//! Each trait states its contract; `lanc-testkit` turns every sentence of it into a check that
+//! a new adapter can run.
+
+mod codec;
+mod compressor;
+mod sealer;
+mod transport;
+
+pub use crate::random::Entropy;
+pub use codec::{
+    Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue, Value,
+};
+pub use compressor::{Compressor, ExpandError};
+pub use sealer::{OpenError, Sealer};
+pub use transport::{
+    Arrived, Capabilities, Cast, Close, Dest, DownReason, Initiator, Inlet, LinkEvent, Opened,
+    Outlet, Received, RecvBatch, SendRefused, Sent, Transport, TransportError,
+};

@@ -1,0 +1,344 @@
+//! The transport port: how frames move between nodes.
+//!
+//! A [`Transport`] is opened once, by the driver, into two halves. The [`Outlet`] never waits,
+//! so that one slow reader cannot hold up another peer; the [`Inlet`] is polled, so that one
+//! task can listen on several transports and on its own wake-ups at once. Both speak of links
+//! and frames, never of socket addresses: memory, UDP, TCP and the tree look alike from here.
+
+use std::io::IoSlice;
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::endpoint::{Endpoint, Lane, LinkId};
+
+/// What a lane can do. The core plans with it; nothing else depends on the kind of transport.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capabilities {
+    /// Largest frame a link carries, in bytes. At least 1200.
+    pub max_frame: usize,
+    /// Largest broadcast frame in bytes; at most 1024 where older peers may listen.
+    pub max_broadcast: usize,
+    /// Whether a frame that was sent arrives, as long as its link stays up.
+    pub reliable: bool,
+    /// Whether the frames of one link arrive in the order they were sent.
+    pub ordered: bool,
+    /// Whether [`Dest::Broadcast`] reaches the neighbours.
+    pub broadcast: bool,
+    /// Whether links are connections: they come up by a handshake and go down by themselves.
+    pub connected: bool,
+}
+
+/// Where a frame goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dest {
+    /// One link of the lane.
+    Link(LinkId),
+    /// Every neighbour of the lane.
+    Broadcast(Lane),
+}
+
+/// How a frame was addressed. Only the adapter can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cast {
+    /// To this node alone.
+    Unicast,
+    /// To everybody, or to a port that several programs share.
+    Broadcast,
+}
+
+/// One received frame. The bytes are mutable because a sealed frame is opened in place.
+#[derive(Debug)]
+pub struct Received<'a> {
+    /// The link it came on; answers go there.
+    pub link: LinkId,
+    /// How it was addressed.
+    pub cast: Cast,
+    /// Whether its source is on a directly attached network (or is this host).
+    pub on_link: bool,
+    /// The frame.
+    pub bytes: &'a mut [u8],
+}
+
+/// What happened to a link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkEvent {
+    /// A link exists from now on. Comes before its first frame.
+    Up {
+        /// The new link.
+        link: LinkId,
+        /// Its far end. Of an accepted connection this need not be dialable.
+        remote: Endpoint,
+        /// Who began it.
+        initiator: Initiator,
+    },
+    /// The link is gone; its id is stale.
+    Down {
+        /// The link that was.
+        link: LinkId,
+        /// Why, for people.
+        reason: DownReason,
+    },
+    /// A link that said [`SendRefused::Full`] takes frames again.
+    Writable(LinkId),
+    /// A connection that was asked for could not be made.
+    Failed {
+        /// The endpoint that was dialled.
+        remote: Endpoint,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The largest frame this link carries has changed.
+    Limit {
+        /// The link.
+        link: LinkId,
+        /// The new limit in bytes.
+        max_frame: usize,
+    },
+    /// The set of network interfaces changed: it is worth saying hello again.
+    InterfacesChanged(Lane),
+}
+
+/// Who began a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Initiator {
+    /// This node, through [`Outlet::connect`].
+    Us,
+    /// The far end.
+    Them,
+}
+
+/// Why a link went down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DownReason {
+    /// This node closed it.
+    ClosedHere,
+    /// The far end closed it, in order.
+    ClosedThere,
+    /// It broke: reset, timed out, interface gone.
+    Broken,
+    /// The transport needed its place.
+    Evicted,
+}
+
+/// The result of a send that was accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// Handed to the kernel or to the far end. Says nothing about its arrival.
+    Whole,
+    /// Taken into the link's one partly written buffer; no further frame until `Writable`.
+    Buffered,
+}
+
+/// A frame was not taken. It may be offered again only where it says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum SendRefused {
+    /// No room now: keep the frame, [`LinkEvent::Writable`] follows.
+    #[error("no room in the link's buffer")]
+    Full,
+    /// The link is gone, or the id is stale.
+    #[error("the link is gone")]
+    Gone,
+    /// The frame is larger than the link carries.
+    #[error("the frame is larger than the link carries")]
+    TooLarge,
+    /// The network refused (no route, interface down, firewall): the frame is lost.
+    #[error("the network refused the frame")]
+    Unreachable,
+}
+
+/// How to close a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Close {
+    /// After what was accepted has left.
+    Flush,
+    /// At once.
+    Abort,
+}
+
+/// The sending half. Contract:
+///
+/// * No method waits, and none blocks on I/O.
+/// * At most one partly written buffer is kept per link, and no queue of frames: order, credit
+///   and fairness are the core's.
+/// * A frame arrives whole and alone, or not at all.
+/// * A failed link does not disturb the others.
+pub trait Outlet: Send {
+    /// Offers one frame, given in pieces that belong together.
+    ///
+    /// # Errors
+    /// [`SendRefused`]; nothing of the frame was sent.
+    fn try_send(&mut self, to: Dest, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused>;
+
+    /// Begins a link to `to`. The answer is a later [`LinkEvent::Up`] or [`LinkEvent::Failed`]
+    /// from the inlet. An endpoint that has a link already gets [`LinkEvent::Up`] again with
+    /// the same id.
+    fn connect(&mut self, to: &Endpoint);
+
+    /// Ends a link. [`LinkEvent::Down`] follows; closing a stale link does nothing.
+    fn close(&mut self, link: LinkId, how: Close);
+}
+
+/// The receiving half. Contract:
+///
+/// * `poll_recv` adds what is there, at most [`RecvBatch::MAX_FRAMES`] frames, and returns
+///   `Ready` when it added anything; else it registers the waker and returns `Pending`.
+/// * Dropping the caller's future between two polls loses nothing.
+/// * Events and frames of one link keep their order.
+pub trait Inlet: Send {
+    /// Moves waiting frames and link events into `into`.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the transport cannot receive any more and must be opened anew.
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+    ) -> Poll<Result<(), TransportError>>;
+}
+
+/// What arrived since the last poll: one reused buffer with the frames end to end.
+#[derive(Debug, Default)]
+pub struct RecvBatch {
+    buffer: Vec<u8>,
+    filled: usize,
+    items: Vec<Arrival>,
+    frames: usize,
+}
+
+#[derive(Debug)]
+enum Arrival {
+    Event(LinkEvent),
+    Frame { link: LinkId, cast: Cast, on_link: bool, bytes: Range<usize> },
+}
+
+/// One item of a [`RecvBatch`], in the order of arrival.
+#[derive(Debug)]
+pub enum Arrived<'a> {
+    /// A link changed.
+    Event(LinkEvent),
+    /// A frame came.
+    Frame(Received<'a>),
+}
+
+impl RecvBatch {
+    /// How many frames one poll may add: a busy lane must not starve the others.
+    pub const MAX_FRAMES: usize = 64;
+    /// Bytes one poll may add before it stops, apart from the frame that crosses the line.
+    pub const SOFT_BYTES: usize = 256 * 1024;
+
+    /// Whether there is room for another frame in this batch.
+    pub fn has_room(&self) -> bool {
+        self.frames < Self::MAX_FRAMES && self.filled < Self::SOFT_BYTES
+    }
+
+    /// Whether nothing arrived.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Room for a frame of up to `most` bytes, to read into; then call [`Self::commit`].
+    pub fn spare(&mut self, most: usize) -> &mut [u8] {
+        let end = self.filled.saturating_add(most);
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        self.buffer.get_mut(self.filled..end).unwrap_or_default()
+    }
+
+    /// Declares the first `len` bytes of the last [`Self::spare`] to be a frame.
+    pub fn commit(&mut self, len: usize, link: LinkId, cast: Cast, on_link: bool) {
+        let end = self.filled.saturating_add(len).min(self.buffer.len());
+        self.items.push(Arrival::Frame { link, cast, on_link, bytes: self.filled..end });
+        self.filled = end;
+        self.frames += 1;
+    }
+
+    /// Adds a frame by copying it.
+    pub fn push(&mut self, bytes: &[u8], link: LinkId, cast: Cast, on_link: bool) {
+        self.spare(bytes.len()).copy_from_slice(bytes);
+        self.commit(bytes.len(), link, cast, on_link);
+    }
+
+    /// Adds a link event.
+    pub fn event(&mut self, event: LinkEvent) {
+        self.items.push(Arrival::Event(event));
+    }
+
+    /// Hands everything to `each`, in order, and empties the batch.
+    pub fn drain(&mut self, mut each: impl FnMut(Arrived<'_>)) {
+        for item in self.items.drain(..) {
+            match item {
+                Arrival::Event(event) => each(Arrived::Event(event)),
+                Arrival::Frame { link, cast, on_link, bytes } => {
+                    let bytes = self.buffer.get_mut(bytes).unwrap_or_default();
+                    each(Arrived::Frame(Received { link, cast, on_link, bytes }));
+                }
+            }
+        }
+        self.filled = 0;
+        self.frames = 0;
+    }
+}
+
+/// A transport could not be opened, or cannot go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// An address or port cannot be used.
+    #[error("cannot use {address}: {source}. {advice}")]
+    Bind {
+        /// What was asked for.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+        /// What a person can do about it.
+        advice: String,
+    },
+    /// There is no network interface as configured.
+    #[error("no network interface `{name}`: there are {known}")]
+    NoInterface {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The system refused in another way.
+    #[error("the network failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// The transport was closed.
+    #[error("the transport is closed")]
+    Closed,
+}
+
+/// A way for frames to move. Implement it to carry LANC over something new; the contract
+/// suite in `lanc-testkit` checks an implementation rule by rule.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// What this lane can do. Constant for the life of the transport.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The scheme of the endpoints it dials, `udp` say.
+    fn scheme(&self) -> &str;
+
+    /// Opens the transport as lane `lane`; all its link ids carry that lane. Called once.
+    ///
+    /// Not cancel safe: a future dropped half-way may leave a port bound until the transport
+    /// is dropped too.
+    ///
+    /// # Errors
+    /// [`TransportError`], worded for the person who configured it.
+    async fn open(&self, lane: Lane) -> Result<Opened, TransportError>;
+}
+
+/// The two halves of an open transport.
+pub struct Opened {
+    /// The sending half.
+    pub outlet: Box<dyn Outlet>,
+    /// The receiving half.
+    pub inlet: Box<dyn Inlet>,
+    /// The node's own endpoint on this lane, as others may dial it.
+    pub local: Endpoint,
+}

@@ -1,0 +1,60 @@
+//! Randomness, injected.
+
+/// Where random bytes come from: the operating system in a node, a seed in the simulator.
+///
+/// Contract: never blocks for long, never fails (an implementation that cannot deliver must
+/// abort its program at start rather than hand out predictable bytes), and two nodes never
+/// share a stream unless a test wants them to.
+pub trait Entropy: Send {
+    /// Fills `into` with unpredictable bytes.
+    fn fill(&mut self, into: &mut [u8]);
+}
+
+/// The core's draw of randomness: the [`Entropy`] port behind a buffer, so that a call id does
+/// not cost a system call.
+pub(crate) struct Random {
+    source: Box<dyn Entropy>,
+    buffer: [u8; 256],
+    used: usize,
+}
+
+impl Random {
+    pub(crate) fn new(source: Box<dyn Entropy>) -> Self {
+        Self { source, buffer: [0; 256], used: 256 }
+    }
+
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        for byte in &mut out {
+            if self.used >= self.buffer.len() {
+                self.source.fill(&mut self.buffer);
+                self.used = 0;
+            }
+            if let Some(place) = self.buffer.get_mut(self.used) {
+                *byte = *place;
+                *place = 0;
+            }
+            self.used += 1;
+        }
+        out
+    }
+
+    pub(crate) fn u32(&mut self) -> u32 {
+        u32::from_be_bytes(self.bytes())
+    }
+
+    pub(crate) fn u64(&mut self) -> u64 {
+        u64::from_be_bytes(self.bytes())
+    }
+
+    /// Uniform in `0..=most` (the bias of the modulus is below 2^-32 for the ranges used here).
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
+        if most == u64::MAX { self.u64() } else { self.u64() % (most + 1) }
+    }
+
+    /// A duration uniform in `0..=most`.
+    pub(crate) fn duration_up_to(&mut self, most: std::time::Duration) -> std::time::Duration {
+        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        std::time::Duration::from_nanos(self.up_to(nanos))
+    }
+}

@@ -1,0 +1,1 @@
+//! Remote function calls between the devices of a LAN, with nothing to configure.

@@ -1,0 +1,1 @@
+//! A LANC node: the driver that joins core, transports and functions.

@@ -1,0 +1,1 @@
+//! Simulator and contract suites for LANC.

@@ -1,0 +1,1 @@
+//! Scenarios, golden vectors and real sockets.

@@ -1,0 +1,1 @@
+//! LANC frames between nodes of one process.

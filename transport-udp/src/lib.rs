@@ -1,0 +1,1 @@
+//! LANC frames over UDP.
