@@ -124,8 +124,8 @@ settings! {
     unproved_rate, with_unproved_rate: u32 = 50;
     /// The same for all of them together, loopback included. Default 5000.
     unproved_rate_total, with_unproved_rate_total: u32 = 5000;
-    /// Bytes sent to one unproved address in 10 s (and never more than three times what it
-    /// sent). Default 1200.
+    /// Bytes sent to one IP address in 10 s while it has not proved itself (and never more
+    /// than three times what it sent). Default 1200.
     unproved_budget, with_unproved_budget: usize = 1200;
     /// Events kept for the application. Default 1024.
     max_events, with_max_events: usize = 1024;
@@ -167,6 +167,18 @@ impl Config {
         duration("discovery_wait", self.discovery_wait, ms(0), ms(600_000))?;
         duration("max_deadline", self.max_deadline, ms(1), ms(30 * 24 * 3_600_000))?;
         duration("call_deadline", self.call_deadline, ms(1), self.max_deadline)?;
+        duration("legacy_lease", self.legacy_lease, ms(1000), ms(3_600_000))?;
+        duration("drain", self.drain, ms(0), ms(3_600_000))?;
+        duration("reply_spread", self.reply_spread, ms(0), ms(1000))?;
+        duration("max_reply_spread", self.max_reply_spread, ms(0), ms(60_000))?;
+        duration("result_lifetime", self.result_lifetime, ms(1), ms(30 * 24 * 3_600_000))?;
+        range("hello_replies", size(self.hello_replies), 1, 100_000)?;
+        range("max_result_bytes", self.max_result_bytes, 1024, 1 << 40)?;
+        range("max_queued_bytes", self.max_queued_bytes, 1024, 1 << 40)?;
+        range("max_tentative_per_ip", self.max_tentative_per_ip, 1, 65_536)?;
+        range("unproved_rate", size(self.unproved_rate), 0, 10_000_000)?;
+        range("unproved_rate_total", size(self.unproved_rate_total), 0, 10_000_000)?;
+        range("unproved_budget", self.unproved_budget, 400, 1 << 20)?;
         range("segment_hello_rate", size(self.segment_hello_rate), 1, 100_000)?;
         range("lease_tenths", size(self.lease_tenths), 11, 1000)?;
         range("max_peers", self.max_peers, 1, 65_536)?;

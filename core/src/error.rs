@@ -41,9 +41,14 @@ macro_rules! codes {
             /// Every code that LANC itself uses, in order.
             pub const ALL: &'static [Self] = &[$(Self($number)),*];
 
-            /// Its name on the wire, or `application` for a code of the user's own.
+            /// Its name on the wire; `application` for a code of the user's own, `unknown` for one of
+            /// a later version.
             pub fn name(self) -> &'static str {
-                match self.0 { $($number => $name,)* _ => "application" }
+                match self.0 {
+                    $($number => $name,)*
+                    number if number >= Self::FIRST_APPLICATION => "application",
+                    _ => "unknown",
+                }
             }
 
             /// What a person can do about it.
@@ -117,6 +122,7 @@ impl ErrorCode {
             }
             Self::LOST | Self::INTERNAL | Self::PROTOCOL | Self::UNKNOWN_CALL => Executed::Maybe,
             code if code.0 >= Self::FIRST_APPLICATION => Executed::Yes,
+            code if code.0 > Self::UNKNOWN_CALL.0 => Executed::Maybe,
             _ => Executed::No,
         }
     }
@@ -219,6 +225,8 @@ mod tests {
             assert_eq!(code.0, number);
             assert_ne!(code.name(), "application");
         }
+        assert_eq!(ErrorCode(999).name(), "unknown");
+        assert_eq!(ErrorCode(999).executed_by_callee(), Executed::Maybe);
         assert_eq!(ErrorCode(1000).name(), "application");
         assert_eq!(ErrorCode(1000).executed_by_callee(), Executed::Yes);
     }

@@ -50,7 +50,7 @@ impl SessionId {
 
     /// Reads 32 hex digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 32 {
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
         }
         u128::from_str_radix(text, 16).ok().map(|id| Self(id.to_be_bytes()))
@@ -111,11 +111,12 @@ impl FromStr for ExeId {
         else {
             return Err(ParseExeIdError);
         };
-        let hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
+        // Exactly the form that is written, so that an id is echoed byte for byte.
+        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if session.len() != 16 || random.len() != 8 || !hex(session) || !hex(random) {
             return Err(ParseExeIdError);
         }
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
+        if number.starts_with('0') || !number.bytes().all(|b| b.is_ascii_digit()) {
             return Err(ParseExeIdError);
         }
         Ok(Self {
@@ -223,8 +224,15 @@ mod tests {
         let id = ExeId { session: 0x1011_1213_1415_1617, number: 42, random: 0x9f2c_4e1a };
         assert_eq!(id.to_string(), "1011121314151617.42.9f2c4e1a");
         assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in ["", "1", "1.2.3", "1011121314151617.-1.9f2c4e1a", "+011121314151617.1.9f2c4e1a"]
-        {
+        for bad in [
+            "",
+            "1",
+            "1.2.3",
+            "1011121314151617.-1.9f2c4e1a",
+            "+011121314151617.1.9f2c4e1a",
+            "1011121314151617.01.9f2c4e1a",
+            "A011121314151617.1.9f2c4e1a",
+        ] {
             assert!(bad.parse::<ExeId>().is_err(), "{bad}");
         }
     }

@@ -1,15 +1,35 @@
 //! LANC's protocol as a pure machine: no socket, no clock, no runtime, no randomness of its own.
 
+mod calls;
 pub mod config;
+pub mod counters;
 pub mod dialect;
+mod directory;
 pub mod endpoint;
+mod engine;
 pub mod error;
+pub mod event;
 pub mod fields;
 pub mod id;
 pub mod keyed;
 pub mod message;
 pub mod payload;
+mod peers;
+pub mod policy;
 pub mod ports;
 mod random;
 pub mod slots;
+mod tasks;
 pub mod time;
+mod timers;
+mod wire;
+
+pub use calls::{Answer, CallRequest, Mode, Outcome, Target};
+pub use config::Config;
+pub use directory::{Class, LocalFunction};
+pub use engine::{
+    Core, Done, FunctionInfo, LinkCommand, PeerInfo, RegisterError, Tables, Task, TaskStep,
+};
+pub use peers::Trust;
+pub use time::Time;
+pub use wire::pipeline::Pipeline;

@@ -128,9 +128,9 @@ pub struct Hello<'a> {
     pub session: SessionId,
     /// Its name, for people: 1 to 64 bytes.
     pub name: Cow<'a, str>,
-    /// How often it says hello.
+    /// The longest time until its next hello.
     pub interval: Duration,
-    /// Rises by one whenever its list of functions changes; 0 for an empty list.
+    /// Rises by one whenever its list of functions changes; 0 until the first registration.
     pub revision: u64,
     /// What it can do beyond this table.
     pub features: Features,
@@ -155,6 +155,8 @@ impl Features {
     pub const STREAM: Self = Self(1 << 2);
     /// Honours `cancel`.
     pub const CANCEL: Self = Self(1 << 3);
+    /// Reads compressed frames.
+    pub const COMPRESSED: Self = Self(1 << 4);
 
     /// Whether all bits of `other` are set.
     pub const fn has(self, other: Self) -> bool {
@@ -242,7 +244,7 @@ pub struct Call<'a> {
 pub struct Callback<'a> {
     /// The call's id, as the caller wrote it.
     pub id: WireId<'a>,
-    /// The encoded result.
+    /// The encoded result. Empty stands for null.
     pub result: &'a [u8],
 }
 

@@ -23,7 +23,7 @@ pub enum Unreadable {
     /// A method this version does not know; a newer peer may use it.
     #[error("unknown method")]
     UnknownMethod,
-    /// Another major version, or none.
+    /// Another major version, an older minor one, or none.
     #[error("another version of the protocol")]
     Version,
     /// It says it is encrypted or compressed in a way this node does not read.
@@ -37,7 +37,7 @@ pub enum Unreadable {
 /// Longest name of a peer, in bytes.
 pub const MAX_PEER_NAME: usize = 64;
 /// Most parts a list of functions may come in.
-pub const MAX_PARTS: u16 = 256;
+pub const MAX_PARTS: u16 = 4096;
 
 /// Reads a message. Unknown fields and unknown feature bits are ignored; an `error` is read
 /// whatever version it claims.
@@ -56,15 +56,15 @@ pub fn read<'a>(
         fields.method.as_ref().and_then(|v| v.item.as_text()).ok_or(Unreadable::Version)?;
     let method = Method::from_name(method).ok_or(Unreadable::UnknownMethod)?;
     let version = fields.version.as_ref().and_then(|v| v.item.as_text()).and_then(Version::parse);
-    if method != Method::Error && version.map(|v| v.major) != Some(Version::NATIVE.major) {
-        return Err(Unreadable::Version);
-    }
-    if method != Method::Error && version < Some(Version::NATIVE) {
-        return Err(Unreadable::Version);
-    }
-    for field in [&fields.encrypted, &fields.compress] {
-        if field.as_ref().is_some_and(|v| v.item.as_text() != Some("no")) {
-            return Err(Unreadable::Unsupported);
+    if method != Method::Error {
+        let same_major = version.is_some_and(|v| v.major == Version::NATIVE.major);
+        if !same_major || version < Some(Version::NATIVE) {
+            return Err(Unreadable::Version);
+        }
+        for field in [&fields.encrypted, &fields.compress] {
+            if field.as_ref().is_some_and(|v| v.item.as_text() != Some("no")) {
+                return Err(Unreadable::Unsupported);
+            }
         }
     }
     let mut reader = Reader { fields, codec, budget };
@@ -84,6 +84,23 @@ pub fn read<'a>(
         Method::Ping => Message::Ping(reader.echo()?),
         Method::Pong => Message::Pong(reader.echo()?),
     })
+}
+
+/// Reads the call's id, if there is one.
+///
+/// # Errors
+/// [`DecodeError::WrongType`] when it is neither text of at most 64 bytes nor a whole number.
+pub fn read_id<'a>(fields: &Fields<'a>) -> Result<Option<WireId<'a>>, DecodeError> {
+    let Some(value) = &fields.exe_id else { return Ok(None) };
+    match value.item.clone() {
+        Item::Null => Ok(None),
+        Item::Text(text) => match text.parse::<ExeId>() {
+            Ok(id) => Ok(Some(WireId::Native(id))),
+            Err(_) if (1..=WireId::MAX_TEXT).contains(&text.len()) => Ok(Some(WireId::Text(text))),
+            Err(_) => Err(DecodeError::WrongType),
+        },
+        item => Ok(Some(WireId::Number(item.as_u64().ok_or(DecodeError::WrongType)?))),
+    }
 }
 
 struct Reader<'r, 'a> {
@@ -111,18 +128,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn optional_id(&self) -> Result<Option<WireId<'a>>, DecodeError> {
-        let Some(value) = &self.fields.exe_id else { return Ok(None) };
-        match value.item.clone() {
-            Item::Null => Ok(None),
-            Item::Text(text) => match text.parse::<ExeId>() {
-                Ok(id) => Ok(Some(WireId::Native(id))),
-                Err(_) if (1..=WireId::MAX_TEXT).contains(&text.len()) => {
-                    Ok(Some(WireId::Text(text)))
-                }
-                Err(_) => Err(DecodeError::WrongType),
-            },
-            item => Ok(Some(WireId::Number(item.as_u64().ok_or(DecodeError::WrongType)?))),
-        }
+        read_id(self.fields)
     }
 
     fn hello(&mut self, version: Version) -> Result<Hello<'a>, DecodeError> {
@@ -232,9 +238,10 @@ impl<'a> Reader<'_, 'a> {
         let mut message = String::new();
         let mut executed = None;
         let mut retry_after = None;
-        self.entries(self.fields.data.as_ref(), &mut |key, value| {
+        // As generous as can be: a caller waits for this, whoever wrote it.
+        let read = self.entries(self.fields.data.as_ref(), &mut |key, value| {
             match key {
-                "code" => code = ErrorCode(small(&value)?),
+                "code" => code = small(&value).map_or(ErrorCode::INTERNAL, ErrorCode),
                 "message" => value.item.as_text().unwrap_or("").clone_into(&mut message),
                 "ex" => {
                     executed = match value.item.as_text() {
@@ -243,11 +250,14 @@ impl<'a> Reader<'_, 'a> {
                         _ => Some(Executed::Maybe),
                     }
                 }
-                "retry_ms" => retry_after = Some(Duration::from_millis(number(&value)?)),
+                "retry_ms" => retry_after = number(&value).ok().map(Duration::from_millis),
                 _ => {}
             }
             Ok(())
-        })?;
+        });
+        if read.is_err() {
+            "the error has no readable description".clone_into(&mut message);
+        }
         // An error that claims success is none.
         if code == ErrorCode::OK {
             code = ErrorCode::PROTOCOL;
@@ -304,7 +314,8 @@ fn small(value: &Value<'_>) -> Result<u16, DecodeError> {
 }
 
 fn hex64(value: &Value<'_>) -> Result<u64, DecodeError> {
-    let text = value.item.as_text().filter(|t| t.len() == 16).ok_or(DecodeError::WrongType)?;
+    let hex = |t: &&str| t.len() == 16 && t.bytes().all(|b| b.is_ascii_hexdigit());
+    let text = value.item.as_text().filter(hex).ok_or(DecodeError::WrongType)?;
     u64::from_str_radix(text, 16).map_err(|_| DecodeError::WrongType)
 }
 
@@ -334,7 +345,8 @@ pub fn write(message: &Message<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
             call_extension(call, codec, &mut x);
         }
         Message::Callback(callback) => {
-            parts.data = Some(Item::Encoded(callback.result));
+            let null = callback.result.is_empty();
+            parts.data = Some(if null { Item::Null } else { Item::Encoded(callback.result) });
             parts.id = Some(&callback.id);
         }
         Message::Error(failure) => {

@@ -1,0 +1,300 @@
+//! Outgoing calls: from the request to the outcome, and until somebody takes it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::error::CallError;
+use crate::id::{CallKey, ExeId, FunctionName, PeerKey, SessionId, TaskKey, tag};
+use crate::keyed::{HashKey, KeyedMap};
+use crate::payload::{Arguments, Payload};
+use crate::policy::Policy;
+use crate::slots::Slots;
+use crate::time::Time;
+use crate::timers::TimerKey;
+
+/// To whom a call may go.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Target {
+    /// This node if it has the function, else a provider chosen by the policy.
+    #[default]
+    Any,
+    /// The peer with this session.
+    Session(SessionId),
+    /// The peer with this name, or whose session begins with these hex digits, or whose
+    /// endpoint or address is written like this.
+    Peer(String),
+}
+
+/// How many answers a call wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// One provider, one answer.
+    #[default]
+    One,
+    /// Up to so many providers at once; the first success wins and the others are cancelled.
+    Fastest(usize),
+    /// Every provider; all answers are collected.
+    All,
+    /// One provider, no answer: the call is over once it has left.
+    OneWay,
+}
+
+/// A request to call a function.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallRequest {
+    /// The function's name.
+    pub function: FunctionName,
+    /// Its arguments.
+    pub args: Arguments,
+    /// Time until the outcome must be there; the configured default if absent.
+    pub deadline: Option<Duration>,
+    /// How long to wait for a provider to appear. If absent, a node that has just started waits
+    /// the configured time after its first hello, a settled one does not wait.
+    pub wait: Option<Duration>,
+    /// To whom.
+    pub target: Target,
+    /// Which of several.
+    pub policy: Policy,
+    /// How many.
+    pub mode: Mode,
+}
+
+impl CallRequest {
+    /// A call with all defaults.
+    pub fn new(function: FunctionName, args: Arguments) -> Self {
+        Self {
+            function,
+            args,
+            deadline: None,
+            wait: None,
+            target: Target::Any,
+            policy: Policy::default(),
+            mode: Mode::One,
+        }
+    }
+}
+
+/// A result and where it came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// The name of the node that ran the function.
+    pub from: String,
+    /// What it answered.
+    pub result: Result<Payload, CallError>,
+}
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// One answer, or the failure of this side.
+    One(Answer),
+    /// The answers of all providers, in the order of the policy; never empty.
+    All(Vec<Answer>),
+}
+
+impl Outcome {
+    /// Whether it holds a result.
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::One(answer) => answer.result.is_ok(),
+            Self::All(answers) => answers.iter().any(|answer| answer.result.is_ok()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let size = |answer: &Answer| answer.result.as_ref().map_or(0, |p| p.bytes.capacity());
+        match self {
+            Self::One(answer) => size(answer),
+            Self::All(answers) => answers.iter().map(size).sum(),
+        }
+    }
+}
+
+/// Where a call stands at its caller.
+pub(crate) enum Stage {
+    /// No provider yet.
+    Seeking,
+    /// In the outbox or with the callee.
+    Remote {
+        peer: PeerKey,
+        peer_name: String,
+        /// Whether a frame with it was given to a transport.
+        sent: bool,
+    },
+    /// This node runs it.
+    Local(TaskKey),
+    /// Several calls of their own stand for it.
+    Many { members: Vec<CallKey>, open: usize },
+    /// Over; nobody has taken the outcome yet.
+    Done(Outcome),
+}
+
+/// One call.
+pub(crate) struct Call {
+    pub(crate) id: ExeId,
+    pub(crate) request: CallRequest,
+    pub(crate) stage: Stage,
+    pub(crate) deadline: Time,
+    pub(crate) deadline_timer: Option<TimerKey>,
+    pub(crate) other_timer: Option<TimerKey>,
+    /// The call to several that this one is part of.
+    pub(crate) parent: Option<CallKey>,
+    /// The application dropped its handle: nobody will take the outcome.
+    pub(crate) abandoned: bool,
+    pub(crate) started: Time,
+}
+
+/// All calls of this node.
+pub(crate) struct Calls {
+    table: Slots<Call, tag::Call>,
+    by_number: KeyedMap<u64, CallKey>,
+    next_number: u64,
+    /// Calls that wait for a provider, in the order they began.
+    seeking: Vec<CallKey>,
+    /// Finished calls in the order they finished; stale keys are skipped.
+    finished: VecDeque<CallKey>,
+    finished_count: usize,
+    finished_bytes: usize,
+    done: VecDeque<CallKey>,
+    max_open: usize,
+}
+
+impl Calls {
+    pub(crate) fn new(max_open: usize, max_results: usize, hash: HashKey) -> Self {
+        Self {
+            table: Slots::new(max_open.saturating_add(max_results).saturating_add(1)),
+            by_number: KeyedMap::new(hash),
+            next_number: 1,
+            seeking: Vec::new(),
+            finished: VecDeque::new(),
+            finished_count: 0,
+            finished_bytes: 0,
+            done: VecDeque::new(),
+            max_open,
+        }
+    }
+
+    /// Whether another call would be one too many.
+    pub(crate) fn is_full(&self) -> bool {
+        self.open() >= self.max_open
+    }
+
+    /// All calls in the table.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Calls without an outcome.
+    pub(crate) fn open(&self) -> usize {
+        self.table.len() - self.finished_count
+    }
+
+    pub(crate) fn insert(&mut self, call: Call) -> Option<CallKey> {
+        let number = call.id.number;
+        let key = self.table.insert(call).ok()?;
+        self.by_number.insert(number, key);
+        Some(key)
+    }
+
+    /// The number of the next call of this session.
+    pub(crate) fn draw_number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    /// Whether a call of this number was ever begun.
+    pub(crate) fn was_begun(&self, number: u64) -> bool {
+        (1..self.next_number).contains(&number)
+    }
+
+    pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
+        self.table.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
+        self.table.get_mut(key)
+    }
+
+    pub(crate) fn by_id(&self, id: ExeId) -> Option<CallKey> {
+        let key = self.by_number.get(&id.number).copied()?;
+        self.table.get(key).filter(|call| call.id == id).map(|_| key)
+    }
+
+    pub(crate) fn keys(&self) -> Vec<CallKey> {
+        self.table.keys()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CallKey, &Call)> {
+        self.table.iter()
+    }
+
+    pub(crate) fn seek(&mut self, key: CallKey) {
+        self.seeking.push(key);
+    }
+
+    /// The calls that wait for a provider. Those still waiting must be put back.
+    pub(crate) fn take_seeking(&mut self) -> Vec<CallKey> {
+        std::mem::take(&mut self.seeking)
+    }
+
+    pub(crate) fn is_seeking(&self) -> bool {
+        !self.seeking.is_empty()
+    }
+
+    /// Ends a call. Its arguments are freed; the outcome stays until it is taken.
+    pub(crate) fn finish(&mut self, key: CallKey, outcome: Outcome) {
+        let Some(call) = self.table.get_mut(key) else { return };
+        if matches!(call.stage, Stage::Done(_)) {
+            return;
+        }
+        let format = call.request.args.format();
+        call.request.args = Arguments::from_buffer(format, Vec::new(), 0);
+        self.finished_bytes += outcome.bytes();
+        call.stage = Stage::Done(outcome);
+        self.finished_count += 1;
+        self.finished.push_back(key);
+        if call.parent.is_none() && !call.abandoned {
+            self.done.push_back(key);
+        }
+    }
+
+    /// Takes a finished call out of the table.
+    pub(crate) fn take(&mut self, key: CallKey) -> Option<Call> {
+        if !matches!(self.table.get(key)?.stage, Stage::Done(_)) {
+            return None;
+        }
+        let call = self.table.remove(key)?;
+        self.by_number.remove(&call.id.number);
+        self.finished_count -= 1;
+        if let Stage::Done(outcome) = &call.stage {
+            self.finished_bytes -= outcome.bytes();
+        }
+        while self.finished.front().is_some_and(|key| self.table.get(*key).is_none()) {
+            self.finished.pop_front();
+        }
+        if self.finished.len() > 2 * self.finished_count + 64 {
+            let table = &self.table;
+            self.finished.retain(|key| table.get(*key).is_some());
+        }
+        Some(call)
+    }
+
+    /// The oldest finished call, once more is kept than the limits allow.
+    pub(crate) fn surplus(&mut self, max_results: usize, max_bytes: usize) -> Option<CallKey> {
+        if self.finished_count <= max_results && self.finished_bytes <= max_bytes {
+            return None;
+        }
+        while let Some(key) = self.finished.pop_front() {
+            if self.table.get(key).is_some() {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// The next call that has ended and whose waiter has not been told.
+    pub(crate) fn pop_done(&mut self) -> Option<CallKey> {
+        self.done.pop_front()
+    }
+}

@@ -1,0 +1,161 @@
+//! Counters for everything that happens to a frame, a message or a call. Nothing is dropped
+//! uncounted: `frames_received` is the sum of `frames_accepted` and every kind of [`Drop`].
+
+macro_rules! drops {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// Why a received frame was dropped, or the rest of it from some message on.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[non_exhaustive]
+        pub enum Drop { $($(#[$doc])* $variant,)* }
+
+        impl Drop {
+            /// All kinds, in the order of [`Counters::drops`].
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its name in statistics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+drops! {
+    /// No byte in it.
+    Empty => "empty",
+    /// Larger than its source may send.
+    Oversized => "oversized",
+    /// Its source is on no attached network and is not configured.
+    OffLink => "off_link",
+    /// Its source, or all strangers together, sent too much.
+    RateLimited => "rate_limited",
+    /// It came on a link that is not there any more.
+    UnknownLink => "unknown_link",
+    /// Sealed, and this node has no key.
+    Sealed => "sealed",
+    /// Its compressed body is damaged or expands too far.
+    Compression => "compression",
+    /// Its first byte belongs to no format this node reads.
+    UnknownFormat => "unknown_format",
+    /// Its bytes break the grammar of their format.
+    Malformed => "malformed",
+    /// Containers too deep in each other.
+    TooDeep => "too_deep",
+    /// Too many values or messages.
+    TooMany => "too_many",
+    /// Not of type `LANC`.
+    NotLanc => "not_lanc",
+    /// A method this version does not know.
+    UnknownMethod => "unknown_method",
+    /// Another version of the protocol.
+    Version => "version",
+    /// Encrypted or compressed in an unknown way.
+    Unsupported => "unsupported",
+    /// A field is missing or has the wrong type.
+    BadField => "bad_field",
+    /// This node's own message.
+    Own => "own",
+    /// A method that may not be broadcast, in a broadcast.
+    Misaddressed => "misaddressed",
+    /// An answer to nothing that is waiting.
+    UnknownCall => "unknown_call",
+    /// A function list or farewell of nobody known.
+    UnknownPeer => "unknown_peer",
+    /// A table is full.
+    TableFull => "table_full",
+    /// A message whose feature this node does not announce.
+    Unannounced => "unannounced",
+    /// The node is closed.
+    Closed => "closed",
+}
+
+/// Numbers since the start of the node. They only rise.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Frames handed in by transports.
+    pub frames_received: u64,
+    /// Frames all of whose messages were taken.
+    pub frames_accepted: u64,
+    /// Frames dropped, whole or from some message on, by the place of the kind in [`Drop::ALL`].
+    pub drops: [u64; Drop::ALL.len()],
+    /// Messages taken.
+    pub messages_accepted: u64,
+    /// Frames given to transports.
+    pub frames_sent: u64,
+    /// Messages in them.
+    pub messages_sent: u64,
+    /// Broadcast frames among them.
+    pub broadcasts_sent: u64,
+    /// Messages given up before they were sent: no room, budget of an unproved address, link gone.
+    pub messages_unsent: u64,
+    /// Calls begun here.
+    pub calls_started: u64,
+    /// Calls that got a result.
+    pub calls_succeeded: u64,
+    /// Calls that got a failure.
+    pub calls_failed: u64,
+    /// Calls received from elsewhere.
+    pub calls_received: u64,
+    /// Functions started, for local callers too.
+    pub tasks_started: u64,
+    /// Functions that returned a result.
+    pub tasks_succeeded: u64,
+    /// Functions that failed, panicked or were given up.
+    pub tasks_failed: u64,
+    /// Calls refused with `busy`.
+    pub tasks_refused: u64,
+    /// Events that nobody fetched in time.
+    pub events_lost: u64,
+}
+
+impl Counters {
+    /// Frames dropped for this reason.
+    pub fn dropped(&self, why: Drop) -> u64 {
+        Drop::ALL.iter().zip(self.drops).find(|(kind, _)| **kind == why).map_or(0, |(_, n)| n)
+    }
+
+    /// Frames dropped for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.drops.iter().sum()
+    }
+
+    /// Every counter with its name, for printing.
+    pub fn named(&self) -> Vec<(String, u64)> {
+        let mut all = vec![
+            ("frames_received".to_owned(), self.frames_received),
+            ("frames_accepted".to_owned(), self.frames_accepted),
+        ];
+        for (kind, count) in Drop::ALL.iter().zip(self.drops) {
+            all.push((format!("dropped_{}", kind.name()), count));
+        }
+        all.extend(
+            [
+                ("messages_accepted", self.messages_accepted),
+                ("frames_sent", self.frames_sent),
+                ("messages_sent", self.messages_sent),
+                ("broadcasts_sent", self.broadcasts_sent),
+                ("messages_unsent", self.messages_unsent),
+                ("calls_started", self.calls_started),
+                ("calls_succeeded", self.calls_succeeded),
+                ("calls_failed", self.calls_failed),
+                ("calls_received", self.calls_received),
+                ("tasks_started", self.tasks_started),
+                ("tasks_succeeded", self.tasks_succeeded),
+                ("tasks_failed", self.tasks_failed),
+                ("tasks_refused", self.tasks_refused),
+                ("events_lost", self.events_lost),
+            ]
+            .map(|(name, count)| (name.to_owned(), count)),
+        );
+        all
+    }
+
+    pub(crate) fn drop(&mut self, why: Drop) {
+        for (kind, count) in Drop::ALL.iter().zip(&mut self.drops) {
+            if *kind == why {
+                *count += 1;
+            }
+        }
+    }
+}

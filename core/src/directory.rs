@@ -1,0 +1,189 @@
+//! The directory of functions: this node's own, and every provider of every name it has heard.
+
+use crate::id::{FunctionKey, FunctionName, PeerKey, tag};
+use crate::keyed::{HashKey, KeyedMap};
+use crate::slots::Slots;
+
+/// How a function is run. Decided at registration.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Class {
+    /// On a worker thread; may block or compute. The default of plain functions.
+    Blocking,
+    /// A future, polled once in place and spawned if it is not ready.
+    Async,
+    /// Declared short: run at once by whoever received the call.
+    Inline,
+}
+
+impl Class {
+    /// Its name in listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blocking => "blocking",
+            Self::Async => "async",
+            Self::Inline => "inline",
+        }
+    }
+}
+
+/// A function of this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LocalFunction {
+    /// How it is run.
+    pub class: Class,
+    /// What it does, for people; not sent.
+    pub doc: String,
+}
+
+/// A peer that offers a function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Provider {
+    pub(crate) peer: PeerKey,
+    /// When it first announced the name, as a count of announcements.
+    pub(crate) order: u64,
+}
+
+/// One name.
+pub(crate) struct Function {
+    pub(crate) name: FunctionName,
+    pub(crate) local: Option<LocalFunction>,
+    /// In the order of their first announcement: the latest is last.
+    pub(crate) providers: Vec<Provider>,
+}
+
+/// Every function known here.
+pub(crate) struct Directory {
+    table: Slots<Function, tag::Function>,
+    by_name: KeyedMap<FunctionName, FunctionKey>,
+    announcements: u64,
+    /// Rises with every change of the local list.
+    revision: u64,
+    local_count: usize,
+}
+
+impl Directory {
+    pub(crate) fn new(limit: usize, hash: HashKey) -> Self {
+        Self {
+            table: Slots::new(limit),
+            by_name: KeyedMap::new(hash),
+            announcements: 0,
+            revision: 0,
+            local_count: 0,
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<FunctionKey> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn get(&self, key: FunctionKey) -> Option<&Function> {
+        self.table.get(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FunctionKey, &Function)> {
+        self.table.iter()
+    }
+
+    /// The number of the local list, for hello. Zero while it has never held anything.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(crate) fn local_count(&self) -> usize {
+        self.local_count
+    }
+
+    /// The names of this node's functions, in the order they were first heard of.
+    pub(crate) fn local_names(&self) -> impl Iterator<Item = &str> {
+        self.table.iter().filter(|(_, f)| f.local.is_some()).map(|(_, f)| f.name.as_str())
+    }
+
+    pub(crate) fn local(&self, name: &str) -> Option<(FunctionKey, &LocalFunction)> {
+        let key = self.find(name)?;
+        let local = self.table.get(key)?.local.as_ref()?;
+        Some((key, local))
+    }
+
+    fn intern(&mut self, name: &FunctionName) -> Option<FunctionKey> {
+        if let Some(key) = self.find(name.as_str()) {
+            return Some(key);
+        }
+        let function = Function { name: name.clone(), local: None, providers: Vec::new() };
+        let key = self.table.insert(function).ok()?;
+        self.by_name.insert(name.clone(), key);
+        Some(key)
+    }
+
+    /// Adds or replaces a function of this node. `None`: the table is full.
+    pub(crate) fn register(
+        &mut self,
+        name: &FunctionName,
+        local: LocalFunction,
+    ) -> Option<FunctionKey> {
+        let key = self.intern(name)?;
+        let function = self.table.get_mut(key)?;
+        if function.local.replace(local).is_none() {
+            self.local_count += 1;
+            self.revision += 1;
+        }
+        Some(key)
+    }
+
+    /// Changes how a function of this node is run.
+    pub(crate) fn set_class(&mut self, key: FunctionKey, class: Class) {
+        if let Some(local) = self.table.get_mut(key).and_then(|f| f.local.as_mut()) {
+            local.class = class;
+        }
+    }
+
+    /// Takes a function of this node away. `false`: there was none.
+    pub(crate) fn unregister(&mut self, name: &str) -> bool {
+        let Some(key) = self.find(name) else { return false };
+        let had = self.table.get_mut(key).is_some_and(|f| f.local.take().is_some());
+        if had {
+            self.local_count -= 1;
+            self.revision += 1;
+            self.drop_if_unused(key);
+        }
+        had
+    }
+
+    /// Notes that `peer` offers `name`. The second value tells whether that is news; `None`:
+    /// the table is full.
+    pub(crate) fn announce(
+        &mut self,
+        name: &FunctionName,
+        peer: PeerKey,
+    ) -> Option<(FunctionKey, bool)> {
+        let key = self.intern(name)?;
+        let function = self.table.get_mut(key)?;
+        let news = function.providers.iter().all(|provider| provider.peer != peer);
+        if news {
+            self.announcements += 1;
+            function.providers.push(Provider { peer, order: self.announcements });
+        }
+        Some((key, news))
+    }
+
+    /// Notes that `peer` offers the function no more.
+    pub(crate) fn withdraw(&mut self, key: FunctionKey, peer: PeerKey) {
+        if let Some(function) = self.table.get_mut(key) {
+            function.providers.retain(|provider| provider.peer != peer);
+        }
+        self.drop_if_unused(key);
+    }
+
+    fn drop_if_unused(&mut self, key: FunctionKey) {
+        let unused =
+            self.table.get(key).is_some_and(|f| f.local.is_none() && f.providers.is_empty());
+        if unused {
+            if let Some(function) = self.table.remove(key) {
+                self.by_name.remove(function.name.as_str());
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+}

@@ -1,0 +1,349 @@
+//! The engine: one machine that owns every table and is the only one to join them.
+//!
+//! | file | what flows through it |
+//! |---|---|
+//! | `receive` | a frame or link event, to the handler of its message |
+//! | `greet` | hello, func, bye: who is there and what they offer |
+//! | `call` | a request of this node, to its outcome |
+//! | `race` | calls to several providers at once |
+//! | `serve` | a call from elsewhere, to a task and back to an answer |
+//! | `send` | what waits in the outbox, to one frame |
+//! | `wake` | a timer that fired |
+//! | `view` | tables, for people |
+
+mod call;
+mod greet;
+mod race;
+mod receive;
+mod send;
+mod serve;
+mod view;
+mod wake;
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::calls::Calls;
+use crate::config::{Config, ConfigError};
+use crate::counters::Counters;
+use crate::directory::Directory;
+use crate::endpoint::{Endpoint, Lane, LinkId};
+use crate::event::{Event, Events};
+use crate::id::{CallKey, PingKey, SessionId, tag};
+use crate::keyed::{HashKey, KeyedMap};
+use crate::message::Features;
+use crate::peers::Peers;
+use crate::ports::{Capabilities, Close, Entropy};
+use crate::random::Random;
+use crate::slots::Slots;
+use crate::tasks::{Room, Tasks};
+use crate::time::Time;
+use crate::timers::{Timer, TimerKey, Timers};
+use crate::wire::hosts::{Bucket, Hosts};
+use crate::wire::links::Links;
+use crate::wire::outbox::{Outbox, Outgoing};
+use crate::wire::pipeline::Pipeline;
+
+pub use serve::{RegisterError, Task, TaskStep};
+pub use view::{FunctionInfo, PeerInfo, Tables};
+
+/// Something the driver must do with a link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkCommand {
+    /// Begin a link to this endpoint, on the lane whose scheme it has.
+    Connect(Endpoint),
+    /// End this link.
+    Close(LinkId, Close),
+}
+
+/// Something a waiter was waiting for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Done {
+    /// The call has an outcome: [`Core::take`] it.
+    Call(CallKey),
+    /// The ping came back after this time, or not at all.
+    Ping(PingKey, Option<Duration>),
+}
+
+/// An endpoint from the configuration, greeted by unicast for ever.
+struct Configured {
+    endpoint: Endpoint,
+    link: Option<LinkId>,
+}
+
+struct Ping {
+    number: u64,
+    sent: Time,
+    link: LinkId,
+    timer: TimerKey,
+}
+
+/// How far the node is from its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Made; no hello yet.
+    Fresh,
+    /// Open.
+    Running,
+    /// Nothing new begins; what runs may finish.
+    Draining,
+    /// Farewell is said.
+    Closed,
+}
+
+/// The protocol engine of one node.
+///
+/// It does nothing by itself. The driver hands it inputs, each with the time it happened, then
+/// drains every output; the outputs may be polled in any order and at any moment:
+///
+/// ```text
+///   handle_frame  handle_link  handle_refused        poll_frame    a frame to send
+///   handle_timeout                            ───►   poll_link     a link to begin or end
+///   call  cancel  complete  register  ...            poll_task     a function to run or to stop
+///                                                    poll_done     a waiter to wake
+///                                                    poll_event    news for the application
+///                                                    poll_timeout  when to call handle_timeout
+/// ```
+///
+/// Network input never returns an error: bad peers become counters and events. Equal
+/// configuration, entropy and inputs give equal outputs.
+pub struct Core {
+    config: Config,
+    pipeline: Arc<Pipeline>,
+    random: Random,
+    session: SessionId,
+    features: Features,
+    token_key: HashKey,
+    phase: Phase,
+    counters: Counters,
+    events: Events,
+    limits_told: Vec<(&'static str, Time)>,
+    timers: Timers,
+    links: Links,
+    hosts: Hosts,
+    strangers: Bucket,
+    replies: Bucket,
+    outbox: Outbox,
+    peers: Peers,
+    directory: Directory,
+    calls: Calls,
+    tasks: Tasks,
+    pings: Slots<Ping, tag::Ping>,
+    pings_by_number: KeyedMap<u64, PingKey>,
+    done: VecDeque<Done>,
+    configured: Vec<Configured>,
+    link_commands: VecDeque<LinkCommand>,
+    /// When the first hello went out.
+    first_hello: Option<Time>,
+    hello_timer: Option<TimerKey>,
+    announce_timer: Option<TimerKey>,
+    sweep_timer: Option<TimerKey>,
+    /// The local names, cut into messages, and the revision they are of.
+    func_parts: (u64, Vec<Vec<String>>),
+    /// Calls in the frame polled last: a refused frame ends them.
+    in_frame: Vec<CallKey>,
+    scratch: Vec<u8>,
+}
+
+/// Configured endpoints a node may have.
+const MAX_CONFIGURED: usize = 1024;
+
+impl Core {
+    /// A node that has not said anything yet. Add its lanes, then [`Self::start`] it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting that is out of its range.
+    pub fn new(
+        config: Config,
+        pipeline: Pipeline,
+        entropy: Box<dyn Entropy>,
+        now: Time,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut random = Random::new(entropy);
+        let hash = HashKey::new(random.bytes());
+        let session = SessionId(random.bytes());
+        let token_key = HashKey::new(random.bytes());
+        let room = Room {
+            queued: config.max_queued,
+            queued_bytes: config.max_queued_bytes,
+            workers: config.workers,
+            async_running: config.max_async_running,
+        };
+        Ok(Self {
+            features: pipeline.features().with(Features::CANCEL),
+            pipeline: Arc::new(pipeline),
+            random,
+            session,
+            token_key,
+            phase: Phase::Fresh,
+            counters: Counters::default(),
+            events: Events::new(config.max_events),
+            limits_told: Vec::new(),
+            timers: Timers::new(),
+            links: Links::new(),
+            hosts: Hosts::new(&config, hash, now),
+            strangers: Bucket::full(now, config.unproved_rate_total),
+            replies: Bucket::full(now, config.hello_replies),
+            outbox: Outbox::new(config.max_outbox),
+            peers: Peers::new(config.max_peers, config.max_tentative, hash),
+            directory: Directory::new(config.max_functions, hash),
+            calls: Calls::new(config.max_calls, config.max_results, hash),
+            tasks: Tasks::new(room, config.max_outbox),
+            pings: Slots::new(config.max_pings),
+            pings_by_number: KeyedMap::new(hash),
+            done: VecDeque::new(),
+            configured: Vec::new(),
+            link_commands: VecDeque::new(),
+            first_hello: None,
+            hello_timer: None,
+            announce_timer: None,
+            sweep_timer: None,
+            func_parts: (0, Vec::new()),
+            in_frame: Vec::new(),
+            scratch: Vec::new(),
+            config,
+        })
+    }
+
+    /// Adds a lane; its links carry the number returned. `None` after 256 of them.
+    pub fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {
+        self.links.add_lane(capabilities)
+    }
+
+    /// Says the first hello. Does nothing the second time.
+    pub fn start(&mut self, now: Time) {
+        if self.phase == Phase::Fresh {
+            self.phase = Phase::Running;
+            self.first_hello = Some(now);
+            self.say_hello(now);
+        }
+    }
+
+    /// Adds an endpoint that is greeted by unicast at every hello, on whatever network it is.
+    /// `false`: there are 1024 already.
+    pub fn add_peer(&mut self, now: Time, endpoint: Endpoint) -> bool {
+        if self.configured.iter().any(|known| known.endpoint == endpoint) {
+            return true;
+        }
+        if self.configured.len() >= MAX_CONFIGURED {
+            return false;
+        }
+        self.link_commands.push_back(LinkCommand::Connect(endpoint.clone()));
+        self.configured.push(Configured { endpoint, link: None });
+        // A call that follows at once should wait for the answer as a cold one does.
+        if self.phase == Phase::Running {
+            self.first_hello = Some(now);
+        }
+        true
+    }
+
+    /// Begins the end: nothing new is accepted, queued calls are refused, running functions may
+    /// finish within the configured time; then the farewell is sent and
+    /// [`Event::Closed`] comes.
+    pub fn shutdown(&mut self, now: Time) {
+        if matches!(self.phase, Phase::Draining | Phase::Closed) {
+            return;
+        }
+        self.phase = Phase::Draining;
+        self.refuse_queued(now);
+        self.timers.set(now + self.config.drain, Timer::Drain);
+        self.close_if_drained(now);
+    }
+
+    /// Whether [`Self::shutdown`] has come to its end and nothing waits to be sent.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed && !self.outbox.is_ready()
+    }
+
+    /// The life of this node.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its formats.
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    /// What happened so far, in numbers.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// When to call [`Self::handle_timeout`] next, and the reason, for the log. Changed by every
+    /// input; never later than the earliest timer.
+    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        self.timers.next()
+    }
+
+    /// The next piece of news. Filled by inputs and timeouts.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// The next link to begin or to end. Filled by inputs and timeouts.
+    pub fn poll_link(&mut self) -> Option<LinkCommand> {
+        self.link_commands.pop_front()
+    }
+
+    /// The next waiter to wake. Filled by inputs, timeouts and [`Self::call`] itself.
+    pub fn poll_done(&mut self) -> Option<Done> {
+        if let Some(key) = self.calls.pop_done() {
+            return Some(Done::Call(key));
+        }
+        self.done.pop_front()
+    }
+
+    fn event(&mut self, event: Event) {
+        if !self.events.push(event) {
+            self.counters.events_lost += 1;
+        }
+    }
+
+    /// Tells that a limit was hit.
+    fn limit_hit(&mut self, now: Time, limit: &'static str) {
+        if self.may_tell(now, limit) {
+            self.event(Event::LimitHit { limit });
+        }
+    }
+
+    /// Whether something that a flood can cause may be told again: once a second each.
+    fn may_tell(&mut self, now: Time, what: &'static str) -> bool {
+        let told = self.limits_told.iter_mut().find(|(name, _)| *name == what);
+        match told {
+            Some((_, at)) if now.since(*at) < Duration::from_secs(1) => return false,
+            Some((_, at)) => *at = now,
+            None => self.limits_told.push((what, now)),
+        }
+        true
+    }
+
+    /// Sets back a timer kept in an optional place.
+    fn cancel_timer(&mut self, place: Option<TimerKey>) {
+        if let Some(key) = place {
+            self.timers.cancel(key);
+        }
+    }
+
+    /// The token only the far end of this link can know: a keyed hash of its address, so that
+    /// nothing is stored for strangers.
+    fn token_for(&self, link: LinkId) -> Option<u64> {
+        self.links.get(link).map(|link| self.token_key.hash_one(&link.remote))
+    }
+
+    fn send(&mut self, to: LinkId, message: Outgoing) -> bool {
+        let sent = self.outbox.push(&mut self.links, to, message);
+        if !sent {
+            self.counters.messages_unsent += 1;
+        }
+        sent
+    }
+}

@@ -1,0 +1,180 @@
+//! Calls to several providers at once. Each attempt is an ordinary call; the call to several
+//! only decides when it is over.
+
+use super::Core;
+use crate::calls::{Answer, CallRequest, Mode, Outcome, Stage, Target};
+use crate::error::{CallError, ErrorCode, Executed};
+use crate::id::CallKey;
+use crate::time::Time;
+
+impl Core {
+    /// Begins the calls to each provider. `false` while it is better to wait for more of them.
+    pub(super) fn route_many(&mut self, now: Time, key: CallKey) -> bool {
+        let Some(call) = self.calls.get(key) else { return true };
+        let name = call.request.function.clone();
+        let (mode, policy) = (call.request.mode, call.request.policy);
+        let (limit, enough) = match mode {
+            Mode::Fastest(count) => (count.max(1), count.max(1)),
+            _ => (usize::MAX, usize::MAX),
+        };
+        let mut targets = Vec::new();
+        if self.directory.local(name.as_str()).is_some() {
+            targets.push(Target::Session(self.session));
+        }
+        let candidates = self.candidates(name.as_str());
+        for place in policy.order(&candidates, self.random.u64()) {
+            let peer = candidates.get(place).and_then(|candidate| self.peers.get(candidate.peer));
+            if let Some(peer) = peer {
+                targets.push(Target::Session(peer.session));
+            }
+        }
+        targets.truncate(limit);
+        let settled = now >= self.seeks_until(key);
+        if targets.is_empty() || (targets.len() < enough && !settled) {
+            return false;
+        }
+        self.begin_members(now, key, targets);
+        true
+    }
+
+    fn begin_members(&mut self, now: Time, key: CallKey, targets: Vec<Target>) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let deadline_timer = call.deadline_timer.take();
+        let template = call.request.clone();
+        let deadline = call.deadline.since(now);
+        call.stage = Stage::Many { members: Vec::new(), open: targets.len() };
+        // The members keep the deadline.
+        self.cancel_timer(deadline_timer);
+        let mut members = Vec::with_capacity(targets.len());
+        for target in targets {
+            let request = CallRequest {
+                target,
+                mode: Mode::One,
+                deadline: Some(deadline),
+                wait: Some(std::time::Duration::ZERO),
+                ..template.clone()
+            };
+            match self.insert_call(now, request, Some(key)) {
+                Ok(member) => members.push(member),
+                Err(error) if members.is_empty() => {
+                    self.finish_failed(now, key, error);
+                    return;
+                }
+                Err(_) => break,
+            }
+        }
+        if let Some(call) = self.calls.get_mut(key) {
+            call.stage = Stage::Many { members: members.clone(), open: members.len() };
+        }
+        for member in members {
+            // A member may end the whole call at once.
+            if self.calls.get(member).is_some() {
+                self.route_member(now, member);
+            }
+        }
+    }
+
+    fn route_member(&mut self, now: Time, member: CallKey) {
+        let Some(call) = self.calls.get(member) else { return };
+        match call.request.target {
+            Target::Session(session) if session == self.session => {
+                self.dispatch_local(now, member);
+            }
+            Target::Session(session) => match self.peers.by_session(session) {
+                Some(peer) => self.dispatch(now, member, peer),
+                None => {
+                    let error = CallError::new(ErrorCode::LOST, Executed::No, "the peer has left");
+                    self.finish_failed(now, member, error);
+                }
+            },
+            Target::Any | Target::Peer(_) => {}
+        }
+    }
+
+    /// A member has its outcome.
+    pub(super) fn member_done(&mut self, now: Time, key: CallKey, member: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else {
+            self.forget(member);
+            return;
+        };
+        let mode = call.request.mode;
+        let Stage::Many { members, open } = &mut call.stage else {
+            self.forget(member);
+            return;
+        };
+        *open = open.saturating_sub(1);
+        let (members, all_done) = (members.clone(), *open == 0);
+        let won = self.member_answer(member).is_some_and(|answer| answer.result.is_ok());
+        if matches!(mode, Mode::Fastest(_)) && won {
+            let winner = self.take(member);
+            for other in members.into_iter().filter(|other| *other != member) {
+                self.abandon(now, other);
+            }
+            if let Some(outcome) = winner {
+                self.finish(now, key, outcome);
+            }
+        } else if all_done {
+            let answers = self.take_answers(&members);
+            let outcome = match mode {
+                Mode::All => Outcome::All(answers),
+                _ => Outcome::One(self.all_failed(answers)),
+            };
+            self.finish(now, key, outcome);
+        }
+    }
+
+    fn member_answer(&self, member: CallKey) -> Option<&Answer> {
+        match &self.calls.get(member)?.stage {
+            Stage::Done(Outcome::One(answer)) => Some(answer),
+            _ => None,
+        }
+    }
+
+    fn take_answers(&mut self, members: &[CallKey]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(members.len());
+        for member in members {
+            if let Some(Outcome::One(answer)) = self.take(*member) {
+                answers.push(answer);
+            }
+        }
+        answers
+    }
+
+    /// One failure that tells of all of them.
+    fn all_failed(&self, answers: Vec<Answer>) -> Answer {
+        let errors: Vec<_> =
+            answers.iter().filter_map(|a| a.result.as_ref().err().map(|e| (&a.from, e))).collect();
+        let Some((from, first)) = errors.first() else {
+            let text = "no provider was asked";
+            let error = CallError::new(ErrorCode::INTERNAL, Executed::No, text);
+            return Answer { from: self.config.name.clone(), result: Err(error) };
+        };
+        if errors.len() == 1 {
+            return Answer { from: (*from).clone(), result: Err((*first).clone()) };
+        }
+        let told: Vec<_> =
+            errors.iter().map(|(from, e)| format!("`{from}` {}: {}", e.code, e.message)).collect();
+        let executed = errors.iter().map(|(_, e)| e.executed).max().unwrap_or(Executed::Maybe);
+        let same = errors.iter().all(|(_, e)| e.code == first.code);
+        let code = if same { first.code } else { ErrorCode::EXECUTION_ERROR };
+        let text = format!("all {} providers failed: {}", errors.len(), told.join("; "));
+        let error = CallError::new(code, executed, text);
+        Answer { from: (*from).clone(), result: Err(error) }
+    }
+
+    /// Gives up every member, then the whole.
+    pub(super) fn give_up_members(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        members: &[CallKey],
+        code: ErrorCode,
+        why: &str,
+    ) {
+        for member in members {
+            self.abandon(now, *member);
+        }
+        let text = format!("{why} before any provider had answered");
+        self.finish_failed(now, key, CallError::new(code, Executed::Maybe, text));
+    }
+}

@@ -1,0 +1,283 @@
+//! From a frame to the handler of each message in it.
+
+use std::sync::Arc;
+
+use super::{Core, LinkCommand, Phase};
+use crate::counters::Drop;
+use crate::dialect::native::{self, Unreadable};
+use crate::endpoint::{Endpoint, LinkId};
+use crate::error::{ErrorCode, Fault};
+use crate::event::{Event, PeerDownReason};
+use crate::fields::Fields;
+use crate::message::{Failure, Message, Method};
+use crate::ports::{
+    Budget, Cast, Close, Codec, Format, Initiator, LinkEvent, Received, SendRefused,
+};
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::hosts::Hosts;
+use crate::wire::pipeline::drop_of;
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From {
+    pub(super) link: LinkId,
+    pub(super) cast: Cast,
+    pub(super) format: Format,
+}
+
+impl Core {
+    /// Takes a received frame. It is counted once: as accepted when all its messages were
+    /// taken, else under the reason for which the rest of it was dropped.
+    pub fn handle_frame(&mut self, now: Time, frame: Received<'_>) {
+        self.counters.frames_received += 1;
+        match self.receive(now, &frame) {
+            Ok(()) => self.counters.frames_accepted += 1,
+            Err(why) => self.counters.drop(why),
+        }
+    }
+
+    fn receive(&mut self, now: Time, frame: &Received<'_>) -> Result<(), Drop> {
+        self.admit(now, frame)?;
+        let pipeline = Arc::clone(&self.pipeline);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let result = pipeline.open(frame.bytes, &mut scratch).and_then(|(codec, bytes)| {
+            let from = From { link: frame.link, cast: frame.cast, format: codec.format() };
+            self.read_messages(now, from, codec.as_ref(), bytes)
+        });
+        scratch.clear();
+        self.scratch = scratch;
+        result
+    }
+
+    /// What may be decided before a byte is parsed. Allocates nothing for strangers but the
+    /// bounded entry of their host.
+    fn admit(&mut self, now: Time, frame: &Received<'_>) -> Result<(), Drop> {
+        if self.phase == Phase::Closed {
+            return Err(Drop::Closed);
+        }
+        let link = self.links.get_mut(frame.link).ok_or(Drop::UnknownLink)?;
+        let size = frame.bytes.len();
+        if size == 0 {
+            return Err(Drop::Empty);
+        }
+        if link.proved {
+            link.last_heard = now;
+            return if size <= self.config.max_message { Ok(()) } else { Err(Drop::Oversized) };
+        }
+        let invited = link.configured || link.initiator == Initiator::Us;
+        if !frame.on_link && !invited && !self.config.allow_off_link {
+            return Err(Drop::OffLink);
+        }
+        if size > self.config.max_unproved_frame {
+            return Err(Drop::Oversized);
+        }
+        let ip = Hosts::counts(link.remote.ip());
+        link.last_heard = now;
+        link.heard_bytes = link.heard_bytes.saturating_add(size);
+        let host_allows = ip.is_none_or(|ip| self.hosts.admit(now, ip));
+        if !host_allows || !self.strangers.take(now, self.config.unproved_rate_total) {
+            return Err(Drop::RateLimited);
+        }
+        Ok(())
+    }
+
+    fn read_messages(
+        &mut self,
+        now: Time,
+        from: From,
+        codec: &dyn Codec,
+        mut rest: &[u8],
+    ) -> Result<(), Drop> {
+        let mut budget = Budget { depth: self.config.max_depth, nodes: self.config.max_nodes };
+        let mut count = 0;
+        while !rest.is_empty() {
+            count += 1;
+            if count > self.config.max_messages_per_frame {
+                return Err(Drop::TooMany);
+            }
+            let (fields, used) = Fields::read(codec, rest, &mut budget).map_err(drop_of)?;
+            rest = rest.get(used..).filter(|_| used > 0).ok_or(Drop::Malformed)?;
+            match native::read(&fields, codec, &mut budget) {
+                Ok(message) => self.handle_message(now, from, message)?,
+                Err(why) => return Err(self.unreadable(now, from, &fields, why)),
+            }
+            self.counters.messages_accepted += 1;
+        }
+        Ok(())
+    }
+
+    fn handle_message(&mut self, now: Time, from: From, message: Message<'_>) -> Result<(), Drop> {
+        let may_be_broadcast =
+            matches!(message.method(), Method::Hello | Method::Func | Method::Bye);
+        if from.cast == Cast::Broadcast && !may_be_broadcast {
+            return Err(Drop::Misaddressed);
+        }
+        match message {
+            Message::Hello(hello) => self.on_hello(now, from, &hello),
+            Message::Func(func) => self.on_func(now, from, &func),
+            Message::Bye(session) => self.on_bye(now, from, session),
+            Message::Call(call) => self.on_call(now, from, call),
+            Message::Cancel(id) => self.on_cancel(now, from, &id),
+            Message::Callback(callback) => {
+                let payload = crate::payload::Payload {
+                    format: from.format,
+                    bytes: callback.result.to_vec(),
+                };
+                self.on_answer(now, from, &callback.id, Ok(payload))
+            }
+            Message::Error(failure) => self.on_error(now, from, failure),
+            Message::Ping(number) => {
+                self.send(from.link, super::Outgoing::Pong(number));
+                Ok(())
+            }
+            Message::Pong(number) => self.on_pong(now, from, number),
+            // Nobody who read our feature bits sends these.
+            Message::Ack(_) | Message::Probe(_) => Err(Drop::Unannounced),
+        }
+    }
+
+    fn on_error(&mut self, now: Time, from: From, failure: Failure<'_>) -> Result<(), Drop> {
+        match failure.id {
+            Some(id) => self.on_answer(now, from, &id, Err(failure.fault)),
+            None => {
+                if failure.fault.code == ErrorCode::INCOMPATIBLE_VERSION {
+                    self.incompatible(now, from);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The counter of a message that cannot be read. A unicast call is answered, so that its
+    /// caller need not wait for its deadline; nothing else ever is.
+    fn unreadable(&mut self, now: Time, from: From, fields: &Fields<'_>, why: Unreadable) -> Drop {
+        let (drop, fault) = match why {
+            Unreadable::NotLanc => return Drop::NotLanc,
+            Unreadable::UnknownMethod => return Drop::UnknownMethod,
+            Unreadable::Version => {
+                self.incompatible(now, from);
+                let text = format!("this node speaks LANC {}", crate::id::Version::NATIVE_TEXT);
+                (Drop::Version, Fault::new(ErrorCode::INCOMPATIBLE_VERSION, text))
+            }
+            Unreadable::Unsupported => {
+                let text = "this node reads neither the encryption nor the compression named";
+                (Drop::Unsupported, Fault::new(ErrorCode::UNSUPPORTED, text))
+            }
+            Unreadable::Field(error) => {
+                let mut fault = Fault::new(ErrorCode::DECODE_ERROR, format!("the call: {error}"));
+                fault.executed = crate::error::Executed::No;
+                (drop_of(error), fault)
+            }
+        };
+        let is_call = fields.method.as_ref().and_then(|v| v.item.as_text()) == Some("call");
+        if let (true, Cast::Unicast, Ok(Some(id))) = (is_call, from.cast, native::read_id(fields)) {
+            self.refuse(from.link, id.into_owned(), fault);
+        }
+        drop
+    }
+
+    fn incompatible(&mut self, now: Time, from: From) {
+        let Some(endpoint) = self.links.get(from.link).map(|link| link.remote.clone()) else {
+            return;
+        };
+        if self.may_tell(now, "version") {
+            self.event(Event::IncompatibleVersion { endpoint });
+        }
+    }
+
+    /// Takes a change of a link.
+    pub fn handle_link(&mut self, now: Time, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { link, remote, initiator } => self.link_up(now, link, remote, initiator),
+            LinkEvent::Down { link, .. } => self.link_down(now, link),
+            LinkEvent::Writable(link) => {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.full = false;
+                }
+                self.outbox.again(&mut self.links, link);
+            }
+            LinkEvent::Failed { remote, reason } => {
+                self.event(Event::Unreachable { endpoint: remote, reason });
+            }
+            LinkEvent::Limit { link, max_frame } => {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.max_frame = max_frame.max(1200);
+                }
+            }
+            LinkEvent::InterfacesChanged(lane) => {
+                self.event(Event::InterfacesChanged);
+                let soon = self.random.duration_up_to(std::time::Duration::from_millis(500));
+                self.timers.set(now + soon, Timer::Rehello(lane));
+            }
+        }
+    }
+
+    fn link_up(&mut self, now: Time, link: LinkId, remote: Endpoint, initiator: Initiator) {
+        self.links.up(now, link, remote.clone(), initiator);
+        let configured = self.configured.iter_mut().find(|known| known.endpoint == remote);
+        if let Some(known) = configured {
+            known.link = Some(link);
+            if let Some(link) = self.links.get_mut(link) {
+                link.configured = true;
+                link.proved = true;
+            }
+            self.send(link, super::Outgoing::Hello { echo: None, wants: true });
+        }
+        while let Some(oldest) = self.links.surplus_stranger(self.config.max_tentative) {
+            self.link_commands.push_back(LinkCommand::Close(oldest, Close::Abort));
+            self.link_down(now, oldest);
+            self.limit_hit(now, "max_tentative");
+        }
+        self.schedule_sweep(now);
+    }
+
+    pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.down(id) else { return };
+        self.outbox.took(link.queue.len());
+        for message in link.queue {
+            self.unsent(now, message);
+        }
+        for known in &mut self.configured {
+            if known.link == Some(id) {
+                known.link = None;
+            }
+        }
+        if let Some(peer) = link.peer {
+            self.remove_peer(now, peer, PeerDownReason::Disconnected);
+        }
+    }
+
+    /// Takes the transport's refusal of the frame polled last. After [`SendRefused::Full`] the
+    /// driver keeps the frame and offers it again when the link is writable; for the other
+    /// reasons the frame is lost, and so are the calls in it.
+    pub fn handle_refused(&mut self, now: Time, to: crate::ports::Dest, why: SendRefused) {
+        let crate::ports::Dest::Link(id) = to else { return };
+        match why {
+            SendRefused::Full => {
+                if let Some(link) = self.links.get_mut(id) {
+                    link.full = true;
+                }
+            }
+            SendRefused::Gone => {
+                self.fail_frame(now, "the link is gone");
+                self.link_down(now, id);
+            }
+            SendRefused::TooLarge => {
+                self.fail_frame(now, "the frame is larger than the link carries")
+            }
+            SendRefused::Unreachable => self.fail_frame(now, "the network refused the frame"),
+        }
+    }
+
+    fn fail_frame(&mut self, now: Time, why: &str) {
+        for key in std::mem::take(&mut self.in_frame) {
+            let error = crate::error::CallError::new(
+                ErrorCode::NETWORK,
+                crate::error::Executed::No,
+                format!("sending the call failed: {why}"),
+            );
+            self.finish_failed(now, key, error);
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! What waits in the outbox, to one frame.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Core;
+use crate::calls::{Mode, Stage};
+use crate::dialect::native;
+use crate::endpoint::{Lane, LinkId};
+use crate::error::{CallError, ErrorCode, Executed, Fault};
+use crate::id::{CallKey, TaskKey, Version};
+use crate::message::{Call, Callback, Failure, Features, Func, Hello, Message, WireId};
+use crate::ports::{Codec, Dest};
+use crate::tasks::{Caller, Progress};
+use crate::time::Time;
+use crate::wire::hosts::Hosts;
+use crate::wire::outbox::Outgoing;
+
+/// What became of one message that was to be packed.
+enum Packed {
+    /// It is in the frame.
+    Yes,
+    /// It has nothing to say any more: its call or task is over.
+    Nothing,
+    /// It does not fit behind what the frame holds already.
+    NoRoom,
+    /// It does not fit an empty frame either.
+    TooLarge(usize),
+}
+
+impl Core {
+    /// Writes the next frame into `out` (cleared first) and says where it goes. Messages to one
+    /// link are packed together. Filled by inputs and timeouts.
+    pub fn poll_frame(&mut self, now: Time, out: &mut Vec<u8>) -> Option<Dest> {
+        out.clear();
+        self.in_frame.clear();
+        while let Some((lane, message)) = self.outbox.next_broadcast() {
+            if self.write_broadcast(lane, &message, out) {
+                self.counters.frames_sent += 1;
+                self.counters.messages_sent += 1;
+                self.counters.broadcasts_sent += 1;
+                return Some(Dest::Broadcast(lane));
+            }
+        }
+        while let Some(link) = self.outbox.next_link(&mut self.links) {
+            let packed = self.pack(now, link, out);
+            self.outbox.again(&mut self.links, link);
+            if packed > 0 {
+                self.counters.frames_sent += 1;
+                self.counters.messages_sent += u64::try_from(packed).unwrap_or(0);
+                self.close_if_drained(now);
+                return Some(Dest::Link(link));
+            }
+        }
+        None
+    }
+
+    /// A broadcast is always one plain message in the preferred format: older nodes listen.
+    fn write_broadcast(&mut self, lane: Lane, message: &Outgoing, out: &mut Vec<u8>) -> bool {
+        let codec = Arc::clone(self.pipeline.preferred());
+        match message {
+            Outgoing::Hello { .. } => {
+                let hello = self.hello(None, None, false);
+                native::write(&Message::Hello(hello), codec.as_ref(), out);
+            }
+            Outgoing::Func { part } => self.write_func(*part, codec.as_ref(), out),
+            Outgoing::Bye => native::write(&Message::Bye(self.session), codec.as_ref(), out),
+            _ => return false,
+        }
+        let limit = self.links.capabilities(lane).map_or(0, |c| c.max_broadcast);
+        let fits = !out.is_empty() && out.len() <= limit;
+        if !fits {
+            out.clear();
+            self.counters.messages_unsent += 1;
+        }
+        fits
+    }
+
+    fn hello(&self, token: Option<u64>, echo: Option<u64>, wants: bool) -> Hello<'_> {
+        Hello {
+            version: Version::NATIVE,
+            session: self.session,
+            name: Cow::Borrowed(&self.config.name),
+            interval: self.hello_interval() * 6 / 5,
+            revision: self.directory.revision(),
+            features: self.features,
+            token,
+            echo,
+            wants,
+        }
+    }
+
+    fn write_func(&mut self, part: u16, codec: &dyn Codec, out: &mut Vec<u8>) {
+        let (session, revision) = (self.session, self.directory.revision());
+        let parts = self.func_parts();
+        let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+        let Some(names) = parts.get(usize::from(part)) else { return };
+        let names = names.iter().map(|name| Cow::Borrowed(name.as_str())).collect();
+        let func = Func { session: Some(session), revision, part, parts: count, names };
+        native::write(&Message::Func(func), codec, out);
+    }
+
+    /// Packs a link's messages into one frame and returns how many are in it.
+    fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
+        let codec = Arc::clone(self.pipeline.preferred());
+        let mut packed = 0;
+        loop {
+            let Some(known) = self.links.get_mut(link) else { break };
+            let limit = known.max_frame;
+            let Some(message) = known.queue.pop_front() else { break };
+            let before = out.len();
+            match self.pack_one(now, link, &message, limit, codec.as_ref(), out) {
+                Packed::Yes if self.within_budget(now, link, out.len()) => {
+                    self.outbox.took(1);
+                    self.message_left(now, &message);
+                    packed += 1;
+                }
+                Packed::Nothing => {
+                    self.outbox.took(1);
+                    out.truncate(before);
+                }
+                Packed::TooLarge(size) => {
+                    self.outbox.took(1);
+                    out.truncate(before);
+                    self.too_large(now, link, message, size, limit);
+                }
+                Packed::NoRoom => {
+                    out.truncate(before);
+                    self.put_back(link, message);
+                    break;
+                }
+                Packed::Yes if packed > 0 => {
+                    out.truncate(before);
+                    self.put_back(link, message);
+                    break;
+                }
+                Packed::Yes => {
+                    out.clear();
+                    packed += self.challenge(now, link, message, codec.as_ref(), out);
+                    break;
+                }
+            }
+        }
+        if packed > 0 {
+            self.spend_budget(now, link, out.len());
+            let expands = self.far_end_has(link, Features::COMPRESSED);
+            let pipeline = Arc::clone(&self.pipeline);
+            pipeline.close(out, 0, expands);
+        }
+        packed
+    }
+
+    fn put_back(&mut self, link: LinkId, message: Outgoing) {
+        if let Some(link) = self.links.get_mut(link) {
+            link.queue.push_front(message);
+        }
+    }
+
+    fn pack_one(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        message: &Outgoing,
+        limit: usize,
+        codec: &dyn Codec,
+        out: &mut Vec<u8>,
+    ) -> Packed {
+        let empty = out.is_empty();
+        if !empty {
+            codec.write_separator(out);
+        }
+        let begin = out.len();
+        if !self.write_message(now, link, message, codec, out) {
+            return Packed::Nothing;
+        }
+        let size = out.len() - begin;
+        match out.len() <= limit {
+            true => Packed::Yes,
+            false if empty || size > limit => Packed::TooLarge(size),
+            false => Packed::NoRoom,
+        }
+    }
+
+    /// Appends one message. `false`: there is nothing to send any more.
+    fn write_message(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        message: &Outgoing,
+        codec: &dyn Codec,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match message {
+            Outgoing::Hello { echo, wants } => {
+                let hello = self.hello(self.token_for(link), *echo, *wants);
+                native::write(&Message::Hello(hello), codec, out);
+            }
+            Outgoing::Func { part } => {
+                let before = out.len();
+                self.write_func(*part, codec, out);
+                return out.len() > before;
+            }
+            Outgoing::Call(key) => return self.write_call(now, *key, codec, out),
+            Outgoing::Answer(key) => return self.write_answer(*key, codec, out),
+            Outgoing::Refusal(refusal) => {
+                let failure =
+                    Failure { id: Some(refusal.id.clone()), fault: refusal.fault.clone() };
+                native::write(&Message::Error(failure), codec, out);
+            }
+            Outgoing::Cancel(id) => {
+                native::write(&Message::Cancel(id.as_ref().clone()), codec, out);
+            }
+            Outgoing::Bye => native::write(&Message::Bye(self.session), codec, out),
+            Outgoing::Ping(number) => native::write(&Message::Ping(*number), codec, out),
+            Outgoing::Pong(number) => native::write(&Message::Pong(*number), codec, out),
+        }
+        true
+    }
+
+    fn write_call(&self, now: Time, key: CallKey, codec: &dyn Codec, out: &mut Vec<u8>) -> bool {
+        let Some(call) = self.calls.get(key) else { return false };
+        let Stage::Remote { peer, .. } = &call.stage else { return false };
+        let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
+        let message = Call {
+            id: Some(WireId::Native(call.id)),
+            function: Cow::Borrowed(call.request.function.as_str()),
+            args: call.request.args.positional(),
+            kwargs: call.request.args.named(),
+            to: self.peers.get(*peer).map(|peer| peer.session.short()),
+            deadline_ms: Some(left.max(1)),
+            one_way: call.request.mode == Mode::OneWay,
+        };
+        native::write(&Message::Call(message), codec, out);
+        true
+    }
+
+    fn write_answer(&self, key: TaskKey, codec: &dyn Codec, out: &mut Vec<u8>) -> bool {
+        let Some(task) = self.tasks.get(key) else { return false };
+        let Caller::Remote { id: Some(id), .. } = &task.caller else { return false };
+        let message = match &task.progress {
+            Progress::Answered(Ok(payload)) => {
+                Message::Callback(Callback { id: id.clone(), result: &payload.bytes })
+            }
+            Progress::Answered(Err(fault)) => {
+                Message::Error(Failure { id: Some(id.clone()), fault: fault.clone() })
+            }
+            _ => return false,
+        };
+        native::write(&message, codec, out);
+        true
+    }
+
+    /// What follows from a message having been packed.
+    fn message_left(&mut self, now: Time, message: &Outgoing) {
+        match message {
+            Outgoing::Call(key) => {
+                self.in_frame.push(*key);
+                let Some(call) = self.calls.get_mut(*key) else { return };
+                if let Stage::Remote { sent, .. } = &mut call.stage {
+                    *sent = true;
+                }
+                if call.request.mode == Mode::OneWay {
+                    self.finish_one_way(now, *key);
+                }
+            }
+            Outgoing::Answer(key) => {
+                self.tasks.remove(*key);
+            }
+            _ => {}
+        }
+    }
+
+    /// A message is larger than the link carries, even alone.
+    fn too_large(&mut self, now: Time, link: LinkId, message: Outgoing, size: usize, limit: usize) {
+        let text =
+            |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
+        match message {
+            Outgoing::Call(key) => {
+                let error = CallError::new(ErrorCode::TOO_LARGE, Executed::No, text("the call"));
+                self.finish_failed(now, key, error);
+            }
+            Outgoing::Answer(key) => {
+                let Some(task) = self.tasks.remove(key) else { return };
+                let Caller::Remote { id: Some(id), .. } = task.caller else { return };
+                let mut fault = Fault::new(ErrorCode::TOO_LARGE, text("the result"));
+                fault.executed = Executed::Yes;
+                self.refuse(link, id, fault);
+            }
+            _ => self.counters.messages_unsent += 1,
+        }
+    }
+
+    /// A stranger's answer is more than it may be sent: a short error takes its place.
+    fn over_budget(&mut self, now: Time, link: LinkId, message: Outgoing) {
+        let Outgoing::Answer(key) = message else {
+            self.unsent(now, message);
+            return;
+        };
+        let Some(task) = self.tasks.remove(key) else { return };
+        let Caller::Remote { id: Some(id), .. } = task.caller else { return };
+        let text = "too much for an address that has not said hello";
+        let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
+        fault.executed = Executed::Yes;
+        self.refuse(link, id, fault);
+    }
+
+    /// Notes that a message will never be sent.
+    pub(super) fn unsent(&mut self, now: Time, message: Outgoing) {
+        self.counters.messages_unsent += 1;
+        match message {
+            Outgoing::Call(key) => {
+                let text = "the link went down before the call was sent";
+                let error = CallError::new(ErrorCode::NETWORK, Executed::No, text);
+                self.finish_failed(now, key, error);
+            }
+            Outgoing::Answer(key) => {
+                self.tasks.remove(key);
+                self.close_if_drained(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn far_end_has(&self, link: LinkId, feature: Features) -> bool {
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        peer.and_then(|key| self.peers.get(key)).is_some_and(|peer| peer.features.has(feature))
+    }
+
+    /// Whether a frame of this size may go to the far end: an address that has not proved that
+    /// it receives gets at most three times what it sent, and a fixed sum per window.
+    fn within_budget(&mut self, now: Time, link: LinkId, size: usize) -> bool {
+        let Some(known) = self.links.get(link) else { return false };
+        if known.proved {
+            return true;
+        }
+        let room = known.amplification_room();
+        let allowance = match Hosts::counts(known.remote.ip()) {
+            Some(ip) => self.hosts.allowance(now, ip),
+            None => usize::MAX,
+        };
+        size <= room.min(allowance)
+    }
+
+    fn spend_budget(&mut self, now: Time, link: LinkId, size: usize) {
+        let Some(known) = self.links.get_mut(link) else { return };
+        if !known.proved {
+            known.sent_bytes = known.sent_bytes.saturating_add(size);
+            if let Some(ip) = Hosts::counts(known.remote.ip()) {
+                self.hosts.spend(now, ip, size);
+            }
+        }
+    }
+
+    /// The budget of a stranger does not allow this message. It waits; a peer is sent a token
+    /// instead, and when that comes back everything may go. Returns what was packed.
+    fn challenge(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        message: Outgoing,
+        codec: &dyn Codec,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let Some(known) = self.links.get_mut(link) else { return 0 };
+        if known.peer.is_none() {
+            // Whoever never said hello will not answer a challenge.
+            self.outbox.took(1);
+            self.over_budget(now, link, message);
+            return 0;
+        }
+        known.queue.push_front(message);
+        // Out of the round until a token comes back.
+        known.parked = true;
+        if known.challenged {
+            return 0;
+        }
+        known.challenged = true;
+        let echo = known.peer.and_then(|key| self.peers.get(key)).and_then(|peer| peer.token);
+        let hello = Outgoing::Hello { echo, wants: false };
+        if self.write_message(now, link, &hello, codec, out)
+            && self.within_budget(now, link, out.len())
+        {
+            return 1;
+        }
+        out.clear();
+        0
+    }
+}

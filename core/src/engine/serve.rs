@@ -1,0 +1,401 @@
+//! A call from elsewhere, to a task and back to an answer.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::receive::From;
+use super::{Core, Phase};
+use crate::calls::{Answer, Outcome, Stage};
+use crate::counters::Drop;
+use crate::directory::{Class, LocalFunction};
+use crate::endpoint::LinkId;
+use crate::error::{CallError, ErrorCode, Executed, Fault};
+use crate::event::Event;
+use crate::id::{CallKey, FunctionKey, FunctionName, InvalidName, TaskKey};
+use crate::message::{Call, WireId};
+use crate::payload::{Arguments, Payload};
+use crate::tasks::{Caller, Progress, Task as Entry};
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::outbox::{Outgoing, Refusal};
+
+/// A function could not be registered.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The name cannot name a function.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// This node has as many functions as peers will remember.
+    #[error(
+        "this node has {0} functions, which is as many as it may announce; raise max_functions_per_peer on every node"
+    )]
+    TooMany(usize),
+    /// The node is shut down.
+    #[error("this node is shut down; open a new one")]
+    Closed,
+}
+
+/// A call whose turn has come: run its function, then [`Core::complete`] it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Task {
+    /// Names it.
+    pub key: TaskKey,
+    /// Which function.
+    pub function: FunctionKey,
+    /// The function's name.
+    pub name: FunctionName,
+    /// How to run it.
+    pub class: Class,
+    /// The caller's id for the call, for logs.
+    pub id: Option<WireId<'static>>,
+    /// The caller's name, or its endpoint if it has not introduced itself.
+    pub caller: String,
+    /// When the caller stops waiting.
+    pub deadline: Option<Time>,
+    /// Its arguments.
+    pub args: Arguments,
+}
+
+/// Something to do with a task.
+#[derive(Clone, PartialEq, Debug)]
+pub enum TaskStep {
+    /// Run it.
+    Run(Task),
+    /// Tell the running function that nobody waits for it any more. It keeps its place until
+    /// it is completed.
+    Cancel(TaskKey),
+}
+
+impl Core {
+    /// Registers a function of this node under a name; one registered before is replaced. The
+    /// name is broadcast once no other was registered for a second.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing has changed then.
+    pub fn register(
+        &mut self,
+        now: Time,
+        name: &str,
+        function: LocalFunction,
+    ) -> Result<FunctionKey, RegisterError> {
+        let name = FunctionName::new(name)?;
+        if matches!(self.phase, Phase::Draining | Phase::Closed) {
+            return Err(RegisterError::Closed);
+        }
+        let limit = self.config.max_functions_per_peer;
+        let is_new = self.directory.local(name.as_str()).is_none();
+        if is_new && self.directory.local_count() >= limit {
+            return Err(RegisterError::TooMany(limit));
+        }
+        let too_many = RegisterError::TooMany(self.config.max_functions);
+        let key = self.directory.register(&name, function).ok_or(too_many)?;
+        self.schedule_announce(now);
+        Ok(key)
+    }
+
+    /// Takes a function of this node away. Calls in flight finish. `false`: there was none.
+    pub fn unregister(&mut self, now: Time, name: &str) -> bool {
+        let had = self.directory.unregister(name);
+        if had {
+            self.schedule_announce(now);
+        }
+        had
+    }
+
+    /// Takes a function off the inline class because a call of it took too long.
+    pub fn demote(&mut self, function: FunctionKey, took: Duration) {
+        let Some(name) = self.directory.get(function).map(|f| f.name.to_string()) else { return };
+        self.directory.set_class(function, Class::Blocking);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.event(Event::SlowFunction { function: name, took_us });
+    }
+
+    pub(super) fn on_call(&mut self, now: Time, from: From, call: Call<'_>) -> Result<(), Drop> {
+        self.counters.calls_received += 1;
+        let id = call.id.clone().map(WireId::into_owned);
+        let one_way = call.one_way;
+        if let Err(fault) = self.accept_call(now, from, call) {
+            if fault.code == ErrorCode::BUSY {
+                self.counters.tasks_refused += 1;
+                self.limit_hit(now, "max_queued");
+            }
+            if let (Some(id), false) = (id, one_way) {
+                self.refuse(from.link, id, fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues a received call, or says why not.
+    fn accept_call(&mut self, now: Time, from: From, call: Call<'_>) -> Result<(), Fault> {
+        if call.to.is_some_and(|to| to != self.session.short()) {
+            let mut fault = Fault::new(ErrorCode::LOST, "the callee has restarted since");
+            fault.executed = Executed::Maybe;
+            return Err(fault);
+        }
+        let deadline = match call.deadline_ms.map(Duration::from_millis) {
+            Some(Duration::ZERO) => {
+                return Err(Fault::new(ErrorCode::TIMEOUT, "the deadline passed on the way"));
+            }
+            Some(left) => Some(now + left.min(self.config.max_deadline)),
+            None => None,
+        };
+        let name: &str = &call.function;
+        let name = FunctionName::new(name)
+            .map_err(|error| Fault::new(ErrorCode::NOT_FOUND, error.to_string()))?;
+        let caller = Caller::Remote {
+            link: from.link,
+            peer: self.links.get(from.link).and_then(|link| link.peer),
+            id: call.id.filter(|_| !call.one_way).map(WireId::into_owned),
+        };
+        let args = Arguments::new(from.format, call.args, call.kwargs);
+        self.begin_task(&name, args, caller, deadline).map(|_| ())
+    }
+
+    /// Queues a call of this node to itself.
+    pub(super) fn begin_local(
+        &mut self,
+        name: &FunctionName,
+        args: Arguments,
+        call: CallKey,
+        deadline: Time,
+    ) -> Result<TaskKey, Fault> {
+        self.begin_task(name, args, Caller::Local(call), Some(deadline))
+    }
+
+    fn begin_task(
+        &mut self,
+        name: &FunctionName,
+        args: Arguments,
+        caller: Caller,
+        deadline: Option<Time>,
+    ) -> Result<TaskKey, Fault> {
+        if self.phase != Phase::Running {
+            let text = format!("`{}` is going down", self.config.name);
+            return Err(Fault::new(ErrorCode::SHUTTING_DOWN, text));
+        }
+        let Some((function, local)) = self.directory.local(name.as_str()) else {
+            let text = format!("`{}` has no function `{name}`", self.config.name);
+            return Err(Fault::new(ErrorCode::NOT_FOUND, text));
+        };
+        let task = Entry {
+            function,
+            name: name.clone(),
+            class: local.class,
+            caller,
+            args: Some(args),
+            deadline,
+            deadline_timer: None,
+            progress: Progress::Queued,
+            cancelled: false,
+        };
+        let key = self.tasks.enqueue(task).map_err(|_| {
+            let text = format!("the queue of `{}` is full", self.config.name);
+            let mut fault = Fault::new(ErrorCode::BUSY, text);
+            let jitter = self.random.duration_up_to(Duration::from_millis(20));
+            fault.retry_after = Some(self.tasks.retry_after() + jitter);
+            fault
+        })?;
+        if let Some(deadline) = deadline {
+            let timer = self.timers.set(deadline, Timer::TaskDeadline(key));
+            if let Some(task) = self.tasks.get_mut(key) {
+                task.deadline_timer = Some(timer);
+            }
+        }
+        Ok(key)
+    }
+
+    /// Answers a call that did not become a task.
+    pub(super) fn refuse(&mut self, link: LinkId, id: WireId<'static>, fault: Fault) {
+        self.send(link, Outgoing::Refusal(Box::new(Refusal { id, fault })));
+    }
+
+    /// The next thing to do with a function. Filled by inputs, by [`Self::call`] and by
+    /// [`Self::complete`], which frees a place.
+    pub fn poll_task(&mut self, now: Time) -> Option<TaskStep> {
+        while let Some(key) = self.tasks.pop_cancelled() {
+            if self.tasks.get(key).is_some() {
+                return Some(TaskStep::Cancel(key));
+            }
+        }
+        loop {
+            let key = self.tasks.start_next(now)?;
+            let Some(task) = self.tasks.get_mut(key) else { continue };
+            if task.deadline.is_some_and(|deadline| deadline <= now) {
+                let text = "the deadline passed in the queue";
+                self.settle(now, key, Err(Fault::new(ErrorCode::TIMEOUT, text)));
+                continue;
+            }
+            let Some(args) = task.args.take() else { continue };
+            self.counters.tasks_started += 1;
+            return Some(TaskStep::Run(self.describe(key, args)?));
+        }
+    }
+
+    fn describe(&self, key: TaskKey, args: Arguments) -> Option<Task> {
+        let task = self.tasks.get(key)?;
+        let (id, caller) = match &task.caller {
+            Caller::Local(call) => {
+                let id = self.calls.get(*call).map(|call| WireId::Native(call.id));
+                (id, self.config.name.clone())
+            }
+            Caller::Remote { link, peer, id } => {
+                let name = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.name.clone());
+                let remote = || self.links.get(*link).map(|link| link.remote.to_string());
+                (id.clone(), name.or_else(remote).unwrap_or_default())
+            }
+        };
+        Some(Task {
+            key,
+            function: task.function,
+            name: task.name.clone(),
+            class: task.class,
+            id,
+            caller,
+            deadline: task.deadline,
+            args,
+        })
+    }
+
+    /// A function has ended. Its answer goes to whoever still waits for it.
+    pub fn complete(&mut self, now: Time, key: TaskKey, result: Result<Payload, Fault>) {
+        match &result {
+            Ok(_) => self.counters.tasks_succeeded += 1,
+            Err(_) => self.counters.tasks_failed += 1,
+        }
+        self.settle(now, key, result);
+        self.close_if_drained(now);
+    }
+
+    /// Moves a task to its end and sends the answer on its way.
+    fn settle(&mut self, now: Time, key: TaskKey, mut result: Result<Payload, Fault>) {
+        if let Err(fault) = &mut result {
+            cut(&mut fault.message, self.config.max_error_text);
+        }
+        if !self.tasks.settle(now, key, result) {
+            return;
+        }
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        let timer = task.deadline_timer.take();
+        let late = task.cancelled || task.deadline.is_some_and(|deadline| deadline < now);
+        let caller = task.caller.clone();
+        self.cancel_timer(timer);
+        match caller {
+            Caller::Local(call) => {
+                let Some(task) = self.tasks.remove(key) else { return };
+                let Progress::Answered(result) = task.progress else { return };
+                let waits = self
+                    .calls
+                    .get(call)
+                    .is_some_and(|call| matches!(call.stage, Stage::Local(task) if task == key));
+                if waits {
+                    let from = self.config.name.clone();
+                    let result = result.map_err(CallError::from_fault);
+                    self.finish(now, call, Outcome::One(Answer { from, result }));
+                }
+            }
+            Caller::Remote { link, id: Some(_), .. } if !late => {
+                if !self.send(link, Outgoing::Answer(key)) {
+                    self.tasks.remove(key);
+                }
+            }
+            Caller::Remote { .. } => {
+                self.tasks.remove(key);
+            }
+        }
+    }
+
+    /// The caller takes its call back.
+    pub(super) fn on_cancel(&mut self, now: Time, from: From, id: &WireId<'_>) -> Result<(), Drop> {
+        let wanted = |task: &Entry| match &task.caller {
+            Caller::Remote { link, id: Some(own), .. } => *link == from.link && own == id,
+            _ => false,
+        };
+        let found = self.tasks.iter().find(|(_, task)| wanted(task)).map(|(key, _)| key);
+        if let Some(key) = found {
+            self.cancel_task(now, key);
+        }
+        Ok(())
+    }
+
+    /// Stops a task that nobody waits for and says whether its function ran.
+    pub(super) fn cancel_task(&mut self, now: Time, key: TaskKey) -> Executed {
+        let Some(task) = self.tasks.get_mut(key) else { return Executed::Maybe };
+        match task.progress {
+            Progress::Queued => {
+                let timer = task.deadline_timer.take();
+                self.cancel_timer(timer);
+                let fault = Fault::new(ErrorCode::CANCELLED, "cancelled in the queue");
+                self.tasks.settle(now, key, Err(fault));
+                self.tasks.remove(key);
+                Executed::No
+            }
+            Progress::Running { .. } => {
+                self.tasks.cancel_running(key);
+                Executed::Maybe
+            }
+            Progress::Answered(_) => Executed::Yes,
+        }
+    }
+
+    /// Refuses everything that has not begun, because the node goes down.
+    pub(super) fn refuse_queued(&mut self, now: Time) {
+        for key in self.tasks.keys() {
+            if self.tasks.get(key).is_some_and(|t| matches!(t.progress, Progress::Queued)) {
+                let text = format!("`{}` is going down", self.config.name);
+                self.settle(now, key, Err(Fault::new(ErrorCode::SHUTTING_DOWN, text)));
+            }
+        }
+    }
+
+    /// Says farewell once nothing runs and every answer has left.
+    pub(super) fn close_if_drained(&mut self, now: Time) {
+        if self.phase == Phase::Draining && self.tasks.len() == 0 {
+            self.close(now);
+        }
+    }
+
+    pub(super) fn close(&mut self, now: Time) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        for key in self.calls.keys() {
+            let sent = match self.calls.get(key).map(|call| &call.stage) {
+                Some(Stage::Done(_)) | None => continue,
+                Some(Stage::Seeking | Stage::Remote { sent: false, .. }) => Executed::No,
+                Some(_) => Executed::Maybe,
+            };
+            let error = CallError::new(ErrorCode::CLOSED, sent, "this node was shut down");
+            self.finish_failed(now, key, error);
+        }
+        self.phase = Phase::Closed;
+        self.say_bye();
+        self.event(Event::Closed);
+    }
+
+    fn say_bye(&mut self) {
+        let lanes: Vec<_> = self.links.broadcast_lanes().collect();
+        if self.config.discovery {
+            for lane in lanes {
+                self.outbox.broadcast(lane, Outgoing::Bye);
+            }
+        }
+        for key in self.peers.keys() {
+            let Some(peer) = self.peers.get(key) else { continue };
+            let link = peer.link;
+            if !peer.hears_broadcast || !self.config.discovery {
+                self.send(link, Outgoing::Bye);
+            }
+        }
+    }
+}
+
+/// Cuts text to a number of bytes, at a character.
+fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+}

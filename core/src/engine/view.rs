@@ -1,0 +1,153 @@
+//! The tables, for people.
+
+use std::time::Duration;
+
+use super::Core;
+use crate::directory::Class;
+use crate::endpoint::Endpoint;
+use crate::id::{PeerKey, SessionId};
+use crate::message::Features;
+use crate::peers::Trust;
+use crate::time::Time;
+
+/// A peer, as `lanc peers` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerInfo {
+    /// Its session.
+    pub session: SessionId,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// How far it is trusted.
+    pub trust: Trust,
+    /// What it can do.
+    pub features: Features,
+    /// How often it says hello.
+    pub interval: Duration,
+    /// Time since it was first heard.
+    pub known_for: Duration,
+    /// Time since it was last heard.
+    pub silent_for: Duration,
+    /// How many functions it offers.
+    pub functions: usize,
+    /// Smoothed round trip of pings.
+    pub round_trip: Option<Duration>,
+    /// Calls of this node that it has not answered.
+    pub open_calls: usize,
+}
+
+/// A function, as `lanc functions` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FunctionInfo {
+    /// Its name.
+    pub name: String,
+    /// How this node runs it, if it has it.
+    pub local: Option<Class>,
+    /// What it does, if this node has it and was told.
+    pub doc: String,
+    /// The names of the peers that offer it; the latest announcer first.
+    pub providers: Vec<String>,
+}
+
+/// How full the tables are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Tables {
+    /// Live links.
+    pub links: usize,
+    /// Hosts with limits of their own.
+    pub hosts: usize,
+    /// Peers.
+    pub peers: usize,
+    /// Function names, this node's own among them.
+    pub functions: usize,
+    /// Calls without an outcome.
+    pub open_calls: usize,
+    /// Outcomes nobody has fetched.
+    pub results: usize,
+    /// Calls waiting for a place to run here.
+    pub queued: usize,
+    /// Functions running.
+    pub running: usize,
+    /// Messages waiting to be sent.
+    pub outbox: usize,
+    /// Timers.
+    pub timers: usize,
+}
+
+impl Core {
+    /// The peers, by name.
+    pub fn peers(&self, now: Time) -> Vec<PeerInfo> {
+        let info = |peer: &crate::peers::Peer| PeerInfo {
+            session: peer.session,
+            name: peer.name.clone(),
+            endpoint: peer.endpoint.clone(),
+            trust: peer.trust,
+            features: peer.features,
+            interval: peer.interval,
+            known_for: now.since(peer.first_seen),
+            silent_for: now.since(peer.last_seen),
+            functions: peer.functions.len(),
+            round_trip: peer.round_trip,
+            open_calls: peer.open_calls,
+        };
+        let mut peers: Vec<_> = self.peers.iter().map(|(_, peer)| info(peer)).collect();
+        peers.sort_by(|a, b| (&a.name, a.session).cmp(&(&b.name, b.session)));
+        peers
+    }
+
+    /// The functions, by name.
+    pub fn functions(&self) -> Vec<FunctionInfo> {
+        let info = |function: &crate::directory::Function| FunctionInfo {
+            name: function.name.to_string(),
+            local: function.local.as_ref().map(|local| local.class),
+            doc: function.local.as_ref().map_or(String::new(), |local| local.doc.clone()),
+            providers: function
+                .providers
+                .iter()
+                .rev()
+                .filter_map(|provider| self.peers.get(provider.peer))
+                .map(|peer| peer.name.clone())
+                .collect(),
+        };
+        let mut functions: Vec<_> = self.directory.iter().map(|(_, f)| info(f)).collect();
+        functions.sort_by(|a, b| a.name.cmp(&b.name));
+        functions
+    }
+
+    /// How full the tables are.
+    pub fn tables(&self) -> Tables {
+        Tables {
+            links: self.links.len(),
+            hosts: self.hosts.len(),
+            peers: self.peers.len(),
+            functions: self.directory.len(),
+            open_calls: self.calls.open(),
+            results: self.calls.len() - self.calls.open(),
+            queued: self.tasks.queued(),
+            running: self.tasks.running(),
+            outbox: self.outbox.len(),
+            timers: self.timers.len(),
+        }
+    }
+
+    /// Whether a person who writes `text` means this node.
+    pub(super) fn is_me(&self, text: &str) -> bool {
+        text == self.config.name || text == self.session.to_string()
+    }
+
+    /// The peer a person means: by name (the one heard of last if several share it), by
+    /// endpoint or address, or by the first digits of its session (eight at least).
+    pub(super) fn find_peer(&self, text: &str) -> Option<PeerKey> {
+        let by_name = self.peers.iter().filter(|(_, peer)| peer.name == text);
+        if let Some((key, _)) = by_name.max_by_key(|(_, peer)| peer.first_seen) {
+            return Some(key);
+        }
+        let is_meant = |peer: &crate::peers::Peer| {
+            let session = text.len() >= 8 && peer.session.to_string().starts_with(text);
+            session || peer.endpoint.to_string() == text || peer.endpoint.address() == text
+        };
+        self.peers.iter().find(|(_, peer)| is_meant(peer)).map(|(key, _)| key)
+    }
+}

@@ -1,0 +1,130 @@
+//! What a node tells its application without being asked.
+
+use std::collections::VecDeque;
+
+use crate::endpoint::Endpoint;
+use crate::id::SessionId;
+
+/// Something happened that an application or a person may want to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A peer was heard for the first time.
+    PeerUp {
+        /// Its session.
+        session: SessionId,
+        /// Its name.
+        name: String,
+        /// Where it is.
+        endpoint: Endpoint,
+    },
+    /// A peer has proved that its address receives.
+    PeerVerified {
+        /// Its session.
+        session: SessionId,
+        /// Its name.
+        name: String,
+    },
+    /// A peer is gone.
+    PeerDown {
+        /// Its session.
+        session: SessionId,
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: PeerDownReason,
+    },
+    /// A peer offers a function.
+    FunctionUp {
+        /// The function.
+        function: String,
+        /// The peer's name.
+        peer: String,
+    },
+    /// A peer offers a function no more.
+    FunctionDown {
+        /// The function.
+        function: String,
+        /// The peer's name.
+        peer: String,
+    },
+    /// More than one node offers this function now. Under the default policy new calls go to
+    /// the one that announced it last.
+    FunctionConflict {
+        /// The function.
+        function: String,
+        /// The name of the one that came last.
+        peer: String,
+        /// How many offer it, this node included.
+        providers: usize,
+    },
+    /// A limit of the configuration was reached; told at most once a second per limit.
+    LimitHit {
+        /// The setting's name.
+        limit: &'static str,
+    },
+    /// The network interfaces changed.
+    InterfacesChanged,
+    /// A configured peer could not be reached; it is tried again.
+    Unreachable {
+        /// Its endpoint.
+        endpoint: Endpoint,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A peer speaks another major version of the protocol; told at most once a second.
+    IncompatibleVersion {
+        /// Where it is.
+        endpoint: Endpoint,
+    },
+    /// A function declared short took longer than it may; it runs on a worker from now on.
+    SlowFunction {
+        /// The function.
+        function: String,
+        /// How long it took, in microseconds.
+        took_us: u64,
+    },
+    /// The node has said farewell and nothing runs any more.
+    Closed,
+}
+
+/// Why a peer is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum PeerDownReason {
+    /// It said farewell.
+    Left,
+    /// It was silent for its lease.
+    Expired,
+    /// Another session answers at its endpoint.
+    Restarted,
+    /// Its link went down.
+    Disconnected,
+    /// Its place was needed and it had not proved its address.
+    Evicted,
+}
+
+/// Events until somebody fetches them; the newest are lost when nobody does.
+pub(crate) struct Events {
+    queue: VecDeque<Event>,
+    limit: usize,
+}
+
+impl Events {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { queue: VecDeque::new(), limit }
+    }
+
+    /// Whether there was room.
+    pub(crate) fn push(&mut self, event: Event) -> bool {
+        let room = self.queue.len() < self.limit;
+        if room {
+            self.queue.push_back(event);
+        }
+        room
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.queue.pop_front()
+    }
+}

@@ -1,0 +1,164 @@
+//! The peer table: who is there, under which session, and how far each is trusted.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::endpoint::{Endpoint, LinkId};
+use crate::id::{FunctionKey, PeerKey, SessionId, tag};
+use crate::keyed::{HashKey, KeyedMap};
+use crate::message::Features;
+use crate::slots::Slots;
+use crate::time::Time;
+use crate::timers::TimerKey;
+
+/// How far a peer is trusted in open mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// Heard, but its address is not proved: listed and callable, first to be evicted.
+    Tentative,
+    /// It sent back a token that only its address received.
+    Verified,
+}
+
+/// One native peer.
+pub(crate) struct Peer {
+    pub(crate) session: SessionId,
+    pub(crate) name: String,
+    pub(crate) trust: Trust,
+    pub(crate) features: Features,
+    pub(crate) link: LinkId,
+    pub(crate) endpoint: Endpoint,
+    /// Whether our broadcasts reach it, as far as its own reaching us tells.
+    pub(crate) hears_broadcast: bool,
+    pub(crate) interval: Duration,
+    pub(crate) first_seen: Time,
+    pub(crate) last_seen: Time,
+    pub(crate) lease: Option<TimerKey>,
+    /// Set while the answer to its first hello is owed.
+    pub(crate) greet: Option<TimerKey>,
+    /// Set while its list of functions is behind what its hello says.
+    pub(crate) want: Option<TimerKey>,
+    pub(crate) wants_asked: u32,
+    /// The token it last gave us, and whether it has been sent back.
+    pub(crate) token: Option<u64>,
+    /// Whether it has been sent our functions by unicast since it came.
+    pub(crate) told_functions: bool,
+    /// The revision its hellos speak of, and the one we hold whole.
+    pub(crate) revision: u64,
+    pub(crate) held_revision: u64,
+    /// The parts that have come of the revision being received.
+    pub(crate) parts: Parts,
+    pub(crate) functions: BTreeSet<FunctionKey>,
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) open_calls: usize,
+}
+
+/// Which parts of a function list have come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) revision: u64,
+    pub(crate) seen: BTreeSet<u16>,
+    pub(crate) functions: BTreeSet<FunctionKey>,
+}
+
+/// All peers.
+pub(crate) struct Peers {
+    table: Slots<Peer, tag::Peer>,
+    by_session: KeyedMap<SessionId, PeerKey>,
+    /// Tentative peers, oldest first. Holds verified and stale keys too until they are met.
+    tentative: VecDeque<PeerKey>,
+    tentative_count: usize,
+    max_verified: usize,
+    max_tentative: usize,
+}
+
+/// No place for another peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Full(pub(crate) &'static str);
+
+impl Peers {
+    pub(crate) fn new(max_verified: usize, max_tentative: usize, hash: HashKey) -> Self {
+        Self {
+            table: Slots::new(max_verified + max_tentative),
+            by_session: KeyedMap::new(hash),
+            tentative: VecDeque::new(),
+            tentative_count: 0,
+            max_verified,
+            max_tentative,
+        }
+    }
+
+    pub(crate) fn get(&self, key: PeerKey) -> Option<&Peer> {
+        self.table.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: PeerKey) -> Option<&mut Peer> {
+        self.table.get_mut(key)
+    }
+
+    pub(crate) fn by_session(&self, session: SessionId) -> Option<PeerKey> {
+        self.by_session.get(&session).copied()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
+        self.table.iter()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<PeerKey> {
+        self.table.keys()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The tentative peer to give up before another one can be added, if one must go.
+    pub(crate) fn to_evict(&mut self) -> Option<PeerKey> {
+        if self.tentative_count < self.max_tentative {
+            return None;
+        }
+        while let Some(key) = self.tentative.pop_front() {
+            if self.table.get(key).is_some_and(|peer| peer.trust == Trust::Tentative) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Adds a tentative peer. [`Self::to_evict`] was asked before.
+    pub(crate) fn insert(&mut self, peer: Peer) -> Result<PeerKey, Full> {
+        let session = peer.session;
+        let key = self.table.insert(peer).map_err(|_| Full("max_peers"))?;
+        self.by_session.insert(session, key);
+        self.tentative.push_back(key);
+        self.tentative_count += 1;
+        Ok(key)
+    }
+
+    /// Makes a tentative peer a verified one. `false`: it is one already, or there is no room.
+    pub(crate) fn verify(&mut self, key: PeerKey) -> bool {
+        let verified = self.table.len() - self.tentative_count;
+        match self.table.get_mut(key) {
+            Some(peer) if peer.trust == Trust::Tentative && verified < self.max_verified => {
+                peer.trust = Trust::Verified;
+                self.tentative_count -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
+        let peer = self.table.remove(key)?;
+        self.by_session.remove(&peer.session);
+        if peer.trust == Trust::Tentative {
+            self.tentative_count -= 1;
+        }
+        if self.tentative.len() > 2 * self.table.len() + 64 {
+            let table = &self.table;
+            self.tentative.retain(|key| table.get(*key).is_some());
+            self.tentative.shrink_to_fit();
+        }
+        Some(peer)
+    }
+}

@@ -1,0 +1,232 @@
+//! Calls that this node runs: the bounded queue between receipt and execution, the places to
+//! run, and the answers until they have left.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::directory::Class;
+use crate::endpoint::LinkId;
+use crate::error::Fault;
+use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
+use crate::message::WireId;
+use crate::payload::{Arguments, Payload};
+use crate::slots::Slots;
+use crate::time::Time;
+use crate::timers::TimerKey;
+
+/// Who wants the result of a task.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Caller {
+    /// A call of this node.
+    Local(CallKey),
+    /// Somebody at the end of a link.
+    Remote { link: LinkId, peer: Option<PeerKey>, id: Option<WireId<'static>> },
+}
+
+/// Where a task stands.
+pub(crate) enum Progress {
+    Queued,
+    Running {
+        since: Time,
+    },
+    /// Done; the answer waits for its turn on the link.
+    Answered(Result<Payload, Fault>),
+}
+
+/// One call on its way through this node.
+pub(crate) struct Task {
+    pub(crate) function: FunctionKey,
+    pub(crate) name: FunctionName,
+    pub(crate) class: Class,
+    pub(crate) caller: Caller,
+    pub(crate) args: Option<Arguments>,
+    pub(crate) deadline: Option<Time>,
+    pub(crate) deadline_timer: Option<TimerKey>,
+    pub(crate) progress: Progress,
+    pub(crate) cancelled: bool,
+}
+
+/// How many tasks may be where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) queued: usize,
+    pub(crate) queued_bytes: usize,
+    pub(crate) workers: usize,
+    pub(crate) async_running: usize,
+}
+
+/// All tasks.
+pub(crate) struct Tasks {
+    table: Slots<Task, tag::Task>,
+    blocking: VecDeque<TaskKey>,
+    prompt: VecDeque<TaskKey>,
+    cancelled: VecDeque<TaskKey>,
+    room: Room,
+    queued: usize,
+    queued_bytes: usize,
+    running_blocking: usize,
+    running_async: usize,
+    /// Mean time a blocking function takes, smoothed by an eighth.
+    mean_service: Duration,
+}
+
+impl Tasks {
+    pub(crate) fn new(room: Room, answers: usize) -> Self {
+        let limit = room.queued + room.workers + room.async_running + answers;
+        Self {
+            table: Slots::new(limit),
+            blocking: VecDeque::new(),
+            prompt: VecDeque::new(),
+            cancelled: VecDeque::new(),
+            room,
+            queued: 0,
+            queued_bytes: 0,
+            running_blocking: 0,
+            running_async: 0,
+            mean_service: Duration::from_millis(1),
+        }
+    }
+
+    /// Queues a task, or gives it back when there is no room.
+    pub(crate) fn enqueue(&mut self, task: Task) -> Result<TaskKey, Box<Task>> {
+        let bytes = task.args.as_ref().map_or(0, Arguments::len);
+        let full = self.queued >= self.room.queued
+            || self.queued_bytes.saturating_add(bytes) > self.room.queued_bytes;
+        if full {
+            return Err(Box::new(task));
+        }
+        let class = task.class;
+        let key = self.table.insert(task).map_err(Box::new)?;
+        self.queued += 1;
+        self.queued_bytes += bytes;
+        match class {
+            Class::Blocking => self.blocking.push_back(key),
+            Class::Async | Class::Inline => self.prompt.push_back(key),
+        }
+        Ok(key)
+    }
+
+    /// The next task that has a place to run, marked as running.
+    pub(crate) fn start_next(&mut self, now: Time) -> Option<TaskKey> {
+        if self.running_async < self.room.async_running {
+            if let Some(key) = Self::next_queued(&self.table, &mut self.prompt) {
+                return self.start(now, key);
+            }
+        }
+        if self.running_blocking < self.room.workers {
+            if let Some(key) = Self::next_queued(&self.table, &mut self.blocking) {
+                return self.start(now, key);
+            }
+        }
+        None
+    }
+
+    fn next_queued(
+        table: &Slots<Task, tag::Task>,
+        queue: &mut VecDeque<TaskKey>,
+    ) -> Option<TaskKey> {
+        while let Some(key) = queue.pop_front() {
+            if table.get(key).is_some_and(|task| matches!(task.progress, Progress::Queued)) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    fn start(&mut self, now: Time, key: TaskKey) -> Option<TaskKey> {
+        let task = self.table.get_mut(key)?;
+        task.progress = Progress::Running { since: now };
+        self.queued -= 1;
+        self.queued_bytes -= task.args.as_ref().map_or(0, Arguments::len);
+        match task.class {
+            Class::Blocking => self.running_blocking += 1,
+            Class::Async | Class::Inline => self.running_async += 1,
+        }
+        Some(key)
+    }
+
+    /// Moves a task to the end of its life, whether it ran or was still queued. `false`: it is
+    /// there already, or gone.
+    pub(crate) fn settle(
+        &mut self,
+        now: Time,
+        key: TaskKey,
+        answer: Result<Payload, Fault>,
+    ) -> bool {
+        let Some(task) = self.table.get_mut(key) else { return false };
+        match task.progress {
+            Progress::Answered(_) => return false,
+            Progress::Queued => {
+                self.queued -= 1;
+                self.queued_bytes -= task.args.as_ref().map_or(0, Arguments::len);
+            }
+            Progress::Running { since } => match task.class {
+                Class::Blocking => {
+                    self.running_blocking -= 1;
+                    self.mean_service = (self.mean_service * 7 + now.since(since)) / 8;
+                }
+                Class::Async | Class::Inline => self.running_async -= 1,
+            },
+        }
+        task.args = None;
+        task.progress = Progress::Answered(answer);
+        true
+    }
+
+    /// How long a refused caller should wait: what is queued, at the pace of the last tasks.
+    pub(crate) fn retry_after(&self) -> Duration {
+        let waiting = u32::try_from(self.queued).unwrap_or(u32::MAX);
+        let workers = u32::try_from(self.room.workers.max(1)).unwrap_or(u32::MAX);
+        let estimate = self.mean_service.saturating_mul(waiting) / workers;
+        estimate.clamp(Duration::from_millis(10), Duration::from_secs(5))
+    }
+
+    pub(crate) fn get(&self, key: TaskKey) -> Option<&Task> {
+        self.table.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: TaskKey) -> Option<&mut Task> {
+        self.table.get_mut(key)
+    }
+
+    pub(crate) fn remove(&mut self, key: TaskKey) -> Option<Task> {
+        self.table.remove(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
+        self.table.iter()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<TaskKey> {
+        self.table.keys()
+    }
+
+    /// Marks a running task as no longer wanted; its place stays taken until it ends.
+    pub(crate) fn cancel_running(&mut self, key: TaskKey) {
+        if let Some(task) = self.table.get_mut(key) {
+            if matches!(task.progress, Progress::Running { .. }) && !task.cancelled {
+                task.cancelled = true;
+                self.cancelled.push_back(key);
+            }
+        }
+    }
+
+    /// The next running task whose function should be told that nobody waits.
+    pub(crate) fn pop_cancelled(&mut self) -> Option<TaskKey> {
+        self.cancelled.pop_front()
+    }
+
+    /// Functions running now.
+    pub(crate) fn running(&self) -> usize {
+        self.running_blocking + self.running_async
+    }
+
+    /// Calls waiting for a place to run.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+}

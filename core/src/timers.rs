@@ -1,0 +1,443 @@
+//! Every reason to wake up later, in one hierarchical wheel.
+//!
+//! Setting and cancelling cost the same whatever the number of timers: a call sets one and
+//! cancels it when its answer comes, so an ordered map would be felt on every call.
+
+use std::collections::VecDeque;
+
+use crate::endpoint::Lane;
+use crate::id::{CallKey, PeerKey, PingKey, TaskKey};
+use crate::time::Time;
+
+/// What a timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Timer {
+    /// Say hello to everybody.
+    Hello,
+    /// Registrations have been quiet long enough: broadcast the names.
+    Announce,
+    /// The peer has been silent for its lease.
+    Lease(PeerKey),
+    /// The answer to a new peer's hello is due.
+    Greet(PeerKey),
+    /// The list of functions that a peer's hello spoke of has not come.
+    Want(PeerKey),
+    /// The call has no outcome yet.
+    Deadline(CallKey),
+    /// The call has waited long enough for a provider.
+    Seek(CallKey),
+    /// Nobody fetched the result.
+    Forget(CallKey),
+    /// The caller's deadline has passed.
+    TaskDeadline(TaskKey),
+    /// No pong came.
+    Ping(PingKey),
+    /// Look for idle links and hosts.
+    Sweep,
+    /// Running functions have had their time to finish.
+    Drain,
+    /// The interface set of a lane changed a moment ago.
+    Rehello(Lane),
+}
+
+impl Timer {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Announce => "announce functions",
+            Self::Lease(_) => "peer lease",
+            Self::Greet(_) => "answer a hello",
+            Self::Want(_) => "ask for functions",
+            Self::Deadline(_) => "call deadline",
+            Self::Seek(_) => "wait for a provider",
+            Self::Forget(_) => "forget a result",
+            Self::TaskDeadline(_) => "task deadline",
+            Self::Ping(_) => "ping timeout",
+            Self::Sweep => "sweep idle links",
+            Self::Drain => "drain",
+            Self::Rehello(_) => "interfaces changed",
+        }
+    }
+}
+
+/// Names a timer that was set. Stale once it fired or was cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TimerKey {
+    node: u32,
+    generation: u32,
+}
+
+const LEVELS: u32 = 6;
+const SLOTS: u64 = 64;
+const TICK_NANOS: u64 = 1_000_000;
+const NONE: u32 = u32::MAX;
+
+struct Node {
+    generation: u32,
+    timer: Timer,
+    at: Time,
+    /// Where it hangs: `level * 64 + slot`, or `NONE` when it is due or free.
+    list: u32,
+    next: u32,
+    previous: u32,
+}
+
+/// The wheel: six levels of 64 slots, a millisecond each at the lowest.
+pub(crate) struct Timers {
+    nodes: Vec<Node>,
+    free: Vec<u32>,
+    heads: Vec<u32>,
+    occupied: [u64; 6],
+    tick: u64,
+    due: VecDeque<TimerKey>,
+    /// A lower bound of the earliest timer, exact unless that timer was cancelled.
+    earliest: Option<(Time, &'static str)>,
+    live: usize,
+    /// Generation of fresh nodes: above that of every node that was given back.
+    epoch: u32,
+}
+
+impl Timers {
+    pub(crate) fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            free: Vec::new(),
+            heads: vec![NONE; 6 * 64],
+            occupied: [0; 6],
+            tick: 0,
+            due: VecDeque::new(),
+            earliest: None,
+            live: 0,
+            epoch: 0,
+        }
+    }
+
+    /// Sets a timer. It fires at the first [`Self::pop_due`] whose `now` is not before `at`.
+    pub(crate) fn set(&mut self, at: Time, timer: Timer) -> TimerKey {
+        let generation = self.epoch;
+        let fresh = Node { generation, timer, at, list: NONE, next: NONE, previous: NONE };
+        let node = match self.free.pop() {
+            Some(node) => {
+                if let Some(place) = self.nodes.get_mut(index(node)) {
+                    let generation = place.generation;
+                    *place = Node { generation, ..fresh };
+                }
+                node
+            }
+            None => {
+                self.nodes.push(fresh);
+                u32::try_from(self.nodes.len() - 1).unwrap_or(NONE)
+            }
+        };
+        self.live += 1;
+        self.hang(node);
+        if self.earliest.is_none_or(|(earliest, _)| at < earliest) {
+            self.earliest = Some((at, timer.reason()));
+        }
+        TimerKey { node, generation: self.node(node).map_or(0, |n| n.generation) }
+    }
+
+    /// Takes a timer back. A stale key does nothing.
+    pub(crate) fn cancel(&mut self, key: TimerKey) {
+        if self.node(key.node).is_some_and(|node| node.generation == key.generation) {
+            self.unhang(key.node);
+            self.release(key.node);
+        }
+    }
+
+    /// The next timer that is due at `now`, if any.
+    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
+        loop {
+            while let Some(key) = self.due.pop_front() {
+                let Some(node) = self.node(key.node) else { continue };
+                if node.generation == key.generation {
+                    let timer = node.timer;
+                    self.release(key.node);
+                    return Some(timer);
+                }
+            }
+            if self.earliest.is_none_or(|(at, _)| at > now) {
+                return None;
+            }
+            self.advance(now);
+            if self.due.is_empty() {
+                self.earliest = self.find_earliest();
+                if self.earliest.is_none_or(|(at, _)| at > now) {
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// When to call [`Self::pop_due`] next, and why. Never later than the earliest timer.
+    pub(crate) fn next(&self) -> Option<(Time, &'static str)> {
+        if self.due.is_empty() { self.earliest } else { Some((Time::ZERO, "timers due")) }
+    }
+
+    /// How many timers are set.
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+
+    fn node(&self, node: u32) -> Option<&Node> {
+        self.nodes.get(index(node))
+    }
+
+    fn release(&mut self, node: u32) {
+        if let Some(place) = self.nodes.get_mut(index(node)) {
+            place.generation = place.generation.wrapping_add(1);
+            self.free.push(node);
+            self.live -= 1;
+        }
+        if self.live == 0 {
+            self.earliest = None;
+            if self.nodes.len() > 4096 {
+                // What a burst has grown is given back; no old key may match a new node.
+                let highest = self.nodes.iter().map(|node| node.generation).max();
+                self.epoch = highest.unwrap_or(0).wrapping_add(1);
+                self.nodes = Vec::new();
+                self.free = Vec::new();
+                self.due = VecDeque::new();
+            }
+        }
+    }
+
+    /// Hangs a node into the slot of its time, as seen from the current tick.
+    fn hang(&mut self, node: u32) {
+        let Some(at) = self.node(node).map(|n| n.at) else { return };
+        let target = (at.as_nanos() / TICK_NANOS).max(self.tick);
+        let differing = (target ^ self.tick) | (SLOTS - 1);
+        let level = ((63 - differing.leading_zeros()) / 6).min(LEVELS - 1);
+        let farthest = self.tick.saturating_add((1 << (6 * LEVELS)) - 1);
+        let slot = (target.min(farthest) >> (6 * level)) % SLOTS;
+        let list = level * 64 + u32::try_from(slot).unwrap_or(0);
+        let head = self.heads.get(index(list)).copied().unwrap_or(NONE);
+        if let Some(place) = self.nodes.get_mut(index(head)) {
+            place.previous = node;
+        }
+        if let Some(place) = self.nodes.get_mut(index(node)) {
+            place.list = list;
+            place.next = head;
+            place.previous = NONE;
+        }
+        if let Some(place) = self.heads.get_mut(index(list)) {
+            *place = node;
+        }
+        if let Some(bits) = self.occupied.get_mut(index(level)) {
+            *bits |= 1 << slot;
+        }
+    }
+
+    fn unhang(&mut self, node: u32) {
+        let Some((list, next, previous)) = self.node(node).map(|n| (n.list, n.next, n.previous))
+        else {
+            return;
+        };
+        if list == NONE {
+            return;
+        }
+        if let Some(place) = self.nodes.get_mut(index(next)) {
+            place.previous = previous;
+        }
+        match self.nodes.get_mut(index(previous)) {
+            Some(place) => place.next = next,
+            None => {
+                if let Some(head) = self.heads.get_mut(index(list)) {
+                    *head = next;
+                }
+                if next == NONE {
+                    if let Some(bits) = self.occupied.get_mut(index(list / 64)) {
+                        *bits &= !(1 << (list % 64));
+                    }
+                }
+            }
+        }
+        if let Some(place) = self.nodes.get_mut(index(node)) {
+            place.list = NONE;
+        }
+    }
+
+    /// Moves the wheel to `now`: what is due goes to `due`, in order of time; the slots of
+    /// upper levels that were reached are spread over the lower ones.
+    fn advance(&mut self, now: Time) {
+        let target = now.as_nanos() / TICK_NANOS;
+        let first_due = self.due.len();
+        while let Some((level, slot, start)) = self.earliest_slot() {
+            if start > target {
+                break;
+            }
+            self.tick = self.tick.max(start);
+            let mut node = self.take_list(level, slot);
+            let mut later = Vec::new();
+            while node != NONE {
+                let Some((next, at, generation)) =
+                    self.node(node).map(|n| (n.next, n.at, n.generation))
+                else {
+                    break;
+                };
+                if let Some(place) = self.nodes.get_mut(index(node)) {
+                    place.list = NONE;
+                }
+                if at <= now {
+                    self.due.push_back(TimerKey { node, generation });
+                } else {
+                    later.push(node);
+                }
+                node = next;
+            }
+            let same_slot_again = level == 0 && start >= target && !later.is_empty();
+            for node in later.into_iter().rev() {
+                self.hang(node);
+            }
+            if same_slot_again {
+                break;
+            }
+        }
+        self.tick = self.tick.max(target);
+        let times: Vec<_> = self
+            .due
+            .drain(first_due..)
+            .map(|key| (self.nodes.get(index(key.node)).map_or(Time::ZERO, |n| n.at), key))
+            .collect();
+        let mut times = times;
+        times.sort_by_key(|(at, _)| *at);
+        self.due.extend(times.into_iter().map(|(_, key)| key));
+    }
+
+    fn take_list(&mut self, level: u32, slot: u64) -> u32 {
+        let list = level * 64 + u32::try_from(slot).unwrap_or(0);
+        if let Some(bits) = self.occupied.get_mut(index(level)) {
+            *bits &= !(1 << slot);
+        }
+        self.heads.get_mut(index(list)).map_or(NONE, |head| std::mem::replace(head, NONE))
+    }
+
+    /// The occupied slot that begins first, and the tick it begins at.
+    fn earliest_slot(&self) -> Option<(u32, u64, u64)> {
+        (0u32..)
+            .zip(self.occupied)
+            .filter(|(_, bits)| *bits != 0)
+            .map(|(level, bits)| {
+                let shift = 6 * level;
+                let current = (self.tick >> shift) % SLOTS;
+                let ahead = bits.rotate_right(u32::try_from(current).unwrap_or(0));
+                let slot = (current + u64::from(ahead.trailing_zeros())) % SLOTS;
+                let block = self.tick >> shift >> 6 << 6;
+                // A slot behind the current one belongs to the next turn of its level.
+                let turn = if slot < current { SLOTS } else { 0 };
+                (level, slot, (block + turn + slot) << shift)
+            })
+            .min_by_key(|(level, _, start)| (*start, *level))
+    }
+
+    fn find_earliest(&self) -> Option<(Time, &'static str)> {
+        let mut best: Option<(Time, &'static str)> = None;
+        // Only the first slot of each level can hold the earliest timer.
+        for level in 0..LEVELS {
+            let Some(bits) = self.occupied.get(index(level)).filter(|bits| **bits != 0) else {
+                continue;
+            };
+            let current = (self.tick >> (6 * level)) % SLOTS;
+            let ahead = bits.rotate_right(u32::try_from(current).unwrap_or(0));
+            let slot = (current + u64::from(ahead.trailing_zeros())) % SLOTS;
+            let list = level * 64 + u32::try_from(slot).unwrap_or(0);
+            let mut node = self.heads.get(index(list)).copied().unwrap_or(NONE);
+            while let Some(place) = self.node(node) {
+                if best.is_none_or(|(at, _)| place.at < at) {
+                    best = Some((place.at, place.timer.reason()));
+                }
+                node = place.next;
+            }
+        }
+        best
+    }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::slots::Slots;
+
+    /// Against an ordered map, over random sets, cancels and steps.
+    #[test]
+    fn agrees_with_an_ordered_map() {
+        let mut table: Slots<(), crate::id::tag::Call> = Slots::new(1 << 20);
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move |most: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % most
+        };
+        let mut wheel = Timers::new();
+        let mut model: BTreeMap<(Time, u64), (TimerKey, CallKey)> = BTreeMap::new();
+        let mut now = Time::ZERO;
+        let mut sequence = 0;
+        for _ in 0..20_000 {
+            match random(10) {
+                0..5 => {
+                    let span = 1 << (random(40) + 1);
+                    let at = now + Duration::from_nanos(random(span));
+                    let call = table.insert(()).unwrap();
+                    sequence += 1;
+                    model.insert((at, sequence), (wheel.set(at, Timer::Deadline(call)), call));
+                }
+                5..7 => {
+                    let skip = usize::try_from(random(64)).unwrap();
+                    if let Some(key) = model.keys().nth(skip).copied() {
+                        let (timer, _) = model.remove(&key).unwrap();
+                        wheel.cancel(timer);
+                        wheel.cancel(timer);
+                    }
+                }
+                _ => {
+                    let span = 1 << (random(38) + 1);
+                    now = now + Duration::from_nanos(random(span));
+                    let mut fired = Vec::new();
+                    while let Some(Timer::Deadline(call)) = wheel.pop_due(now) {
+                        fired.push(call);
+                    }
+                    let mut expected = Vec::new();
+                    while let Some((&(at, _), _)) = model.first_key_value() {
+                        if at > now {
+                            break;
+                        }
+                        expected.push(model.pop_first().unwrap().1.1);
+                    }
+                    fired.sort();
+                    expected.sort();
+                    assert_eq!(fired, expected);
+                }
+            }
+            assert_eq!(wheel.len(), model.len());
+            if let Some((&(at, _), _)) = model.first_key_value() {
+                assert!(wheel.next().unwrap().0 <= at, "a timer would be late");
+            }
+        }
+    }
+
+    #[test]
+    fn waking_at_the_next_time_always_makes_progress() {
+        let mut table: Slots<(), crate::id::tag::Call> = Slots::new(8);
+        let call = table.insert(()).unwrap();
+        let mut wheel = Timers::new();
+        let cancelled = wheel.set(Time::from_millis(3), Timer::Deadline(call));
+        wheel.set(Time::from_nanos(5_000_000_123), Timer::Deadline(call));
+        wheel.cancel(cancelled);
+        let mut wakes = 0;
+        while let Some((at, _)) = wheel.next() {
+            wakes += 1;
+            if wheel.pop_due(at).is_some() {
+                assert_eq!(at, Time::from_nanos(5_000_000_123));
+            }
+        }
+        assert!(wakes <= 2, "{wakes} wake-ups for one timer");
+    }
+}

@@ -1,0 +1,206 @@
+//! What strangers may cost: token buckets and reply budgets per host, in a bounded table.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::keyed::{HashKey, KeyedMap};
+use crate::time::Time;
+
+/// Hosts with a state of their own; the rest share one.
+const MAX_HOSTS: usize = 4096;
+/// After this time without traffic a host's state is as new and can be forgotten.
+const IDLE: Duration = Duration::from_secs(15);
+/// The window of the reply budget.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// A token bucket that refills at `rate` a second up to twice that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    /// Tokens, in thousandths.
+    level: u64,
+    filled_at: Time,
+}
+
+impl Bucket {
+    pub(crate) fn full(now: Time, rate: u32) -> Self {
+        Self { level: u64::from(rate) * 2000, filled_at: now }
+    }
+
+    /// Takes a token. A rate of zero stands for no limit.
+    pub(crate) fn take(&mut self, now: Time, rate: u32) -> bool {
+        if rate == 0 {
+            return true;
+        }
+        let elapsed = u64::try_from(now.since(self.filled_at).as_micros()).unwrap_or(u64::MAX);
+        let gained = elapsed.saturating_mul(u64::from(rate)) / 1000;
+        if gained > 0 {
+            self.level = self.level.saturating_add(gained).min(u64::from(rate) * 2000);
+            self.filled_at = now;
+        }
+        let enough = self.level >= 1000;
+        if enough {
+            self.level -= 1000;
+        }
+        enough
+    }
+}
+
+struct Host {
+    bucket: Bucket,
+    window_began: Time,
+    window_sent: usize,
+    tentative: usize,
+    last_heard: Time,
+}
+
+impl Host {
+    fn new(now: Time, rate: u32) -> Self {
+        Self {
+            bucket: Bucket::full(now, rate),
+            window_began: now,
+            window_sent: 0,
+            tentative: 0,
+            last_heard: now,
+        }
+    }
+}
+
+/// Limits that count per IP address. Loopback has none: many nodes share it, and whoever sends
+/// from there is on this machine.
+pub(crate) struct Hosts {
+    hosts: KeyedMap<IpAddr, Host>,
+    order: VecDeque<IpAddr>,
+    /// Serves every host that found the table full.
+    crowd: Host,
+    rate: u32,
+    budget: usize,
+}
+
+impl Hosts {
+    pub(crate) fn new(config: &Config, hash: HashKey, now: Time) -> Self {
+        Self {
+            hosts: KeyedMap::new(hash),
+            order: VecDeque::new(),
+            crowd: Host::new(now, config.unproved_rate),
+            rate: config.unproved_rate,
+            budget: config.unproved_budget,
+        }
+    }
+
+    /// Whether limits per host apply to this address at all.
+    pub(crate) fn counts(ip: Option<IpAddr>) -> Option<IpAddr> {
+        ip.filter(|ip| !ip.is_loopback())
+    }
+
+    fn host(&mut self, now: Time, ip: IpAddr) -> &mut Host {
+        if self.hosts.get(&ip).is_none() && self.hosts.len() < MAX_HOSTS {
+            self.hosts.insert(ip, Host::new(now, self.rate));
+            self.order.push_back(ip);
+        }
+        self.hosts.get_mut(&ip).unwrap_or(&mut self.crowd)
+    }
+
+    /// Whether a frame of a stranger at `ip` may be looked at.
+    pub(crate) fn admit(&mut self, now: Time, ip: IpAddr) -> bool {
+        let rate = self.rate;
+        let host = self.host(now, ip);
+        host.last_heard = now;
+        host.bucket.take(now, rate)
+    }
+
+    /// How many bytes may still be sent to an unproved `ip` in this window.
+    pub(crate) fn allowance(&mut self, now: Time, ip: IpAddr) -> usize {
+        let budget = self.budget;
+        let host = self.host(now, ip);
+        if now.since(host.window_began) >= WINDOW {
+            host.window_began = now;
+            host.window_sent = 0;
+        }
+        budget.saturating_sub(host.window_sent)
+    }
+
+    /// Counts bytes sent to an unproved address.
+    pub(crate) fn spend(&mut self, now: Time, ip: IpAddr, bytes: usize) {
+        self.host(now, ip).window_sent += bytes;
+    }
+
+    /// Counts a tentative peer of `ip`, unless it has `limit` of them.
+    pub(crate) fn add_tentative(&mut self, now: Time, ip: IpAddr, limit: usize) -> bool {
+        let host = self.host(now, ip);
+        let room = host.tentative < limit;
+        if room {
+            host.tentative += 1;
+        }
+        room
+    }
+
+    /// Takes a tentative peer of `ip` off the count.
+    pub(crate) fn remove_tentative(&mut self, now: Time, ip: IpAddr) {
+        let host = self.host(now, ip);
+        host.tentative = host.tentative.saturating_sub(1);
+    }
+
+    /// Forgets hosts that have been quiet.
+    pub(crate) fn sweep(&mut self, now: Time) {
+        for _ in 0..self.order.len() {
+            let Some(ip) = self.order.pop_front() else { break };
+            let idle = self
+                .hosts
+                .get(&ip)
+                .is_none_or(|h| h.tentative == 0 && now.since(h.last_heard) >= IDLE);
+            if idle {
+                self.hosts.remove(&ip);
+            } else {
+                self.order.push_back(ip);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts() -> Hosts {
+        Hosts::new(&Config::default(), HashKey::new([7; 16]), Time::ZERO)
+    }
+
+    #[test]
+    fn a_host_gets_its_burst_and_then_its_rate() {
+        let mut hosts = hosts();
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        let burst = (0..200).filter(|_| hosts.admit(Time::ZERO, ip)).count();
+        assert_eq!(burst, 100);
+        let later = Time::from_millis(1000);
+        assert_eq!((0..200).filter(|_| hosts.admit(later, ip)).count(), 50);
+        assert!(hosts.admit(later, IpAddr::from([10, 0, 0, 2])));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_empties() {
+        let mut hosts = hosts();
+        for n in 0..10_000_u32 {
+            hosts.admit(Time::ZERO, IpAddr::from(n.to_be_bytes()));
+        }
+        assert_eq!(hosts.len(), MAX_HOSTS);
+        hosts.sweep(Time::from_millis(15_000));
+        assert_eq!(hosts.len(), 0);
+    }
+
+    #[test]
+    fn the_budget_is_per_window() {
+        let mut hosts = hosts();
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        hosts.spend(Time::ZERO, ip, 1100);
+        assert_eq!(hosts.allowance(Time::ZERO, ip), 100);
+        hosts.spend(Time::ZERO, ip, 200);
+        assert_eq!(hosts.allowance(Time::ZERO, ip), 0);
+        assert_eq!(hosts.allowance(Time::from_millis(10_000), ip), 1200);
+    }
+}

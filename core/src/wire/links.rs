@@ -1,0 +1,185 @@
+//! The link table: what is known of the far end of each link, and what waits to go there.
+
+use std::collections::VecDeque;
+
+use crate::endpoint::{Endpoint, Lane, LinkId};
+use crate::id::PeerKey;
+use crate::ports::{Capabilities, Initiator};
+use crate::time::Time;
+use crate::wire::outbox::Outgoing;
+
+/// One link.
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) remote: Endpoint,
+    pub(crate) initiator: Initiator,
+    /// The peer whose hello came on it.
+    pub(crate) peer: Option<PeerKey>,
+    /// The address has sent back a token that only it received, or a person configured it.
+    pub(crate) proved: bool,
+    /// Named in the configuration.
+    pub(crate) configured: bool,
+    /// Bytes heard and sent while unproved: the bound on amplification.
+    pub(crate) heard_bytes: usize,
+    pub(crate) sent_bytes: usize,
+    /// A hello that carries our token is on its way because the budget is used up.
+    pub(crate) challenged: bool,
+    pub(crate) last_heard: Time,
+    pub(crate) max_frame: usize,
+    /// The transport said `Full`.
+    pub(crate) full: bool,
+    /// What waits is more than an unproved address may be sent.
+    pub(crate) parked: bool,
+    pub(crate) queue: VecDeque<Outgoing>,
+    /// Whether the link stands in the outbox's round.
+    pub(crate) in_round: bool,
+}
+
+struct LaneLinks {
+    capabilities: Capabilities,
+    links: Vec<Option<Link>>,
+}
+
+/// All links of all lanes.
+pub(crate) struct Links {
+    lanes: Vec<LaneLinks>,
+    /// Links in the order they came up, to close the oldest stranger first.
+    strangers: VecDeque<LinkId>,
+    live: usize,
+}
+
+/// Slots a lane may number its links with. A transport's own table is smaller.
+const MAX_SLOT: usize = 1 << 20;
+
+impl Links {
+    pub(crate) fn new() -> Self {
+        Self { lanes: Vec::new(), strangers: VecDeque::new(), live: 0 }
+    }
+
+    pub(crate) fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {
+        let lane = Lane(u8::try_from(self.lanes.len()).ok()?);
+        self.lanes.push(LaneLinks { capabilities, links: Vec::new() });
+        Some(lane)
+    }
+
+    pub(crate) fn capabilities(&self, lane: Lane) -> Option<&Capabilities> {
+        self.lanes.get(usize::from(lane.0)).map(|lane| &lane.capabilities)
+    }
+
+    /// The lanes that can broadcast.
+    pub(crate) fn broadcast_lanes(&self) -> impl Iterator<Item = Lane> + '_ {
+        (0..=u8::MAX)
+            .zip(&self.lanes)
+            .filter(|(_, lane)| lane.capabilities.broadcast)
+            .map(|(number, _)| Lane(number))
+    }
+
+    /// Notes a link that came up. The same link coming up again keeps its state.
+    pub(crate) fn up(&mut self, now: Time, id: LinkId, remote: Endpoint, initiator: Initiator) {
+        let slot = usize::try_from(id.slot).unwrap_or(usize::MAX);
+        if slot >= MAX_SLOT || self.get(id).is_some() {
+            return;
+        }
+        let Some(lane) = self.lanes.get_mut(usize::from(id.lane.0)) else { return };
+        if lane.links.len() <= slot {
+            lane.links.resize_with(slot + 1, || None);
+        }
+        let max_frame = lane.capabilities.max_frame;
+        let link = Link {
+            id,
+            remote,
+            initiator,
+            peer: None,
+            proved: false,
+            configured: false,
+            heard_bytes: 0,
+            sent_bytes: 0,
+            challenged: false,
+            last_heard: now,
+            max_frame,
+            full: false,
+            parked: false,
+            queue: VecDeque::new(),
+            in_round: false,
+        };
+        if let Some(place) = lane.links.get_mut(slot) {
+            if place.replace(link).is_none() {
+                self.live += 1;
+            }
+            self.strangers.push_back(id);
+        }
+    }
+
+    /// Takes a link out. Nothing happens for a stale id.
+    pub(crate) fn down(&mut self, id: LinkId) -> Option<Link> {
+        let lane = self.lanes.get_mut(usize::from(id.lane.0))?;
+        let place = lane.links.get_mut(usize::try_from(id.slot).ok()?)?;
+        if place.as_ref().is_none_or(|link| link.id != id) {
+            return None;
+        }
+        self.live -= 1;
+        let link = place.take();
+        while lane.links.last().is_some_and(Option::is_none) {
+            lane.links.pop();
+        }
+        if lane.links.capacity() > 64 && lane.links.len() * 4 < lane.links.capacity() {
+            lane.links.shrink_to(lane.links.len() * 2);
+        }
+        link
+    }
+
+    pub(crate) fn get(&self, id: LinkId) -> Option<&Link> {
+        let lane = self.lanes.get(usize::from(id.lane.0))?;
+        lane.links.get(usize::try_from(id.slot).ok()?)?.as_ref().filter(|link| link.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        let lane = self.lanes.get_mut(usize::from(id.lane.0))?;
+        lane.links.get_mut(usize::try_from(id.slot).ok()?)?.as_mut().filter(|link| link.id == id)
+    }
+
+    /// The oldest link nobody needs, once there are more than `limit` strangers' links.
+    pub(crate) fn surplus_stranger(&mut self, limit: usize) -> Option<LinkId> {
+        while self.strangers.len() > limit {
+            let id = self.strangers.pop_front()?;
+            if self.get(id).is_some_and(Link::is_strangers) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The links nobody needs that have been silent since before `since`.
+    pub(crate) fn idle_strangers(&mut self, since: Time) -> Vec<LinkId> {
+        let mut idle = Vec::new();
+        for _ in 0..self.strangers.len() {
+            let Some(id) = self.strangers.pop_front() else { break };
+            match self.get(id) {
+                Some(link) if link.is_strangers() && link.last_heard < since => idle.push(id),
+                // A peer's link is looked at again: the peer may have gone.
+                Some(_) => self.strangers.push_back(id),
+                None => {}
+            }
+        }
+        if self.strangers.capacity() > 64 && self.strangers.len() * 4 < self.strangers.capacity() {
+            self.strangers.shrink_to(self.strangers.len() * 2);
+        }
+        idle
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+}
+
+impl Link {
+    /// Whether the link belongs to no peer and to no configuration.
+    pub(crate) fn is_strangers(&self) -> bool {
+        self.peer.is_none() && !self.configured
+    }
+
+    /// How many bytes the amplification bound still allows, regardless of the host's window.
+    pub(crate) fn amplification_room(&self) -> usize {
+        self.heard_bytes.saturating_mul(3).saturating_sub(self.sent_bytes)
+    }
+}

@@ -1,0 +1,6 @@
+//! The frame layer: links, hosts and their budgets, the byte pipeline, what waits to be sent.
+
+pub(crate) mod hosts;
+pub(crate) mod links;
+pub(crate) mod outbox;
+pub(crate) mod pipeline;

@@ -1,0 +1,124 @@
+//! What waits to be sent: small descriptors, never encoded messages, so that a first send and a
+//! later resend take one path.
+
+use std::collections::VecDeque;
+
+use crate::endpoint::{Lane, LinkId};
+use crate::id::{CallKey, TaskKey};
+use crate::message::WireId;
+use crate::wire::links::Links;
+
+/// One message to be encoded when its turn comes.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Outgoing {
+    /// This node's hello, with the token of the link.
+    Hello {
+        /// The far end's token, sent back.
+        echo: Option<u64>,
+        /// Ask for a hello and the functions in return.
+        wants: bool,
+    },
+    /// One part of the list of functions.
+    Func {
+        /// Which part.
+        part: u16,
+    },
+    /// A call of this node.
+    Call(CallKey),
+    /// The outcome of a task: `callback` or `error`.
+    Answer(TaskKey),
+    /// A refusal of something that never became a task.
+    Refusal(Box<Refusal>),
+    /// A call is not wanted any more.
+    Cancel(Box<WireId<'static>>),
+    /// Farewell.
+    Bye,
+    /// Send this number back.
+    Ping(u64),
+    /// Here it is back.
+    Pong(u64),
+}
+
+/// An error for a call that was not accepted.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) id: WireId<'static>,
+    pub(crate) fault: crate::error::Fault,
+}
+
+/// The order in which links are served, and what is broadcast.
+pub(crate) struct Outbox {
+    broadcasts: VecDeque<(Lane, Outgoing)>,
+    round: VecDeque<LinkId>,
+    waiting: usize,
+    limit: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { broadcasts: VecDeque::new(), round: VecDeque::new(), waiting: 0, limit }
+    }
+
+    /// Queues a message for a link. `false`: no room, or no such link.
+    pub(crate) fn push(&mut self, links: &mut Links, to: LinkId, message: Outgoing) -> bool {
+        if self.waiting >= self.limit {
+            return false;
+        }
+        let Some(link) = links.get_mut(to) else { return false };
+        link.queue.push_back(message);
+        self.waiting += 1;
+        if !link.in_round && !link.full && !link.parked {
+            link.in_round = true;
+            self.round.push_back(to);
+        }
+        true
+    }
+
+    /// Queues a message for everybody on a lane.
+    pub(crate) fn broadcast(&mut self, lane: Lane, message: Outgoing) {
+        if self.broadcasts.len() < 4096 {
+            self.broadcasts.push_back((lane, message));
+        }
+    }
+
+    pub(crate) fn next_broadcast(&mut self) -> Option<(Lane, Outgoing)> {
+        self.broadcasts.pop_front()
+    }
+
+    /// The link whose turn it is. It leaves the round; [`Self::again`] puts it back.
+    pub(crate) fn next_link(&mut self, links: &mut Links) -> Option<LinkId> {
+        while let Some(id) = self.round.pop_front() {
+            let Some(link) = links.get_mut(id) else { continue };
+            link.in_round = false;
+            if !link.full && !link.parked && !link.queue.is_empty() {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Puts a link that still has messages at the end of the round.
+    pub(crate) fn again(&mut self, links: &mut Links, id: LinkId) {
+        if let Some(link) = links.get_mut(id) {
+            if !link.in_round && !link.full && !link.parked && !link.queue.is_empty() {
+                link.in_round = true;
+                self.round.push_back(id);
+            }
+        }
+    }
+
+    /// Notes that `count` messages left a link's queue.
+    pub(crate) fn took(&mut self, count: usize) {
+        self.waiting = self.waiting.saturating_sub(count);
+    }
+
+    /// How many messages wait on links.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether [`Self::next_broadcast`] or [`Self::next_link`] may have something.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.broadcasts.is_empty() || !self.round.is_empty()
+    }
+}
