@@ -1,0 +1,488 @@
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use lanc_core::ports::{Budget, Codec, DecodeError, Format, Item};
+use serde_json::value::RawValue;
+
+use super::JsonCodec;
+
+const AMPLE: Budget = Budget { depth: 64, nodes: 10_000 };
+
+/// Valid values, each with what the outermost one is.
+fn accepted() -> Vec<(&'static str, Item<'static>)> {
+    let text = |text| Item::Text(Cow::Borrowed(text));
+    vec![
+        ("null", Item::Null),
+        ("true", Item::Bool(true)),
+        ("false", Item::Bool(false)),
+        ("0", Item::Int(0)),
+        ("-1", Item::Int(-1)),
+        ("9223372036854775807", Item::Int(i64::MAX)),
+        ("-9223372036854775808", Item::Int(i64::MIN)),
+        ("9223372036854775808", Item::Uint(1 << 63)),
+        ("18446744073709551615", Item::Uint(u64::MAX)),
+        ("18446744073709551616", Item::Float(18_446_744_073_709_551_616.0)),
+        ("-9223372036854775809", Item::Float(-9_223_372_036_854_775_809.0)),
+        ("-0", Item::Float(-0.0)),
+        ("1.0", Item::Float(1.0)),
+        ("1e2", Item::Float(100.0)),
+        ("1E+2", Item::Float(100.0)),
+        ("-1.5e-3", Item::Float(-0.0015)),
+        ("0e0", Item::Float(0.0)),
+        ("1e-999", Item::Float(0.0)),
+        ("\"\"", text("")),
+        ("\"plain, it's\"", text("plain, it's")),
+        (r#""\"\\\/\b\f\n\r\t""#, text("\"\\/\u{8}\u{c}\n\r\t")),
+        (r#""\u0000\u00e4\u20AC\ud83d\ude00""#, text("\0ä€😀")),
+        (r#""\uFFFF""#, text("\u{ffff}")),
+        (r#""x\u0027y""#, text("x'y")),
+        ("\"\u{7f}\u{2028}\u{feff}ä€😀\"", text("\u{7f}\u{2028}\u{feff}ä€😀")),
+        ("[]", Item::List(b"[]")),
+        ("{}", Item::Map(b"{}")),
+        ("[ 1 , [ ] ]", Item::List(b"[ 1 , [ ] ]")),
+        ("{\"\":{\"\":0},\"\":[]}", Item::Map(b"{\"\":{\"\":0},\"\":[]}")),
+        ("[true,false,null,-0.5e+1,\"\\u0041\"]", {
+            Item::List(b"[true,false,null,-0.5e+1,\"\\u0041\"]")
+        }),
+    ]
+}
+
+/// Broken values.
+fn rejected() -> Vec<&'static [u8]> {
+    let mut all: Vec<&[u8]> = vec![
+        b"\"\x80\"",
+        b"\"\xc3\"",
+        b"\"\xed\xa0\x80\"",
+        b"\"\xf4\x90\x80\x80\"",
+        b"\"\xc0\xaf\"",
+        b"\"\xff\"",
+        b"\xef\xbb\xbf1",
+        b"\"a\0b\"",
+        b"\"\n\"",
+        b"\"\t\"",
+        b"\"\x1f\"",
+        b"\x00",
+        b"\xc2\xa01",
+        b"\x0c1",
+        b"\x0b1",
+    ];
+    let texts = [
+        "",
+        "nul",
+        "nulll",
+        "True",
+        "NULL",
+        "NaN",
+        "nan",
+        "Infinity",
+        "-Infinity",
+        "inf",
+        "undefined",
+        "'a'",
+        "01",
+        "-01",
+        "00",
+        "-",
+        "+1",
+        ".5",
+        "-.5",
+        "1.",
+        "1.e1",
+        "1e",
+        "1e+",
+        "1E-",
+        "0x10",
+        "1_000",
+        "1 2",
+        "--1",
+        "1e1.5",
+        "1.2.3",
+        "1a",
+        "e1",
+        "\"",
+        "\"a",
+        r#""\"#,
+        r#""\x""#,
+        r#""\'""#,
+        r#""\0""#,
+        r#""\u""#,
+        r#""\u12""#,
+        r#""\u123g""#,
+        r#""\U0041""#,
+        r#""\ud800""#,
+        r#""\udc00""#,
+        r#""\ud800\u0041""#,
+        r#""\ud800\ud800""#,
+        r#""\ud800x""#,
+        r#""\udc00\ud800""#,
+        r#""\ud83d\n""#,
+        r#""\u+041""#,
+        "[",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[,]",
+        "[1 2]",
+        "[1,,2]",
+        "[1}",
+        "[}",
+        "{",
+        "}",
+        "{]",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{,}",
+        "{a:1}",
+        "{1:1}",
+        "{null:1}",
+        "{'a':1}",
+        "{\"a\" 1}",
+        "{\"a\":}",
+        "{\"a\",1}",
+        "{\"a\"::1}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":1]",
+        "{\"a\":[1}]",
+        "[{\"a\":1]}",
+        "[1]]",
+        "{}}",
+        "[//\n1]",
+        "[/**/1]",
+        "[1e400]",
+        "1e400",
+        "-1e400",
+        "[#]",
+        "*",
+        "[\"a\"\"b\"]",
+        "[[[1]]",
+        "{\"a\":{\"b\":{}}",
+        "[1:2]",
+        "\u{feff}{}",
+        "\u{2003}1",
+    ];
+    all.extend(texts.map(str::as_bytes));
+    all
+}
+
+fn in_list(value: &[u8]) -> Vec<u8> {
+    [b"[", value, b"]"].concat()
+}
+
+fn in_map(value: &[u8]) -> Vec<u8> {
+    [b" {\"k\" : ", value, b" }\r\n"].concat()
+}
+
+/// Whether the whole of `input` is a list.
+fn reads_list(input: &[u8]) -> Result<(), DecodeError> {
+    let used = JsonCodec.read_list(input, &mut AMPLE.clone(), &mut |_| Ok(()))?;
+    if used == input.len() { Ok(()) } else { Err(DecodeError::Malformed(used)) }
+}
+
+/// Whether the whole of `input` is a map.
+fn reads_map(input: &[u8]) -> Result<(), DecodeError> {
+    let used = JsonCodec.read_map(input, &mut AMPLE.clone(), &mut |_, _| Ok(()))?;
+    if used == input.len() { Ok(()) } else { Err(DecodeError::Malformed(used)) }
+}
+
+fn written(item: Item<'_>) -> String {
+    let mut out = Vec::new();
+    JsonCodec.write_item(&item, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn serialized<T: serde::Serialize>(value: T) -> String {
+    let mut out = Vec::new();
+    JsonCodec.serialize(&value, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn valid_values_are_read_as_what_they_are() {
+    for (source, expected) in accepted() {
+        let mut seen = Vec::new();
+        let map = in_map(source.as_bytes());
+        let used = JsonCodec.read_map(&map, &mut AMPLE.clone(), &mut |key, value| {
+            assert_eq!(key, "k");
+            seen.push(value);
+            Ok(())
+        });
+        assert_eq!(used, Ok(map.len()), "{source}");
+        let list = in_list(source.as_bytes());
+        JsonCodec
+            .read_list(&list, &mut AMPLE.clone(), &mut |value| {
+                seen.push(value);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(seen.len(), 2, "{source}");
+        for value in seen {
+            // `Debug`, because a negative zero equals zero.
+            assert_eq!(format!("{:?}", value.item), format!("{expected:?}"), "{source}");
+            assert_eq!(value.raw, source.as_bytes());
+        }
+        // And where it is only passed over.
+        assert_eq!(reads_list(&in_list(&list)), Ok(()), "{source}");
+    }
+}
+
+#[test]
+fn broken_values_are_refused() {
+    for source in rejected() {
+        let shown = String::from_utf8_lossy(source);
+        // An empty list is one; nothing in a map is not.
+        if !source.is_empty() {
+            assert!(reads_list(&in_list(source)).is_err(), "{shown}");
+            assert!(reads_list(&in_list(&in_list(source))).is_err(), "{shown}");
+        }
+        assert!(reads_map(&in_map(source)).is_err(), "{shown}");
+        assert!(reads_map(&in_map(&in_map(source))).is_err(), "{shown}");
+    }
+    for (source, error) in [
+        (&b"{\"a\":1e400}"[..], DecodeError::Number),
+        (b"{\"a\":[1e400]}", DecodeError::Number),
+        (b"{\"a\":\"\xff\"}", DecodeError::Text),
+        (b"{\"a\":[\"\xff\"]}", DecodeError::Text),
+        (b"{\"\xff\":1}", DecodeError::Text),
+        (b"{\"a\":x}", DecodeError::Malformed(5)),
+        (b"{\"a\":\"\\q\"}", DecodeError::Malformed(7)),
+        (b"[]", DecodeError::Malformed(0)),
+        (b" ", DecodeError::Truncated),
+    ] {
+        assert_eq!(reads_map(source), Err(error), "{}", String::from_utf8_lossy(source));
+    }
+    let digits = "1".repeat(400);
+    assert_eq!(reads_list(&in_list(digits.as_bytes())), Err(DecodeError::Number));
+    assert_eq!(reads_list(&in_list(&in_list(digits.as_bytes()))), Err(DecodeError::Number));
+}
+
+#[test]
+fn text_is_borrowed_unless_it_holds_escapes() {
+    let mut borrowed = Vec::new();
+    JsonCodec
+        .read_list(br#"["plain it's","\u0027"]"#, &mut AMPLE.clone(), &mut |value| {
+            borrowed.push(matches!(value.item, Item::Text(Cow::Borrowed(_))));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(borrowed, [true, false]);
+}
+
+#[test]
+fn depth_and_nodes_are_bounded_exactly() {
+    let nested = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
+    let read = |input: &[u8], depth, nodes| {
+        JsonCodec.read_list(input, &mut Budget { depth, nodes }, &mut |_| Ok(()))
+    };
+    for depth in [1, 2, 64, 127] {
+        let levels = usize::try_from(depth).unwrap();
+        assert_eq!(read(&nested(levels), depth, 127), Ok(2 * levels));
+        assert_eq!(read(&nested(levels + 1), depth, 1000), Err(DecodeError::TooDeep));
+    }
+    assert_eq!(read(b"[]", 0, 10), Err(DecodeError::TooDeep));
+    assert_eq!(read(&nested(128), u32::MAX, 1000), Err(DecodeError::TooDeep));
+    let source = br#"[1,{"a":[true],"b":null}]"#;
+    assert_eq!(read(source, 3, 8), Ok(source.len()));
+    assert_eq!(read(source, 3, 7), Err(DecodeError::TooManyValues));
+    assert_eq!(read(source, 2, 8), Err(DecodeError::TooDeep));
+    // A key is paid for before it is looked at.
+    assert_eq!(read(b"[{\"\xff", 3, 2), Err(DecodeError::TooManyValues));
+}
+
+#[test]
+fn every_prefix_is_cut_short_or_malformed() {
+    let message = concat!(
+        r#" {"type":"LANC","method":"call","version":"0.2","data":"f\u00e4\ud83d\ude00","#,
+        r#""exe_id":-12.5e+3,"args":[1,{"a":[true,false,null]}," "],"kwargs":{},"x":"ä"}"#,
+    );
+    assert_eq!(reads_map(message.as_bytes()), Ok(()));
+    for cut in 0..message.len() {
+        let error = reads_map(&message.as_bytes()[..cut]).unwrap_err();
+        assert_eq!(error, DecodeError::Truncated, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_megabyte_of_brackets_costs_nothing() {
+    let brackets = vec![b'['; 1 << 20];
+    let everything = Budget { depth: u32::MAX, nodes: u32::MAX };
+    #[allow(clippy::disallowed_methods, reason = "what is tested is the time it takes")]
+    let begin = Instant::now();
+    let read = JsonCodec.read_list(&brackets, &mut everything.clone(), &mut |_| Ok(()));
+    assert_eq!(read, Err(DecodeError::TooDeep));
+    let typed = JsonCodec.deserialize(&brackets, &mut |deserializer| {
+        erased_serde::deserialize::<serde_json::Value>(deserializer).map(drop)
+    });
+    assert!(typed.unwrap_err().contains("recursion limit"));
+    assert!(begin.elapsed() < Duration::from_millis(50), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn text_is_written_on_one_line_without_apostrophes() {
+    let hard = "it's \"\\/\n\r\t\0\u{1f}\u{7f}ä😀";
+    let expected = r#""it\u0027s \"\\/\n\r\t\u0000\u001f\u007fä😀""#;
+    assert_eq!(written(Item::Text(Cow::Borrowed(hard))), expected);
+    assert_eq!(serialized(hard), expected);
+    assert_eq!(serialized('\''), r#""\u0027""#);
+    assert_eq!(
+        serialized([(hard, 1)].into_iter().collect::<std::collections::BTreeMap<_, _>>()),
+        { format!("{{{expected}:1}}") }
+    );
+    assert_eq!(serialized(format_args!("{hard}")), expected);
+    let mut map = Vec::new();
+    JsonCodec.write_map(&[(hard, Item::Null)], &mut map);
+    assert_eq!(String::from_utf8(map).unwrap(), format!("{{{expected}:null}}"));
+
+    // What is JSON already, and came from somebody who writes it otherwise.
+    let foreign = "[\"it's\u{7f}\",\r\n\t1]";
+    let expected = r#"["it\u0027s\u007f",   1]"#;
+    assert_eq!(written(Item::Encoded(foreign.as_bytes())), expected);
+    assert_eq!(written(Item::List(foreign.as_bytes())), expected);
+    let raw: Box<RawValue> = serde_json::from_str(foreign).unwrap();
+    assert_eq!(serialized(raw), expected);
+
+    let long = format!("{}'{}", "x".repeat(200), "y".repeat(63));
+    assert_eq!(
+        written(Item::Text(Cow::Borrowed(&long))),
+        format!("\"{}\"", long.replace('\'', "\\u0027"))
+    );
+}
+
+#[test]
+fn what_has_no_form_is_written_as_documented() {
+    assert_eq!(JsonCodec.format(), Format::JSON);
+    for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(written(Item::Float(float)), "null");
+        let mut out = b"before".to_vec();
+        let nested = vec![Some((1, float))];
+        let error = JsonCodec.serialize(&nested, &mut out).unwrap_err();
+        assert_eq!(error.format, "json");
+        assert!(error.reason.contains("no JSON number"), "{}", error.reason);
+        assert_eq!(out, b"before");
+        assert!(JsonCodec.serialize(&[(float.to_string(), f32::NAN)], &mut out).is_err());
+    }
+    let base64 = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
+    for (length, expected) in base64.into_iter().enumerate() {
+        assert_eq!(written(Item::Bytes(&b"foobar"[..length])), format!("\"{expected}\""));
+    }
+    assert_eq!(written(Item::Bytes(&[0xff, 0xef, 0xfe])), "\"/+/+\"");
+    let empty = [Item::List(&[]), Item::Map(&[]), Item::Encoded(&[])].map(written);
+    assert_eq!(empty, ["[]", "{}", "null"]);
+}
+
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        usize::try_from(self.0 >> 33).unwrap() % below
+    }
+}
+
+/// Where the two grammars agree, they agree on every document. Kept apart: `serde_json` also
+/// ends at 128 levels where the scanner ends at the budget, so the documents stay below both.
+#[test]
+fn accepts_what_serde_json_accepts() {
+    const TOKENS: [&str; 36] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"a\"",
+        "\"",
+        "\\",
+        "u",
+        "\\u",
+        "d83d",
+        "\\ude00",
+        "0",
+        "1",
+        "-",
+        ".",
+        "e",
+        "E",
+        "+",
+        "9",
+        "true",
+        "false",
+        "null",
+        " ",
+        "\n",
+        "\t",
+        "\"\\n\"",
+        "\"k\":",
+        "\"k\":1",
+        "\u{1}",
+        "ä",
+        "1e400",
+        "18446744073709551616",
+        "{}",
+        "[]",
+    ];
+    let mut draw = Draw(1);
+    let mut counts = [0; 2];
+    let valid: Vec<_> = accepted().iter().map(|(source, _)| source.as_bytes().to_vec()).collect();
+    for round in 0..60_000 {
+        let mut document = if round % 3 == 0 {
+            let length = draw.below(9);
+            (0..length).flat_map(|_| TOKENS[draw.below(36)].bytes()).collect()
+        } else {
+            let mut document = valid[draw.below(valid.len())].clone();
+            let other = &valid[draw.below(valid.len())];
+            document = [&b"["[..], &document, b",{\"x\":", other, b"}]"].concat();
+            for _ in 0..draw.below(3) {
+                let at = draw.below(document.len());
+                match draw.below(4) {
+                    0 => document[at] = u8::try_from(draw.below(256)).unwrap(),
+                    1 => drop(document.remove(at)),
+                    2 => drop(document.splice(at..at, TOKENS[draw.below(36)].bytes())),
+                    _ => document[at] ^= 1 << draw.below(8),
+                }
+            }
+            document
+        };
+        for document in [in_list(&document), std::mem::take(&mut document)] {
+            let theirs = serde_json::from_slice::<serde_json::Value>(&document);
+            let ours = if matches!(theirs, Ok(serde_json::Value::Object(_))) {
+                reads_map(&document)
+            } else {
+                reads_list(&document)
+            };
+            let list_or_map = |v: &serde_json::Value| v.is_array() || v.is_object();
+            let theirs = theirs.ok().filter(list_or_map);
+            let shown = String::from_utf8_lossy(&document);
+            // A map is only tried as one when the other side says so: try it here too.
+            let ours_at_all = ours.is_ok() || reads_map(&document).is_ok();
+            assert_eq!(ours_at_all, theirs.is_some(), "{shown}: {ours:?}");
+            counts[usize::from(ours_at_all)] += 1;
+            if let Some(serde_json::Value::Array(items)) = theirs {
+                let mut same = items.iter();
+                JsonCodec
+                    .read_list(&document, &mut AMPLE.clone(), &mut |value| {
+                        let theirs = same.next().unwrap();
+                        let equal = match &value.item {
+                            Item::Null => theirs.is_null(),
+                            Item::Bool(is) => theirs.as_bool() == Some(*is),
+                            Item::Int(number) => theirs.as_i64() == Some(*number),
+                            Item::Uint(number) => theirs.as_u64() == Some(*number),
+                            Item::Float(number) => {
+                                theirs.is_f64() && theirs.as_f64() == Some(*number)
+                            }
+                            Item::Text(text) => theirs.as_str() == Some(text),
+                            _ => theirs.is_array() || theirs.is_object(),
+                        };
+                        assert!(equal, "{shown}: {value:?} is not {theirs:?}");
+                        Ok(())
+                    })
+                    .unwrap();
+            }
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 10_000), "one-sided documents: {counts:?}");
+}
