@@ -3,18 +3,20 @@
 use lanc_core::ports::{Budget, DecodeError, Item, OnEntry, OnItem, Value};
 
 use super::JsonCodec;
+use super::text::Window;
 
 /// A position in JSON text. Never recurses: which containers are open is a word of bits.
 pub(super) struct Scanner<'a> {
     pub(super) input: &'a [u8],
     pub(super) at: usize,
     budget: Budget,
+    pub(super) window: Window<'a>,
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(input: &'a [u8], budget: Budget) -> Self {
         let depth = budget.depth.min(JsonCodec::MAX_DEPTH);
-        Self { input, at: 0, budget: Budget { depth, ..budget } }
+        Self { input, at: 0, budget: Budget { depth, ..budget }, window: Window::default() }
     }
 
     pub(super) fn nodes_left(&self) -> u32 {

@@ -1,3 +1,5 @@
+mod differential;
+
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -47,127 +49,38 @@ fn accepted() -> Vec<(&'static str, Item<'static>)> {
     ]
 }
 
-/// Broken values.
-fn rejected() -> Vec<&'static [u8]> {
-    let mut all: Vec<&[u8]> = vec![
-        b"\"\x80\"",
-        b"\"\xc3\"",
-        b"\"\xed\xa0\x80\"",
-        b"\"\xf4\x90\x80\x80\"",
-        b"\"\xc0\xaf\"",
-        b"\"\xff\"",
-        b"\xef\xbb\xbf1",
-        b"\"a\0b\"",
-        b"\"\n\"",
-        b"\"\t\"",
-        b"\"\x1f\"",
-        b"\x00",
-        b"\xc2\xa01",
-        b"\x0c1",
-        b"\x0b1",
-    ];
-    let texts = [
-        "",
-        "nul",
-        "nulll",
-        "True",
-        "NULL",
-        "NaN",
-        "nan",
-        "Infinity",
-        "-Infinity",
-        "inf",
-        "undefined",
-        "'a'",
-        "01",
-        "-01",
-        "00",
-        "-",
-        "+1",
-        ".5",
-        "-.5",
-        "1.",
-        "1.e1",
-        "1e",
-        "1e+",
-        "1E-",
-        "0x10",
-        "1_000",
-        "1 2",
-        "--1",
-        "1e1.5",
-        "1.2.3",
-        "1a",
-        "e1",
-        "\"",
-        "\"a",
-        r#""\"#,
-        r#""\x""#,
-        r#""\'""#,
-        r#""\0""#,
-        r#""\u""#,
-        r#""\u12""#,
-        r#""\u123g""#,
-        r#""\U0041""#,
-        r#""\ud800""#,
-        r#""\udc00""#,
-        r#""\ud800\u0041""#,
-        r#""\ud800\ud800""#,
-        r#""\ud800x""#,
-        r#""\udc00\ud800""#,
-        r#""\ud83d\n""#,
-        r#""\u+041""#,
-        "[",
-        "]",
-        "[1",
-        "[1,",
-        "[1,]",
-        "[,1]",
-        "[,]",
-        "[1 2]",
-        "[1,,2]",
-        "[1}",
-        "[}",
-        "{",
-        "}",
-        "{]",
-        "{\"a\"",
-        "{\"a\":",
-        "{\"a\":1",
-        "{\"a\":1,",
-        "{\"a\":1,}",
-        "{,}",
-        "{a:1}",
-        "{1:1}",
-        "{null:1}",
-        "{'a':1}",
-        "{\"a\" 1}",
-        "{\"a\":}",
-        "{\"a\",1}",
-        "{\"a\"::1}",
-        "{\"a\":1 \"b\":2}",
-        "{\"a\":1]",
-        "{\"a\":[1}]",
-        "[{\"a\":1]}",
-        "[1]]",
-        "{}}",
-        "[//\n1]",
-        "[/**/1]",
-        "[1e400]",
-        "1e400",
-        "-1e400",
-        "[#]",
-        "*",
-        "[\"a\"\"b\"]",
-        "[[[1]]",
-        "{\"a\":{\"b\":{}}",
-        "[1:2]",
-        "\u{feff}{}",
-        "\u{2003}1",
-    ];
-    all.extend(texts.map(str::as_bytes));
-    all
-}
+/// Broken values, two spaces between them.
+const BROKEN: &str = r##"
+    nul  nulll  True  NULL  NaN  nan  Infinity  -Infinity  inf  undefined  'a'  01  -01  00  -  +1
+    .5  -.5  1.  1.e1  1e  1e+  1E-  0x10  1_000  1 2  --1  1e1.5  1.2.3  1a  e1  "  "a  "\"  "\x"
+    "\'"  "\0"  "\u"  "\u12"  "\u123g"  "\U0041"  "\u+041"  "\ud800"  "\udc00"  "\ud800\u0041"
+    "\ud800\ud800"  "\ud800x"  "\udc00\ud800"  "\ud83d\n"  [  ]  [1  [1,  [1,]  [,1]  [,]  [1 2]
+    [1,,2]  [1}  [}  {  }  {]  {"a"  {"a":  {"a":1  {"a":1,  {"a":1,}  {,}  {a:1}  {1:1}  {null:1}
+    {'a':1}  {"a" 1}  {"a":}  {"a",1}  {"a"::1}  {"a":1 "b":2}  {"a":1]  {"a":[1}]  [{"a":1]}
+    [1]]  {}}  [/**/1]  [1e400]  1e400  -1e400  [#]  *  ["a""b"]  [[[1]]  {"a":{"b":{}}  [1:2]
+"##;
+
+/// Broken values that cannot stand in a table of text.
+const BROKEN_BYTES: &[&[u8]] = &[
+    b"",
+    b"\"\x80\"",
+    b"\"\xc3\"",
+    b"\"\xed\xa0\x80\"",
+    b"\"\xf4\x90\x80\x80\"",
+    b"\"\xc0\xaf\"",
+    b"\"\xff\"",
+    b"\xef\xbb\xbf1",
+    b"\"a\0b\"",
+    b"\"\n\"",
+    b"\"\t\"",
+    b"\"\x1f\"",
+    b"\x00",
+    b"\xc2\xa01",
+    b"\xe2\x80\x831",
+    b"\x0c1",
+    b"\x0b1",
+    b"[//\n1]",
+];
 
 fn in_list(value: &[u8]) -> Vec<u8> {
     [b"[", value, b"]"].concat()
@@ -232,7 +145,13 @@ fn valid_values_are_read_as_what_they_are() {
 
 #[test]
 fn broken_values_are_refused() {
-    for source in rejected() {
+    let broken: Vec<_> = BROKEN
+        .split("  ")
+        .map(|case| case.trim().as_bytes())
+        .filter(|case| !case.is_empty())
+        .collect();
+    assert_eq!(broken.len(), 93);
+    for source in broken.iter().chain(BROKEN_BYTES) {
         let shown = String::from_utf8_lossy(source);
         // An empty list is one; nothing in a map is not.
         if !source.is_empty() {
@@ -372,117 +291,4 @@ fn what_has_no_form_is_written_as_documented() {
     assert_eq!(written(Item::Bytes(&[0xff, 0xef, 0xfe])), "\"/+/+\"");
     let empty = [Item::List(&[]), Item::Map(&[]), Item::Encoded(&[])].map(written);
     assert_eq!(empty, ["[]", "{}", "null"]);
-}
-
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        usize::try_from(self.0 >> 33).unwrap() % below
-    }
-}
-
-/// Where the two grammars agree, they agree on every document. Kept apart: `serde_json` also
-/// ends at 128 levels where the scanner ends at the budget, so the documents stay below both.
-#[test]
-fn accepts_what_serde_json_accepts() {
-    const TOKENS: [&str; 36] = [
-        "{",
-        "}",
-        "[",
-        "]",
-        ",",
-        ":",
-        "\"a\"",
-        "\"",
-        "\\",
-        "u",
-        "\\u",
-        "d83d",
-        "\\ude00",
-        "0",
-        "1",
-        "-",
-        ".",
-        "e",
-        "E",
-        "+",
-        "9",
-        "true",
-        "false",
-        "null",
-        " ",
-        "\n",
-        "\t",
-        "\"\\n\"",
-        "\"k\":",
-        "\"k\":1",
-        "\u{1}",
-        "ä",
-        "1e400",
-        "18446744073709551616",
-        "{}",
-        "[]",
-    ];
-    let mut draw = Draw(1);
-    let mut counts = [0; 2];
-    let valid: Vec<_> = accepted().iter().map(|(source, _)| source.as_bytes().to_vec()).collect();
-    for round in 0..60_000 {
-        let mut document = if round % 3 == 0 {
-            let length = draw.below(9);
-            (0..length).flat_map(|_| TOKENS[draw.below(36)].bytes()).collect()
-        } else {
-            let mut document = valid[draw.below(valid.len())].clone();
-            let other = &valid[draw.below(valid.len())];
-            document = [&b"["[..], &document, b",{\"x\":", other, b"}]"].concat();
-            for _ in 0..draw.below(3) {
-                let at = draw.below(document.len());
-                match draw.below(4) {
-                    0 => document[at] = u8::try_from(draw.below(256)).unwrap(),
-                    1 => drop(document.remove(at)),
-                    2 => drop(document.splice(at..at, TOKENS[draw.below(36)].bytes())),
-                    _ => document[at] ^= 1 << draw.below(8),
-                }
-            }
-            document
-        };
-        for document in [in_list(&document), std::mem::take(&mut document)] {
-            let theirs = serde_json::from_slice::<serde_json::Value>(&document);
-            let ours = if matches!(theirs, Ok(serde_json::Value::Object(_))) {
-                reads_map(&document)
-            } else {
-                reads_list(&document)
-            };
-            let list_or_map = |v: &serde_json::Value| v.is_array() || v.is_object();
-            let theirs = theirs.ok().filter(list_or_map);
-            let shown = String::from_utf8_lossy(&document);
-            // A map is only tried as one when the other side says so: try it here too.
-            let ours_at_all = ours.is_ok() || reads_map(&document).is_ok();
-            assert_eq!(ours_at_all, theirs.is_some(), "{shown}: {ours:?}");
-            counts[usize::from(ours_at_all)] += 1;
-            if let Some(serde_json::Value::Array(items)) = theirs {
-                let mut same = items.iter();
-                JsonCodec
-                    .read_list(&document, &mut AMPLE.clone(), &mut |value| {
-                        let theirs = same.next().unwrap();
-                        let equal = match &value.item {
-                            Item::Null => theirs.is_null(),
-                            Item::Bool(is) => theirs.as_bool() == Some(*is),
-                            Item::Int(number) => theirs.as_i64() == Some(*number),
-                            Item::Uint(number) => theirs.as_u64() == Some(*number),
-                            Item::Float(number) => {
-                                theirs.is_f64() && theirs.as_f64() == Some(*number)
-                            }
-                            Item::Text(text) => theirs.as_str() == Some(text),
-                            _ => theirs.is_array() || theirs.is_object(),
-                        };
-                        assert!(equal, "{shown}: {value:?} is not {theirs:?}");
-                        Ok(())
-                    })
-                    .unwrap();
-            }
-        }
-    }
-    assert!(counts.iter().all(|count| *count > 10_000), "one-sided documents: {counts:?}");
 }

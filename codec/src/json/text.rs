@@ -14,6 +14,43 @@ pub(super) struct Quoted<'a> {
     escaped: bool,
 }
 
+/// A piece of the input that is known to be UTF-8. Checking many short strings together costs
+/// a fraction of checking each.
+#[derive(Default)]
+pub(super) struct Window<'a> {
+    at: usize,
+    valid: &'a str,
+}
+
+impl<'a> Window<'a> {
+    const BYTES: usize = 256;
+
+    /// The text between two positions, the later of which is below the length of `input`.
+    fn text(&mut self, input: &'a [u8], from: usize, to: usize) -> Result<&'a str, DecodeError> {
+        let known = |window: &Self| {
+            window.valid.get(from.checked_sub(window.at)?..to.checked_sub(window.at)?)
+        };
+        if let Some(text) = known(self) {
+            return Ok(text);
+        }
+        if to.saturating_sub(from) < Self::BYTES {
+            let rest = input.get(from..).unwrap_or_default();
+            let ahead = rest.get(..Self::BYTES).unwrap_or(rest);
+            *self = Self { at: from, valid: valid_prefix(ahead) };
+            return known(self).ok_or(DecodeError::Text);
+        }
+        let text = input.get(from..to).unwrap_or_default();
+        std::str::from_utf8(text).map_err(|_| DecodeError::Text)
+    }
+}
+
+fn valid_prefix(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_else(|error| {
+        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        std::str::from_utf8(valid).unwrap_or_default()
+    })
+}
+
 impl<'a> Scanner<'a> {
     /// Reads a string.
     pub(super) fn text(&mut self) -> Result<Cow<'a, str>, DecodeError> {
@@ -42,7 +79,7 @@ impl<'a> Scanner<'a> {
                 _ => return Err(DecodeError::Malformed(self.at)),
             }
         }
-        let text = std::str::from_utf8(self.since(start)).map_err(|_| DecodeError::Text)?;
+        let text = self.window.text(self.input, start, self.at)?;
         self.at += 1;
         Ok(Quoted { text, escaped })
     }
