@@ -22,7 +22,7 @@ use write::OneLine;
 /// * **Reading** is strict: no comments, trailing commas, NaN, byte order mark or lone
 ///   surrogates. Whole numbers become [`Item::Int`] or [`Item::Uint`] where they fit; others
 ///   (`-0` too) become [`Item::Float`], and one beyond the range of `f64` is
-///   [`DecodeError::Number`]. White space is taken with the value on both of its sides. At most
+///   [`DecodeError::Number`]. A key that begins with `$serde_json::private::` is refused. White space is taken with the value on both of its sides. At most
 ///   [`JsonCodec::MAX_DEPTH`] containers may stand inside each other, whatever the budget says.
 /// * **Writing** is compact and one line. Control characters are escaped, and the apostrophe is
 ///   `\u0027`: a published peer turns every raw one into a quotation mark. Both hold for

@@ -29,7 +29,7 @@ impl<'a> Scanner<'a> {
         if !self.take_if(b'}') {
             loop {
                 self.budget.spend(1)?;
-                let key = self.text()?;
+                let key = self.key()?;
                 self.colon()?;
                 let value = self.value(inner)?;
                 each(&key, value)?;
@@ -146,7 +146,7 @@ impl<'a> Scanner<'a> {
     fn next_value(&mut self, open: &Open) -> Result<(), DecodeError> {
         if open.in_map() {
             self.budget.spend(1)?;
-            self.quoted()?;
+            self.pass_key()?;
             self.colon()?;
         }
         self.budget.spend(1)

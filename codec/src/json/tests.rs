@@ -225,6 +225,24 @@ fn every_prefix_is_cut_short_or_malformed() {
     }
 }
 
+/// Each layer is a document in a text of the one around it, as deep as a document may be.
+#[test]
+fn documents_within_documents_are_refused() {
+    let (open, close) = ("[".repeat(60), "]".repeat(60));
+    let mut document = "1".to_owned();
+    for _ in 0..10 {
+        let inner = serde_json::to_string(&document).unwrap();
+        document = format!("{open}{{\"$serde_json::private::RawValue\":{inner}}}{close}");
+        assert!(matches!(reads_list(document.as_bytes()), Err(DecodeError::Malformed(61))));
+    }
+    for key in ["$serde_json::private::Number", "\\u0024serde_json::private::RawValue"] {
+        let map = format!("{{\"{key}\":\"1\"}}");
+        assert_eq!(reads_map(map.as_bytes()), Err(DecodeError::Malformed(1)));
+        assert_eq!(reads_list(&in_list(map.as_bytes())), Err(DecodeError::Malformed(2)));
+    }
+    assert_eq!(reads_map(br#"{"$serde_json":{"x$serde_json::private::":1}}"#), Ok(()));
+}
+
 #[test]
 fn a_megabyte_of_brackets_costs_nothing() {
     let brackets = vec![b'['; 1 << 20];

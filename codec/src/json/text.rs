@@ -6,6 +6,11 @@ use lanc_core::ports::DecodeError;
 
 use super::scan::Scanner;
 
+/// Keys by which `serde_json` talks to itself. In a document, with its feature `raw_value` on
+/// anywhere in a program, such a key makes it parse the text behind it as a document of its own
+/// with a recursion limit of its own: a few kilobytes of these overflow the stack.
+const PRIVATE: &str = "$serde_json::private::";
+
 /// What stands between two quotation marks, checked: UTF-8, no control characters, and escapes
 /// that mean something.
 #[derive(Clone, Copy)]
@@ -56,6 +61,24 @@ impl<'a> Scanner<'a> {
     pub(super) fn text(&mut self) -> Result<Cow<'a, str>, DecodeError> {
         let Quoted { text, escaped } = self.quoted()?;
         if escaped { unescape(text).map(Cow::Owned) } else { Ok(Cow::Borrowed(text)) }
+    }
+
+    /// Reads a key.
+    pub(super) fn key(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+        let start = self.at;
+        let key = self.text()?;
+        if key.starts_with(PRIVATE) { Err(DecodeError::Malformed(start)) } else { Ok(key) }
+    }
+
+    /// Checks and passes a key.
+    pub(super) fn pass_key(&mut self) -> Result<(), DecodeError> {
+        let start = self.at;
+        let Quoted { text, escaped } = self.quoted()?;
+        let private = match escaped {
+            true => unescape(text)?.starts_with(PRIVATE),
+            false => text.starts_with(PRIVATE),
+        };
+        if private { Err(DecodeError::Malformed(start)) } else { Ok(()) }
     }
 
     /// Checks and passes a string.
