@@ -1,1 +1,8 @@
-//! Data formats of LANC.
+//! Data formats of LANC: implementations of [`lanc_core::ports::Codec`], one module each.
+//!
+//! A format is a unit struct without state. Programs name the ones they use where they assemble
+//! a node; nothing else in the workspace asks which format a frame is in.
+
+mod json;
+
+pub use json::JsonCodec;

@@ -1,0 +1,141 @@
+//! Writing JSON: compact, on one line, without a raw apostrophe.
+
+use std::io;
+
+use lanc_core::ports::Item;
+use serde_json::ser::{CompactFormatter, Formatter};
+
+pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
+    match item {
+        Item::Null => out.extend_from_slice(b"null"),
+        Item::Bool(true) => out.extend_from_slice(b"true"),
+        Item::Bool(false) => out.extend_from_slice(b"false"),
+        Item::Int(number) => into_vec(CompactFormatter.write_i64(out, *number)),
+        Item::Uint(number) => into_vec(CompactFormatter.write_u64(out, *number)),
+        Item::Float(number) if number.is_finite() => {
+            into_vec(CompactFormatter.write_f64(out, *number));
+        }
+        Item::Float(_) => out.extend_from_slice(b"null"),
+        Item::Text(value) => text(value, out),
+        Item::Bytes(bytes) => base64(bytes, out),
+        Item::List([]) => out.extend_from_slice(b"[]"),
+        Item::Map([]) => out.extend_from_slice(b"{}"),
+        Item::Encoded([]) => out.extend_from_slice(b"null"),
+        Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => into_vec(encoded(raw, out)),
+    }
+}
+
+pub(super) fn map(entries: &[(&str, Item<'_>)], out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (index, (key, value)) in entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        text(key, out);
+        out.push(b':');
+        item(value, out);
+    }
+    out.push(b'}');
+}
+
+pub(super) fn list(items: &[Item<'_>], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (index, value) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item(value, out);
+    }
+    out.push(b']');
+}
+
+/// Formats what serde writes the way [`item`] does.
+pub(super) struct OneLine;
+
+impl Formatter for OneLine {
+    /// Gets text without what JSON itself makes escape.
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        replace(fragment.as_bytes(), writer, |byte| matches!(byte, b'\'' | 0x7f), escape)
+    }
+
+    /// Gets a value that is JSON already.
+    fn write_raw_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        encoded(fragment.as_bytes(), writer)
+    }
+}
+
+fn text(text: &str, out: &mut Vec<u8>) {
+    let special = |byte| matches!(byte, 0..0x20 | b'"' | b'\\' | b'\'' | 0x7f);
+    out.push(b'"');
+    into_vec(replace(text.as_bytes(), out, special, escape));
+    out.push(b'"');
+}
+
+/// Copies JSON. Line feeds only stand between its tokens, apostrophes only in its strings.
+fn encoded<W: io::Write + ?Sized>(raw: &[u8], out: &mut W) -> io::Result<()> {
+    let special = |byte| matches!(byte, 0..0x20 | b'\'' | 0x7f);
+    replace(raw, out, special, |byte, out| match byte {
+        b'\n' | b'\r' | b'\t' => out.write_all(b" "),
+        _ => escape(byte, out),
+    })
+}
+
+/// Copies `bytes`, but lets `instead` write those that are `special`.
+fn replace<W: io::Write + ?Sized>(
+    bytes: &[u8],
+    out: &mut W,
+    special: impl Fn(u8) -> bool,
+    instead: impl Fn(u8, &mut W) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut rest = bytes;
+    loop {
+        // Whole blocks first, without a branch per byte: text seldom holds anything special.
+        let dirty = |block: &&[u8]| block.iter().fold(false, |any, byte| any | special(*byte));
+        let clean: usize = rest.chunks(64).take_while(|block| !dirty(block)).map(<[u8]>::len).sum();
+        let (head, tail) = rest.split_at_checked(clean).unwrap_or((rest, &[]));
+        let more = tail.iter().take_while(|byte| !special(**byte)).count();
+        let (plain, behind) = rest.split_at_checked(head.len() + more).unwrap_or((rest, &[]));
+        out.write_all(plain)?;
+        let Some((first, behind)) = behind.split_first() else { return Ok(()) };
+        instead(*first, out)?;
+        rest = behind;
+    }
+}
+
+fn escape<W: io::Write + ?Sized>(byte: u8, out: &mut W) -> io::Result<()> {
+    match byte {
+        b'"' => out.write_all(b"\\\""),
+        b'\\' => out.write_all(b"\\\\"),
+        b'\n' => out.write_all(b"\\n"),
+        b'\r' => out.write_all(b"\\r"),
+        b'\t' => out.write_all(b"\\t"),
+        _ => write!(out, "\\u{byte:04x}"),
+    }
+}
+
+/// Base64 with padding, RFC 4648 section 4, as text.
+fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    out.push(b'"');
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| group.get(index).copied().map_or(0, usize::from);
+        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            let letter = ALPHABET.get((bits >> shift) & 0x3f).copied();
+            out.push(letter.filter(|_| index <= group.len()).unwrap_or(b'='));
+        }
+    }
+    out.push(b'"');
+}
+
+/// Writing into a vector has no way to fail; the result only exists because the same code
+/// writes through serde's formatter.
+fn into_vec(written: io::Result<()>) {
+    debug_assert!(written.is_ok(), "a vector takes any bytes");
+}
