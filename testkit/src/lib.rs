@@ -1,1 +1,3 @@
 //! Simulator and contract suites for LANC.
+
+pub mod contract;

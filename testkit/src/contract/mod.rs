@@ -1,0 +1,3 @@
+//! Contract suites: one check per sentence of a port's contract, for any adapter.
+
+pub mod transport;
