@@ -169,3 +169,75 @@ impl Inlet for UdpInlet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use lanc_core::endpoint::Lane;
+    use lanc_core::endpoint::LinkId;
+    use lanc_core::ports::{Arrived, LinkEvent};
+
+    use super::*;
+
+    async fn inlet() -> (UdpInlet, Arc<Shared>, LinkId) {
+        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+        let shared = Arc::new(Shared::for_test(socket.local_addr().unwrap(), Lane(0)));
+        let mut inlet = UdpInlet::new(socket, None, Arc::clone(&shared));
+        let far = SocketAddr::from(([127, 0, 0, 1], 9));
+        let (link, _) =
+            shared.with(|state| state.links.link(far, Initiator::Us, |_| true)).unwrap();
+        assert!(matches!(next(&mut inlet).await, LinkEvent::Up { .. }));
+        (inlet, shared, link)
+    }
+
+    async fn next(inlet: &mut UdpInlet) -> LinkEvent {
+        let mut batch = RecvBatch::default();
+        std::future::poll_fn(|cx| inlet.poll_recv(cx, &mut batch)).await.unwrap();
+        let mut found = None;
+        batch.drain(|arrived| {
+            if let Arrived::Event(event) = arrived {
+                assert_eq!(found.replace(event), None);
+            }
+        });
+        found.unwrap()
+    }
+
+    /// What the outlet does after a refusal for want of room.
+    fn refuse(shared: &Shared, link: LinkId, until: Blocked) {
+        shared.leave(|state| {
+            state.blocked = state.blocked.max(until);
+            state.links.block(link);
+        });
+    }
+
+    #[tokio::test]
+    async fn a_link_without_room_becomes_writable_by_readiness_or_after_a_while() {
+        let (mut inlet, shared, link) = inlet().await;
+        for until in [Blocked::UntilWritable, Blocked::ForAWhile, Blocked::UntilWritable] {
+            refuse(&shared, link, until);
+            assert_eq!(next(&mut inlet).await, LinkEvent::Writable(link));
+            assert_eq!(shared.with(|state| state.blocked), Blocked::No);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_wakes_a_reader_that_waits_already() {
+        let (mut inlet, shared, link) = inlet().await;
+        let reader = tokio::spawn(async move { next(&mut inlet).await });
+        while shared.with(|state| state.waker.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        refuse(&shared, link, Blocked::ForAWhile);
+        assert_eq!(reader.await.unwrap(), LinkEvent::Writable(link));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_interface_queue_is_left_alone_for_the_whole_back_off() {
+        let (mut inlet, shared, link) = inlet().await;
+        let begin = tokio::time::Instant::now();
+        refuse(&shared, link, Blocked::ForAWhile);
+        assert_eq!(next(&mut inlet).await, LinkEvent::Writable(link));
+        assert!(begin.elapsed() >= BACK_OFF);
+    }
+}

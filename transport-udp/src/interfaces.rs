@@ -234,6 +234,7 @@ mod tests {
         ]
     }
 
+    #[allow(clippy::unwrap_used, reason = "the texts are in this file")]
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }

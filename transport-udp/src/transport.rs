@@ -76,18 +76,8 @@ impl Transport for UdpTransport {
         let own = private.local_addr()?;
         let local = Endpoint::socket(SCHEME, dialable(own, &view));
         let private = Arc::new(private);
-        let shared = Arc::new(Shared {
-            stats: self.stats.clone(),
-            own,
-            loopback,
-            state: Mutex::new(State {
-                links: Links::new(lane, self.config.max_links),
-                view,
-                waker: None,
-                attention: false,
-                blocked: Blocked::No,
-            }),
-        });
+        let links = Links::new(lane, self.config.max_links);
+        let shared = Arc::new(Shared::new(self.stats.clone(), own, loopback, links, view));
         let limits = self.capabilities();
         let inlet = UdpInlet::new(Arc::clone(&private), shared_socket, Arc::clone(&shared));
         let outlet = UdpOutlet::new(private, shared, limits, scope, self.config.port);
@@ -146,6 +136,17 @@ pub(crate) enum Blocked {
 }
 
 impl Shared {
+    fn new(stats: UdpStats, own: SocketAddr, loopback: bool, links: Links, view: View) -> Self {
+        let state = State { links, view, waker: None, attention: false, blocked: Blocked::No };
+        Self { stats, own, loopback, state: Mutex::new(state) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(own: SocketAddr, lane: Lane) -> Self {
+        let links = Links::new(lane, 4);
+        Self::new(UdpStats::default(), own, true, links, View::default())
+    }
+
     /// Works on the state. The lock is held for a few lookups, never for a system call.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))

@@ -161,11 +161,12 @@ impl Node {
 
     /// Takes in everything that has arrived already.
     pub(super) async fn settle(&mut self) {
-        poll_fn(|cx| {
-            while self.poll(cx).is_ready() {}
-            Poll::Ready(())
-        })
-        .await;
+        let mut more = true;
+        while more {
+            // A poll of a socket knows what the reactor has reported: it needs a turn to look.
+            tokio::task::yield_now().await;
+            more = poll_fn(|cx| Poll::Ready(self.poll(cx).is_ready())).await;
+        }
     }
 
     /// The next item.

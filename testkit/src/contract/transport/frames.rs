@@ -38,12 +38,15 @@ pub fn f2_an_empty_frame_is_a_frame(factory: Factory<'_>) {
     let rule = Rule("F2 (an empty frame is a frame)");
     rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
         let (link, theirs) = a.pair(&mut b).await;
-        a.must_send(link, b"");
-        let frame = b.frame().await;
-        rule.same((frame.link, frame.bytes), (theirs, Vec::new()), "the empty frame");
-        let none = a.outlet.try_send(Dest::Link(link), &[]);
-        rule.ensure(none.is_ok(), "a frame of no pieces was refused");
-        rule.same(b.frame().await.bytes, Vec::new(), "the frame of no pieces");
+        for pieces in [&[IoSlice::new(b"")][..], &[]] {
+            let sent = a.outlet.try_send(Dest::Link(link), pieces);
+            rule.ensure(sent.is_ok(), "it was refused");
+            // Sent behind it, so that a swallowed frame shows at once.
+            a.must_send(link, b"behind");
+            let frame = b.frame().await;
+            rule.same((frame.link, frame.bytes), (theirs, Vec::new()), "the empty frame");
+            rule.same(b.frame().await.bytes.as_slice(), b"behind", "the frame behind it");
+        }
     });
 }
 
