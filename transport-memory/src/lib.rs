@@ -2,7 +2,8 @@
 //!
 //! Read this crate first if you want to write a transport of your own. `lib.rs` is the port:
 //! open, send, connect, close, receive. `network.rs` is what the port stands on, the wire of
-//! this adapter: a table of nodes behind one mutex. Nothing here needs a runtime.
+//! this adapter: nodes behind one mutex. `node.rs` is one node's inbox and table of links.
+//! Nothing here needs a runtime.
 //!
 //! ```
 //! use lanc_core::ports::Transport;
@@ -15,6 +16,7 @@
 //! ```
 
 mod network;
+mod node;
 
 use std::io::IoSlice;
 use std::task::{Context, Poll};

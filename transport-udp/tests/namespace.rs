@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lanc_core::endpoint::{Endpoint, Lane};
-use lanc_core::ports::{Cast, LinkEvent};
+use lanc_core::ports::{Cast, LinkEvent, SendRefused};
 use lanc_transport_udp::{Interfaces, UdpConfig};
 use node::Node;
 
@@ -166,5 +166,29 @@ fn a_named_interface_is_the_only_one_spoken_to() {
         assert_eq!(bound.opened.local.scheme(), Endpoint::socket("udp", bound.address()).scheme());
         assert!(bound.broadcast(b"bound").is_ok());
         assert!(hears(&mut other, &bound, b"bound").await);
+    });
+}
+
+#[test]
+fn a_socket_without_room_says_full_and_then_writable() {
+    if !is_inside() {
+        return inside("a_socket_without_room_says_full_and_then_writable");
+    }
+    must_ip("link set lo up");
+    wire("one", "10.77.1.1/24");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let config = UdpConfig::default().with_buffers(65_536, 8192).with_discovery(false);
+        let mut node = Node::open(config).await;
+        let link = node.link("10.77.1.9:5127".parse().unwrap()).await;
+        // Frames wait in the socket's buffer for as long as the neighbour is not resolved.
+        let frame = [0; 1472];
+        let refused = (0..1000).find_map(|_| node.send(link, &frame).err());
+        assert_eq!(refused, Some(SendRefused::Full));
+        node.settle().await;
+        assert!(node.events.is_empty(), "{:?}", node.events);
+        must_ip("neigh replace 10.77.1.9 lladdr 02:00:00:00:00:09 dev one nud permanent");
+        assert_eq!(node.event().await, LinkEvent::Writable(link));
+        assert!(node.send(link, &frame).is_ok());
     });
 }
