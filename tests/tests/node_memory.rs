@@ -42,13 +42,18 @@ async fn everything_that_can_be_registered_can_be_called() {
     server.register("later", async |text: String| text.to_uppercase()).unwrap();
     server.register("none", || ()).unwrap();
     server
-        .register("div", |a: f64, b: f64| if b == 0.0 { Err("division by zero") } else { Ok(a / b) })
+        .register(
+            "div",
+            |a: f64, b: f64| if b == 0.0 { Err("division by zero") } else { Ok(a / b) },
+        )
         .unwrap();
     server.register("broken", || Err::<i64, _>(Broken)).unwrap();
     server
         .register("coded", async || Err::<(), _>(Fault::new(ErrorCode(4711), "on purpose")))
         .unwrap();
-    server.register("move", |p: Point, by: Option<f64>| Point { x: p.x + by.unwrap_or(1.0), ..p }).unwrap();
+    server
+        .register("move", |p: Point, by: Option<f64>| Point { x: p.x + by.unwrap_or(1.0), ..p })
+        .unwrap();
     server.register("who", |ctx: Context| ctx.caller().to_owned()).unwrap();
     server
         .register("named", |ctx: Context, n: i64| {
@@ -158,7 +163,8 @@ async fn dropping_a_call_tells_the_running_function() {
         .unwrap();
     let client = node(&network, "client").await;
     client.settled().await;
-    let call = tokio::time::timeout(Duration::from_secs(3), client.call::<()>("wait", ()).into_future());
+    let call =
+        tokio::time::timeout(Duration::from_secs(3), client.call::<()>("wait", ()).into_future());
     assert!(call.await.is_err());
     assert_eq!(receive.recv().await, Some("started"));
     assert_eq!(receive.recv().await, Some("cancelled"));
