@@ -155,6 +155,7 @@ impl Driver {
                 }
             }
             if self.effects.steps.is_empty() {
+                self.effects.give_back();
                 return;
             }
             let done = self.start_tasks();

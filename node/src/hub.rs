@@ -18,6 +18,9 @@ use crate::functions::Functions;
 /// Events a slow subscriber may lag behind before it loses the oldest.
 const EVENT_BUFFER: usize = 1024;
 
+/// Places for link commands and events that are kept between two turns.
+const KEPT: usize = 64;
+
 /// A node's state behind one short lock, and its transports' sending halves behind another.
 ///
 /// Rules: no user code, waker or foreign `Drop` runs under either lock; `state` is never taken
@@ -71,6 +74,14 @@ pub(crate) struct Effects {
     pub(crate) steps: Vec<TaskStep>,
     pub(crate) links: Vec<LinkCommand>,
     pub(crate) events: Vec<lanc_core::event::Event>,
+}
+
+impl Effects {
+    /// What a flood of strangers has grown is given back; calls keep their room.
+    pub(crate) fn give_back(&mut self) {
+        self.links.shrink_to(KEPT);
+        self.events.shrink_to(KEPT);
+    }
 }
 
 impl Hub {
