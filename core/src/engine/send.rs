@@ -191,7 +191,10 @@ impl Core {
     ) -> bool {
         match message {
             Outgoing::Hello { echo, wants } => {
-                let hello = self.hello(self.token_for(link), *echo, *wants);
+                // A token is worth its bytes until the far end has shown that it receives.
+                let proved = self.links.get(link).is_some_and(|link| link.proved);
+                let token = if proved { None } else { self.token_for(link) };
+                let hello = self.hello(token, *echo, *wants);
                 native::write(&Message::Hello(hello), codec, out);
             }
             Outgoing::Func { part } => {
