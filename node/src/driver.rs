@@ -119,16 +119,25 @@ impl Driver {
     fn turn(&mut self) {
         let hub = Arc::clone(&self.hub);
         let now = hub.clock.now();
+        let mut batch = std::mem::take(&mut self.batch);
+        // The functions of one frame start before the next frame is read: the queue of waiting
+        // calls is not filled by calls that could have run.
+        batch.drain(|arrived| {
+            let mut state = hub.state();
+            match arrived {
+                Arrived::Frame(frame) => state.core.handle_frame(now, frame),
+                Arrived::Event(LinkEvent::Writable(link)) => self.writable.push(link),
+                Arrived::Event(event) => state.core.handle_link(now, event),
+            }
+            state.collect(now, &mut self.effects);
+            drop(state);
+            self.apply();
+        });
+        self.batch = batch;
         let mut state = hub.state();
         if state.orphaned {
             state.core.shutdown(now);
         }
-        let writable = &mut self.writable;
-        self.batch.drain(|arrived| match arrived {
-            Arrived::Frame(frame) => state.core.handle_frame(now, frame),
-            Arrived::Event(LinkEvent::Writable(link)) => writable.push(link),
-            Arrived::Event(event) => state.core.handle_link(now, event),
-        });
         state.core.handle_timeout(now);
         state.collect(now, &mut self.effects);
         drop(state);

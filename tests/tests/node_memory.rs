@@ -1,5 +1,7 @@
 //! Nodes over the memory transport: the public API, on a paused clock.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ async fn node(network: &MemoryNetwork, name: &str) -> Node {
 async fn node_with(network: &MemoryNetwork, name: &str, config: Config) -> Node {
     let transport = Box::new(network.transport());
     let builder = NodeBuilder::new().name(name).config(config.with_name(name.to_owned()));
-    builder.codec(Arc::new(JsonCodec)).transport(transport).open().await.unwrap()
+    builder.codec(Arc::new(JsonCodec)).transport(transport).open().await.expect("the node opens")
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

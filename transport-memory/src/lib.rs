@@ -15,6 +15,18 @@
 //! assert!(transport.capabilities().broadcast);
 //! ```
 
+// Everything here reads what strangers send.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic
+    )
+)]
+
 mod network;
 mod node;
 

@@ -19,6 +19,18 @@
 //!
 //! The transport must be opened, polled and used inside a tokio runtime with I/O and time.
 
+// Everything here reads what strangers send.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic
+    )
+)]
+
 mod config;
 mod inlet;
 mod interfaces;

@@ -7,8 +7,9 @@ use crate::counters::Drop;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::event::PeerDownReason;
 use crate::id::{CallKey, ExeId, PeerKey, PingKey};
-use crate::message::WireId;
+use crate::message::{Features, WireId};
 use crate::payload::Payload;
+use crate::peers::Peer;
 use crate::policy::Candidate;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -439,7 +440,8 @@ impl Core {
             Stage::Remote { peer, peer_name, sent } => {
                 let executed = if *sent { Executed::Maybe } else { Executed::No };
                 let text = format!("{why} after {elapsed} ms without an answer from `{peer_name}`");
-                let link = self.peers.get(*peer).filter(|_| *sent).map(|peer| peer.link);
+                let told = |peer: &&Peer| *sent && peer.features.has(Features::CANCEL);
+                let link = self.peers.get(*peer).filter(told).map(|peer| peer.link);
                 if let Some(link) = link {
                     self.send(link, Outgoing::Cancel(Box::new(WireId::Native(id))));
                 }
@@ -463,10 +465,10 @@ impl Core {
     pub(super) fn lose_calls(&mut self, now: Time, lost: PeerKey, reason: PeerDownReason) {
         let mut waiting = Vec::new();
         for (key, call) in self.calls.iter() {
-            if let Stage::Remote { peer, sent, peer_name } = &call.stage {
-                if *peer == lost {
-                    waiting.push((key, *sent, peer_name.clone()));
-                }
+            if let Stage::Remote { peer, sent, peer_name } = &call.stage
+                && *peer == lost
+            {
+                waiting.push((key, *sent, peer_name.clone()));
             }
         }
         for (key, sent, name) in waiting {

@@ -104,8 +104,7 @@ impl Core {
     fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
         let codec = Arc::clone(self.pipeline.preferred());
         let mut packed = 0;
-        loop {
-            let Some(known) = self.links.get_mut(link) else { break };
+        while let Some(known) = self.links.get_mut(link) {
             let limit = known.max_frame;
             let Some(message) = known.queue.pop_front() else { break };
             let before = out.len();
@@ -192,7 +191,10 @@ impl Core {
     ) -> bool {
         match message {
             Outgoing::Hello { echo, wants } => {
-                let hello = self.hello(self.token_for(link), *echo, *wants);
+                // A token is worth its bytes until the far end has shown that it receives.
+                let proved = self.links.get(link).is_some_and(|link| link.proved);
+                let token = if proved { None } else { self.token_for(link) };
+                let hello = self.hello(token, *echo, *wants);
                 native::write(&Message::Hello(hello), codec, out);
             }
             Outgoing::Func { part } => {
