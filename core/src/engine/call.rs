@@ -109,7 +109,7 @@ impl Core {
         let Some(call) = self.calls.get(key) else { return Time::ZERO };
         match call.request.wait {
             Some(wait) => call.started + wait,
-            None => self.first_hello.unwrap_or(call.started) + self.config.discovery_wait,
+            None => self.settled_at(),
         }
     }
 

@@ -258,6 +258,11 @@ impl Core {
         self.phase == Phase::Closed && !self.outbox.is_ready()
     }
 
+    /// When whoever is there has had the time to answer the first hello.
+    pub fn settled_at(&self) -> Time {
+        self.first_hello.map_or(Time::ZERO, |first| first + self.config.discovery_wait)
+    }
+
     /// The life of this node.
     pub fn session(&self) -> SessionId {
         self.session
