@@ -1,6 +1,6 @@
 //! The exit codes of the command, by error code.
 
-use lanc::ErrorCode;
+use lanc_node::ErrorCode;
 
 /// Everything went well.
 pub(crate) const OK: u8 = 0;
@@ -8,8 +8,6 @@ pub(crate) const OK: u8 = 0;
 pub(crate) const USAGE: u8 = 2;
 /// Some of several calls failed.
 pub(crate) const PARTIAL: u8 = 8;
-/// The network or the system refused.
-pub(crate) const NETWORK: u8 = 7;
 /// Ended by Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -25,7 +23,7 @@ pub(crate) fn of(code: ErrorCode) -> u8 {
         7 | 22 => 4,
         8 => INTERRUPTED,
         10 | 16 | 19 => 10,
-        13 | 20 | 21 => NETWORK,
+        13 | 20 | 21 => 7,
         // The function's own codes: it ran and failed.
         number if number >= ErrorCode::FIRST_APPLICATION => 1,
         // A code of a later version: the two sides do not fully understand each other.

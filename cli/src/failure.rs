@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lanc::{CallError, ErrorCode, Executed};
+use lanc_node::{CallError, ErrorCode, Executed};
 use serde_json::{Value, json};
 
 use crate::{escape, exit};
@@ -24,8 +24,6 @@ enum Kind {
     Call(ErrorCode),
     /// The person asked for something that makes no sense.
     Usage,
-    /// This host refused: a port, a file, a signal handler.
-    System,
     /// Some of several calls failed.
     Partial,
     /// Ctrl-C.
@@ -38,9 +36,9 @@ impl Failure {
         Self::new(Kind::Usage, message, next)
     }
 
-    /// This host refused something before anything was called.
-    pub(crate) fn system(message: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::new(Kind::System, message, next)
+    /// Something failed before any function could run.
+    pub(crate) fn before_call(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(Kind::Call(code), message, code.advice())
     }
 
     /// Some of several calls failed; each has told why.
@@ -79,7 +77,6 @@ impl Failure {
         match self.kind {
             Kind::Call(code) => exit::of(code),
             Kind::Usage => exit::USAGE,
-            Kind::System => exit::NETWORK,
             Kind::Partial => exit::PARTIAL,
             Kind::Interrupted => exit::INTERRUPTED,
         }
@@ -89,7 +86,6 @@ impl Failure {
         match self.kind {
             Kind::Call(code) => code.name(),
             Kind::Usage => "usage",
-            Kind::System => "system",
             Kind::Partial => "partial",
             Kind::Interrupted => "interrupted",
         }
@@ -187,7 +183,7 @@ mod tests {
     fn each_kind_has_its_exit_code() {
         assert_eq!(busy().exit_code(), 9);
         assert_eq!(Failure::usage("", "").exit_code(), 2);
-        assert_eq!(Failure::system("", "").exit_code(), 7);
+        assert_eq!(Failure::before_call(ErrorCode::NETWORK, "").exit_code(), 7);
         assert_eq!(Failure::partial("", "").exit_code(), 8);
         assert_eq!(Failure::interrupted("", Executed::No).exit_code(), 130);
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lanc::Endpoint;
+use lanc_core::endpoint::Endpoint;
 
 use crate::args::NetworkArgs;
 use crate::failure::Failure;
