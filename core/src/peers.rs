@@ -113,7 +113,7 @@ impl Peers {
     }
 
     /// The tentative peer to give up before another one can be added, if one must go.
-    pub(crate) fn to_evict(&mut self) -> Option<PeerKey> {
+    pub(crate) fn next_to_evict(&mut self) -> Option<PeerKey> {
         if self.tentative_count < self.max_tentative {
             return None;
         }
@@ -125,7 +125,7 @@ impl Peers {
         None
     }
 
-    /// Adds a tentative peer. [`Self::to_evict`] was asked before.
+    /// Adds a tentative peer. [`Self::next_to_evict`] was asked before.
     pub(crate) fn insert(&mut self, peer: Peer) -> Result<PeerKey, Full> {
         let session = peer.session;
         let key = self.table.insert(peer).map_err(|_| Full("max_peers"))?;

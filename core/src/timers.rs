@@ -245,10 +245,10 @@ impl Timers {
                 if let Some(head) = self.heads.get_mut(index(list)) {
                     *head = next;
                 }
-                if next == NONE {
-                    if let Some(bits) = self.occupied.get_mut(index(list / 64)) {
-                        *bits &= !(1 << (list % 64));
-                    }
+                if next == NONE
+                    && let Some(bits) = self.occupied.get_mut(index(list / 64))
+                {
+                    *bits &= !(1 << (list % 64));
                 }
             }
         }

@@ -133,7 +133,6 @@ impl NodeBuilder {
         } else if config.name() == Config::default().name() {
             config = config.with_name(default_name());
         }
-        let workers = *config.workers();
         let clock = Clock::start();
         let entropy = self.entropy.unwrap_or_else(|| Box::new(SystemEntropy));
         let mut core = Core::new(config, pipeline, entropy, clock.now())?;
@@ -157,7 +156,7 @@ impl NodeBuilder {
         let session = core.session();
         let hub = Arc::new(Hub::new(core, Outlets::new(lanes), clock));
         let owner = Arc::new(Owner::new(Arc::clone(&hub), name, session, endpoints));
-        let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets, workers);
+        let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets);
         runtime.spawn(driver.run());
         Ok(Node::from_parts(hub, owner))
     }

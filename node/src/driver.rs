@@ -19,7 +19,7 @@ use crate::context::{Call, Cancellation, Context};
 use crate::functions::{Function, Started};
 use crate::hub::{Effects, Hub, slot};
 use crate::node::{Node, Owner};
-use crate::workers::{self, Workers};
+use crate::workers;
 
 /// Callers woken before what they submit is sent. Waking a batch in chunks lets the first full
 /// frame leave while the rest of the callers still run, which keeps both sides busy; measured
@@ -31,7 +31,6 @@ pub(crate) struct Driver {
     hub: Arc<Hub>,
     owner: Weak<Owner>,
     inlets: Vec<Option<Box<dyn Inlet>>>,
-    workers: Workers,
     batch: RecvBatch,
     effects: Effects,
     /// Callers whose outcome is there and who have not been woken yet.
@@ -41,14 +40,8 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        hub: Arc<Hub>,
-        owner: Weak<Owner>,
-        inlets: Vec<Box<dyn Inlet>>,
-        workers: usize,
-    ) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, owner: Weak<Owner>, inlets: Vec<Box<dyn Inlet>>) -> Self {
         Self {
-            workers: Workers::new(Arc::clone(&hub), workers),
             hub,
             owner,
             inlets: inlets.into_iter().map(Some).collect(),
@@ -205,7 +198,7 @@ impl Driver {
         };
         match class {
             Class::Blocking => {
-                self.workers.run(key, function, context);
+                workers::block(Arc::clone(&self.hub), key, function, context);
                 None
             }
             Class::Async => {

@@ -39,3 +39,5 @@ pub use lanc_core::{Class, Config, FunctionInfo, PeerInfo, RegisterError, Tables
 pub use node::Node;
 pub use reply::Reply;
 pub use typed::IntoFunction;
+#[doc(hidden)]
+pub use typed::{Boxed, marker};

@@ -42,19 +42,19 @@ pub struct Boxed(pub(crate) Arc<dyn Function>);
 
 /// How the kinds of functions are told apart.
 #[doc(hidden)]
-pub(crate) mod marker {
+pub mod marker {
     /// Returns a value or a `Result` whose error serialises.
-    pub(crate) enum Value {}
+    pub enum Value {}
     /// Returns a `Result` whose error is a `std::error::Error`.
-    pub(crate) enum Fallible {}
+    pub enum Fallible {}
     /// Without a context.
-    pub(crate) enum Bare {}
+    pub enum Bare {}
     /// With one.
-    pub(crate) enum WithContext {}
+    pub enum WithContext {}
     /// Returns at once.
-    pub(crate) enum Now {}
+    pub enum Now {}
     /// Returns a future.
-    pub(crate) enum Later {}
+    pub enum Later {}
 }
 
 use marker::{Bare, Fallible, Later, Now, Value, WithContext};

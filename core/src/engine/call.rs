@@ -463,10 +463,10 @@ impl Core {
     pub(super) fn lose_calls(&mut self, now: Time, lost: PeerKey, reason: PeerDownReason) {
         let mut waiting = Vec::new();
         for (key, call) in self.calls.iter() {
-            if let Stage::Remote { peer, sent, peer_name } = &call.stage {
-                if *peer == lost {
-                    waiting.push((key, *sent, peer_name.clone()));
-                }
+            if let Stage::Remote { peer, sent, peer_name } = &call.stage
+                && *peer == lost
+            {
+                waiting.push((key, *sent, peer_name.clone()));
             }
         }
         for (key, sent, name) in waiting {

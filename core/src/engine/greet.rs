@@ -50,7 +50,7 @@ impl Core {
         if let Some(before) = link.peer {
             self.remove_peer(now, before, PeerDownReason::Restarted);
         }
-        if let Some(victim) = self.peers.to_evict() {
+        if let Some(victim) = self.peers.next_to_evict() {
             self.limit_hit(now, "max_tentative");
             self.remove_peer(now, victim, PeerDownReason::Evicted);
         }
@@ -187,10 +187,10 @@ impl Core {
             self.limit_hit(now, "hello_replies");
             return;
         }
-        if let Some(peer) = self.peers.get_mut(key) {
-            if hello.wants {
-                peer.told_functions = false;
-            }
+        if let Some(peer) = self.peers.get_mut(key)
+            && hello.wants
+        {
+            peer.told_functions = false;
         }
         self.greet(now, key);
     }

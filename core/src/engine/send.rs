@@ -104,8 +104,7 @@ impl Core {
     fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
         let codec = Arc::clone(self.pipeline.preferred());
         let mut packed = 0;
-        loop {
-            let Some(known) = self.links.get_mut(link) else { break };
+        while let Some(known) = self.links.get_mut(link) {
             let limit = known.max_frame;
             let Some(message) = known.queue.pop_front() else { break };
             let before = out.len();

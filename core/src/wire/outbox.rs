@@ -99,11 +99,14 @@ impl Outbox {
 
     /// Puts a link that still has messages at the end of the round.
     pub(crate) fn again(&mut self, links: &mut Links, id: LinkId) {
-        if let Some(link) = links.get_mut(id) {
-            if !link.in_round && !link.full && !link.parked && !link.queue.is_empty() {
-                link.in_round = true;
-                self.round.push_back(id);
-            }
+        if let Some(link) = links.get_mut(id)
+            && !link.in_round
+            && !link.full
+            && !link.parked
+            && !link.queue.is_empty()
+        {
+            link.in_round = true;
+            self.round.push_back(id);
         }
     }
 
