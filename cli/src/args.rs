@@ -92,15 +92,20 @@ pub(crate) enum Verb {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    #[command(after_help = "Example:
-  lanc man > ~/.local/share/man/man1/lanc.1")]
-    Man,
+    /// Print the manual page of the command, or of one verb.
+    #[command(after_help = "Examples:
+  lanc man > ~/.local/share/man/man1/lanc.1
+  lanc man call > ~/.local/share/man/man1/lanc-call.1")]
+    Man {
+        /// Which verb.
+        verb: Option<String>,
+    },
 }
 
 /// Options of `serve`.
 #[derive(Args, Debug)]
-#[command(after_help = "Prints one line `ready ADDR:PORT` on standard output once it serves; logs go to standard
+#[command(
+    after_help = "Prints one line `ready ADDR:PORT` on standard output once it serves; logs go to standard
 error. The first Ctrl-C lets running functions finish and says farewell, the second exits at once.
 
 Programs of --cmd are run without a shell. The template is split into words once, quotes
@@ -111,7 +116,8 @@ result (JSON if it parses, else text); exit codes other than 0 are failures of t
 
 Examples:
   lanc serve --demo
-  lanc serve --name workshop --cmd upper='tr a-z A-Z' --cmd size='stat -c %s -- {path}'")]
+  lanc serve --name workshop --cmd upper='tr a-z A-Z' --cmd size='stat -c %s -- {path}'"
+)]
 pub(crate) struct ServeArgs {
     /// Offer add(a, b), echo(value), sleep(ms) and fail(message), to try things out.
     #[arg(long)]
@@ -126,7 +132,8 @@ pub(crate) struct ServeArgs {
 
 /// Options of `call`.
 #[derive(Args, Debug)]
-#[command(after_help = "Arguments are JSON where they parse, else text. k=v is a named argument, @FILE and - read one
+#[command(
+    after_help = "Arguments are JSON where they parse, else text. k=v is a named argument, @FILE and - read one
 value from a file or from standard input. What stands after `--` is none of these: it is always
 positional, JSON or text.
 
@@ -140,7 +147,8 @@ Examples:
   lanc call add 1 2
   lanc call resize @photo.json width=640 --on workshop
   lanc call echo -- a=b
-  lanc call hostname --all")]
+  lanc call hostname --all"
+)]
 pub(crate) struct CallArgs {
     /// The function.
     pub(crate) name: String,
@@ -199,7 +207,8 @@ pub(crate) struct FunctionsArgs {
   lanc ping workshop --count 10")]
 pub(crate) struct PingArgs {
     /// Its name, address or the first digits of its session.
-    pub(crate) peer: String,
+    #[arg(value_name = "PEER")]
+    pub(crate) whom: String,
     /// How many pings.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) count: u16,
@@ -236,7 +245,8 @@ mod tests {
 
     #[test]
     fn arguments_of_call_keep_their_place() {
-        let args = call(&["f", "-1", "-2.5", "k=v", "-", "--timeout", "2s", "x", "--", "a=b", "-x"]);
+        let args =
+            call(&["f", "-1", "-2.5", "k=v", "-", "--timeout", "2s", "x", "--", "a=b", "-x"]);
         assert_eq!(args.args, ["-1", "-2.5", "k=v", "-", "x"]);
         assert_eq!(args.literal, ["a=b", "-x"]);
         assert_eq!(args.timeout, Some(Duration::from_secs(2)));
@@ -244,10 +254,7 @@ mod tests {
 
     #[test]
     fn network_options_stand_before_or_behind_the_verb() {
-        for words in [
-            ["lanc", "--iface", "lo", "peers"],
-            ["lanc", "peers", "--iface", "lo"],
-        ] {
+        for words in [["lanc", "--iface", "lo", "peers"], ["lanc", "peers", "--iface", "lo"]] {
             assert_eq!(Cli::try_parse_from(words).unwrap().network.iface, ["lo"]);
         }
     }

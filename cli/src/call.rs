@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use lanc_node::{Call, CallError, Config, ErrorCode, Executed, Node};
+use lanc::{Call, CallError, Config, ErrorCode, Executed, Node};
 use serde_json::{Value, json};
 
 use crate::args::CallArgs;
@@ -17,11 +17,7 @@ use crate::{escape, exit, network, output, suggest};
 ///
 /// # Errors
 /// [`Failure`] of the call or before it.
-pub(crate) async fn run(
-    args: CallArgs,
-    settings: &Settings,
-    as_json: bool,
-) -> Result<u8, Failure> {
+pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
     let config = Config::default();
     let limit = *config.max_message();
     let arguments = values::arguments(&args.args, &args.literal, io::stdin().lock(), limit)?;

@@ -76,12 +76,9 @@ mod tests {
 
     #[test]
     fn durations_are_shown_short() {
-        for (us, text) in [
-            (123, "0.12 ms"),
-            (12_345, "12 ms"),
-            (1_500_000, "1.5 s"),
-            (180_000_000, "3 min"),
-        ] {
+        for (us, text) in
+            [(123, "0.12 ms"), (12_345, "12 ms"), (1_500_000, "1.5 s"), (180_000_000, "3 min")]
+        {
             assert_eq!(show(Duration::from_micros(us)), text);
         }
     }

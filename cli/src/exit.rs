@@ -1,6 +1,6 @@
 //! The exit codes of the command, by error code.
 
-use lanc_node::ErrorCode;
+use lanc::ErrorCode;
 
 /// Everything went well.
 pub(crate) const OK: u8 = 0;

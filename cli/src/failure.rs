@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lanc_node::{CallError, ErrorCode, Executed};
+use lanc::{CallError, ErrorCode, Executed};
 use serde_json::{Value, json};
 
 use crate::{escape, exit};
@@ -68,7 +68,8 @@ impl Failure {
     /// Puts a better hint before the general advice.
     #[must_use]
     pub(crate) fn hint(mut self, hint: &str) -> Self {
-        self.next = if self.next.is_empty() { hint.into() } else { format!("{hint}; {}", self.next) };
+        self.next =
+            if self.next.is_empty() { hint.into() } else { format!("{hint}; {}", self.next) };
         self
     }
 

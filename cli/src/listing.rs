@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanc_node::{Config, ErrorCode, FunctionInfo, Node, PeerInfo, Trust};
+use lanc::{Config, ErrorCode, FunctionInfo, Node, PeerInfo, Trust};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 

@@ -1,12 +1,9 @@
 //! Opening a node as the settings say, and closing it again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use lanc_codec::JsonCodec;
-use lanc_core::ports::TransportError;
-use lanc_node::{Config, ErrorCode, Node, NodeBuilder, OpenError, PeerInfo};
-use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
+use lanc::ports::TransportError;
+use lanc::{Config, ErrorCode, Interfaces, Node, OpenError, PeerInfo, UdpConfig, UdpTransport};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -35,10 +32,8 @@ pub(crate) async fn open(
     if let Some(address) = settings.bind {
         udp = udp.with_bind(address);
     }
-    let mut builder = NodeBuilder::new()
-        .config(config.with_discovery(discovery))
-        .codec(Arc::new(JsonCodec))
-        .transport(Box::new(UdpTransport::new(udp)));
+    let transport = Box::new(UdpTransport::new(udp));
+    let mut builder = lanc::builder().config(config.with_discovery(discovery)).transport(transport);
     if let Some(name) = name {
         builder = builder.name(name);
     }

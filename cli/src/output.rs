@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use lanc_node::ErrorCode;
+use lanc::ErrorCode;
 
 use crate::failure::Failure;
 use crate::values::Style;

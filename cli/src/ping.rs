@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanc_node::{Config, Node};
+use lanc::{Config, ErrorCode, Node};
 use serde_json::json;
 
 use crate::args::PingArgs;
@@ -18,11 +18,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// `no_provider` when the peer is not found, `timeout` when it answers no ping at all.
-pub(crate) async fn run(
-    args: PingArgs,
-    settings: &Settings,
-    as_json: bool,
-) -> Result<u8, Failure> {
+pub(crate) async fn run(args: PingArgs, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
     let mut config = Config::default();
     if let Some(wait) = args.wait {
         config = config.with_discovery_wait(wait);
@@ -32,7 +28,7 @@ pub(crate) async fn run(
     let outcome = tokio::select! {
         outcome = ping(&node, &args, as_json) => outcome,
         () = interrupts.next() => {
-            let executed = lanc_node::Executed::No;
+            let executed = lanc::Executed::No;
             Err(Failure::interrupted("interrupted", executed))
         }
     };
@@ -41,33 +37,38 @@ pub(crate) async fn run(
 }
 
 async fn ping(node: &Node, args: &PingArgs, as_json: bool) -> Result<u8, Failure> {
-    appear(node, &args.peer).await;
+    appear(node, &args.whom).await;
     let (mut trips, mut last) = (Vec::new(), None);
     for number in 0..args.count {
         if number > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        match node.ping(&args.peer).await {
+        match node.ping(&args.whom).await {
             Ok(trip) => {
                 if !as_json {
                     let shown = duration::show(trip);
-                    output::line(&format!("pong from {}: {shown}", escape::line(&args.peer)))?;
+                    output::line(&format!("pong from {}: {shown}", escape::line(&args.whom)))?;
                 }
                 trips.push(trip);
             }
             Err(error) => {
-                let failure = unanswered(node, &args.peer, error.into());
-                if trips.is_empty() {
-                    return Err(failure);
+                let is_unknown = error.code == ErrorCode::NO_PROVIDER;
+                last = Some(unanswered(node, &args.whom, error.into()));
+                if is_unknown {
+                    break;
                 }
-                last = Some(failure);
             }
         }
     }
+    let last = match last {
+        Some(failure) if trips.is_empty() => return Err(failure),
+        last => last,
+    };
     let lost = usize::from(args.count) - trips.len();
     if as_json {
-        let micros: Vec<_> = trips.iter().map(|trip| u64::try_from(trip.as_micros()).ok()).collect();
-        let object = json!({ "peer": args.peer, "round_trips_us": micros, "lost": lost });
+        let micros: Vec<_> =
+            trips.iter().map(|trip| u64::try_from(trip.as_micros()).ok()).collect();
+        let object = json!({ "peer": args.whom, "round_trips_us": micros, "lost": lost });
         output::line(&escape::json(&object))?;
     }
     match last {

@@ -1,6 +1,6 @@
 //! Ctrl-C and the system's wish to end the program.
 
-use lanc_node::ErrorCode;
+use lanc::ErrorCode;
 
 use crate::failure::Failure;
 

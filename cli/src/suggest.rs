@@ -10,7 +10,9 @@ pub(crate) fn nearest<'a>(
     known
         .into_iter()
         .filter(|name| name.len() <= LONGEST && meant.len() <= LONGEST && *name != meant)
-        .map(|name| (strsim::damerau_levenshtein(&meant.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (strsim::damerau_levenshtein(&meant.to_lowercase(), &name.to_lowercase()), name)
+        })
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, name)| name)

@@ -29,11 +29,9 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_cells_are_harmless() {
-        let rows = [
-            ["printer".to_owned(), "3".to_owned()],
-            ["é\x1b[m".to_owned(), "10".to_owned()],
-        ];
+        let rows =
+            [["printer".to_owned(), "3".to_owned()], ["é\x1b[m".to_owned(), "10".to_owned()]];
         let text = render(["NAME", "FUNCTIONS"], &rows);
-        assert_eq!(text, "NAME      FUNCTIONS\nprinter   3\né\\u{1b}[m  10\n");
+        assert_eq!(text, "NAME       FUNCTIONS\nprinter    3\né\\u{1b}[m  10\n");
     }
 }

@@ -68,7 +68,9 @@ pub(crate) fn arguments(
 pub(crate) fn parse(text: &str) -> Value {
     let as_text = || Value::String(text.to_owned());
     match serde_json::from_str(text) {
-        Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => as_text(),
+        Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => {
+            as_text()
+        }
         Ok(value) => value,
         Err(_) => as_text(),
     }
@@ -182,7 +184,8 @@ mod tests {
 
     #[test]
     fn words_become_arguments() {
-        let got = read(&["1", "k=2", "a b=c", "=x", "_k9=-", "url=a=b"], &["k=v", "-", "@x"], "[3]");
+        let got =
+            read(&["1", "k=2", "a b=c", "=x", "_k9=-", "url=a=b"], &["k=v", "-", "@x"], "[3]");
         let got = got.unwrap();
         assert_eq!(
             got.positional,

@@ -6,7 +6,7 @@ mod template;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use lanc_node::{Args, Context, Fault, Handler, Reply};
+use lanc::{Args, Context, Fault, Handler, Reply};
 use serde_json::Value;
 
 pub(crate) use template::Template;

@@ -2,7 +2,7 @@
 
 use std::process::{ExitStatus, Stdio};
 
-use lanc_node::{ErrorCode, Executed, Fault};
+use lanc::{ErrorCode, Executed, Fault};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
@@ -137,7 +137,10 @@ mod tests {
         assert!(fault.message.contains("exit status: 3: broken"), "{}", fault.message);
         let fault = sh("head -c 100000 /dev/zero | tr '\\0' x >&2; echo END >&2; exit 1").await;
         let message = fault.unwrap_err().message;
-        assert!(message.ends_with(&format!(": {}\nEND", "x".repeat(STDERR_CHARS - 4))), "{message}");
+        assert!(
+            message.ends_with(&format!(": {}END", "x".repeat(STDERR_CHARS - 3))),
+            "{message}"
+        );
     }
 
     #[tokio::test]

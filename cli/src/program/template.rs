@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanc_node::{ErrorCode, Fault};
+use lanc::{ErrorCode, Fault};
 use serde_json::Value;
 
 use crate::values::is_identifier;
@@ -40,7 +40,9 @@ impl Template {
         for part in template.words.iter().flatten() {
             match part {
                 Part::Text(_) => {}
-                Part::Positional(number) => template.positional = template.positional.max(number + 1),
+                Part::Positional(number) => {
+                    template.positional = template.positional.max(number + 1)
+                }
                 Part::Named(name) => _ = template.named.insert(name.clone()),
             }
         }
@@ -63,17 +65,14 @@ impl Template {
         if let Some(name) = named.keys().find(|name| !self.named.contains(*name)) {
             return Err(invalid(format!("there is no argument `{name}`")));
         }
-        let fill_word = |word: &Vec<Part>| word.iter().map(|part| part.fill(positional, named)).collect();
+        let fill_word =
+            |word: &Vec<Part>| word.iter().map(|part| part.fill(positional, named)).collect();
         self.words.iter().map(fill_word).collect()
     }
 }
 
 impl Part {
-    fn fill(
-        &self,
-        positional: &[Value],
-        named: &BTreeMap<String, Value>,
-    ) -> Result<String, Fault> {
+    fn fill(&self, positional: &[Value], named: &BTreeMap<String, Value>) -> Result<String, Fault> {
         let value = match self {
             Self::Text(text) => return Ok(text.clone()),
             Self::Positional(number) => positional
@@ -149,13 +148,18 @@ mod tests {
             ("p {0} x{1}y", vec![json!("a b"), json!(2)], json!({}), vec!["p", "a b", "x2y"]),
             ("p '{0} z'", vec![json!([1, "b"])], json!({}), vec!["p", "[1,\"b\"] z"]),
             ("p {k}{k}", vec![], json!({ "k": true }), vec!["p", "truetrue"]),
-            ("p {{0}} {{k}} {} {a-b} }{ ''", vec![], json!({}), vec![
-                "p", "{0}", "{k}", "{}", "{a-b}", "}{", "",
-            ]),
-            ("p {0}", vec![json!("{1} $(touch x) ; 'q' {0}")], json!({}), vec![
-                "p",
-                "{1} $(touch x) ; 'q' {0}",
-            ]),
+            (
+                "p {{0}} {{k}} {} {a-b} }{ ''",
+                vec![],
+                json!({}),
+                vec!["p", "{0}", "{k}", "{}", "{a-b}", "}{", ""],
+            ),
+            (
+                "p {0}",
+                vec![json!("{1} $(touch x) ; 'q' {0}")],
+                json!({}),
+                vec!["p", "{1} $(touch x) ; 'q' {0}"],
+            ),
             ("p {1}", vec![json!(1), json!("")], json!({}), vec!["p", ""]),
         ] {
             assert_eq!(fill(template, &positional, named).unwrap(), words, "{template}");

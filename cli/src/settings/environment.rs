@@ -15,7 +15,9 @@ pub(super) fn layer(variable: &dyn Fn(&str) -> Option<String>) -> Result<Setting
     let value = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let list = |name: &str| {
         let value = value(name)?;
-        Some(value.split(',').map(|item| item.trim().to_owned()).filter(|i| !i.is_empty()).collect())
+        Some(
+            value.split(',').map(|item| item.trim().to_owned()).filter(|i| !i.is_empty()).collect(),
+        )
     };
     let port: Option<u16> = parsed("LANC_PORT", value("LANC_PORT"), "a port, 1 to 65535")?;
     if port == Some(0) {

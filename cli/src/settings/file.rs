@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::ops::Range;
 
-use lanc_core::endpoint::Endpoint;
+use lanc::Endpoint;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::DeTable;

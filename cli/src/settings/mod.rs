@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lanc_core::endpoint::Endpoint;
+use lanc::Endpoint;
 
 use crate::args::NetworkArgs;
 use crate::failure::Failure;
@@ -86,10 +86,8 @@ impl Settings {
         endpoint(peer).map_err(|_| {
             let near = suggest::nearest(peer, self.peers.keys().map(String::as_str));
             let next = "write ADDR:PORT, or name it under [peers] in the configuration";
-            let failure = Failure::usage(
-                format!("peer `{peer}` is no address and no configured name"),
-                next,
-            );
+            let failure =
+                Failure::usage(format!("peer `{peer}` is no address and no configured name"), next);
             match near {
                 Some(near) => failure.hint(&format!("did you mean `{near}`?")),
                 None => failure,
@@ -156,8 +154,7 @@ mod tests {
     fn peers_are_addresses_or_names() {
         let mut settings = full(3);
         settings.peer = Some(vec!["s1".into(), "127.0.0.1:99".into(), "[::1]:7".into()]);
-        let texts: Vec<_> =
-            settings.endpoints().unwrap().iter().map(ToString::to_string).collect();
+        let texts: Vec<_> = settings.endpoints().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["udp://10.0.0.3:1", "udp://127.0.0.1:99", "udp://[::1]:7"]);
         for bad in ["s11", "127.0.0.1", "127.0.0.1:0", "tcp://127.0.0.1:1", "memory://3", ""] {
             settings.peer = Some(vec![bad.into()]);

@@ -38,7 +38,10 @@ fn merged(
     let home = variable("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     let project = directory.and_then(|directory| project_file(directory, home.as_deref()));
     let user = user_file(variable, home.as_deref()).filter(|path| path.is_file());
-    [project, user].into_iter().flatten().try_fold(upper, |upper, path| Ok(upper.over(read(&path)?)))
+    [project, user]
+        .into_iter()
+        .flatten()
+        .try_fold(upper, |upper, path| Ok(upper.over(read(&path)?)))
 }
 
 /// The nearest `lanc.toml`, from `directory` up to the root of its repository or to the home
@@ -139,8 +142,7 @@ mod tests {
         write(&folder, "lanc.toml", "name = 'project'\nport = 1");
         write(&folder, "other.toml", "port = 2");
         let other = folder.path().join("other.toml");
-        let variable =
-            |name: &str| (name == "LANC_CONFIG").then(|| other.display().to_string());
+        let variable = |name: &str| (name == "LANC_CONFIG").then(|| other.display().to_string());
         let options = NetworkArgs::default();
         let settings = merged(&options, &variable, Some(folder.path())).unwrap();
         assert_eq!((settings.port, settings.name), (Some(2), None));
