@@ -55,6 +55,9 @@ impl Driver {
 
     /// Runs until the node is closed.
     pub(crate) async fn run(mut self) {
+        // The first hello is ready already; nothing else may come that would send it.
+        self.turn();
+        self.flush();
         loop {
             if self.held.is_empty() {
                 poll_fn(|cx| self.poll_work(cx)).await;
