@@ -44,6 +44,9 @@ pub(crate) struct NetworkArgs {
     /// Discovery port that all nodes share [default: 5127].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+    /// Port that this node sends from and is contacted at [default: any free one].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) private_port: Option<u16>,
     /// A peer to contact directly, ADDR:PORT or a name from [peers] in the configuration. Repeatable.
     #[arg(long, global = true, value_name = "PEER")]
     pub(crate) peer: Vec<String>,

@@ -29,6 +29,9 @@ pub(crate) async fn open(
         .with_port(settings.port.unwrap_or(UdpConfig::PORT))
         .with_interfaces(interfaces(settings.iface.as_deref()))
         .with_discovery(discovery);
+    if let Some(port) = settings.private_port {
+        udp = udp.with_private_port(port);
+    }
     if let Some(address) = settings.bind {
         udp = udp.with_bind(address);
     }

@@ -19,10 +19,10 @@ pub(super) fn layer(variable: &dyn Fn(&str) -> Option<String>) -> Result<Setting
             value.split(',').map(|item| item.trim().to_owned()).filter(|i| !i.is_empty()).collect(),
         )
     };
-    let port: Option<u16> = parsed("LANC_PORT", value("LANC_PORT"), "a port, 1 to 65535")?;
-    if port == Some(0) {
-        return Err(bad("LANC_PORT", "0", "a port, 1 to 65535"));
-    }
+    let port = |name: &str| match parsed(name, value(name), PORT)? {
+        Some(0) => Err(bad(name, "0", PORT)),
+        port => Ok(port),
+    };
     let timeout = match value("LANC_TIMEOUT") {
         Some(text) => match duration::parse(&text) {
             Ok(timeout) if !timeout.is_zero() => Some(timeout),
@@ -31,15 +31,18 @@ pub(super) fn layer(variable: &dyn Fn(&str) -> Option<String>) -> Result<Setting
         None => None,
     };
     Ok(Settings {
-        port,
+        port: port("LANC_PORT")?,
         iface: list("LANC_IFACE"),
         bind: parsed("LANC_BIND", value("LANC_BIND"), "an IP address")?,
+        private_port: port("LANC_PRIVATE_PORT")?,
         timeout,
         name: value("LANC_NAME"),
         peer: list("LANC_PEERS"),
         ..Settings::default()
     })
 }
+
+const PORT: &str = "a port, 1 to 65535";
 
 fn parsed<T: FromStr>(
     name: &str,
@@ -76,6 +79,7 @@ mod tests {
             ("LANC_PORT", "6000"),
             ("LANC_IFACE", "eth0, lo"),
             ("LANC_BIND", "127.0.0.1"),
+            ("LANC_PRIVATE_PORT", "6001"),
             ("LANC_TIMEOUT", "2s"),
             ("LANC_NAME", "printer"),
             ("LANC_PEERS", "s1,127.0.0.1:9"),
@@ -84,6 +88,7 @@ mod tests {
         assert_eq!(settings.port, Some(6000));
         assert_eq!(settings.iface, Some(vec!["eth0".to_owned(), "lo".to_owned()]));
         assert_eq!(settings.bind, Some("127.0.0.1".parse().unwrap()));
+        assert_eq!(settings.private_port, Some(6001));
         assert_eq!(settings.timeout, Some(Duration::from_secs(2)));
         assert_eq!(settings.name.as_deref(), Some("printer"));
         assert_eq!(settings.peer, Some(vec!["s1".to_owned(), "127.0.0.1:9".to_owned()]));
@@ -95,6 +100,7 @@ mod tests {
         for (name, value) in [
             ("LANC_PORT", "0"),
             ("LANC_PORT", "65536"),
+            ("LANC_PRIVATE_PORT", "0"),
             ("LANC_BIND", "localhost"),
             ("LANC_TIMEOUT", "0"),
             ("LANC_TIMEOUT", "soon"),

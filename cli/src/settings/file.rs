@@ -15,13 +15,15 @@ use crate::failure::Failure;
 use crate::{duration, suggest};
 
 /// The keys of a file, in the order in which they are explained to people.
-const KEYS: [&str; 8] = ["port", "iface", "bind", "timeout", "name", "discovery", "peer", "peers"];
+const KEYS: [&str; 9] =
+    ["port", "iface", "bind", "private_port", "timeout", "name", "discovery", "peer", "peers"];
 
 #[derive(Deserialize)]
 struct Form {
     port: Option<NonZeroU16>,
     iface: Option<Vec<String>>,
     bind: Option<IpAddr>,
+    private_port: Option<NonZeroU16>,
     #[serde(default, deserialize_with = "timeout")]
     timeout: Option<std::time::Duration>,
     name: Option<String>,
@@ -58,6 +60,7 @@ pub(super) fn layer(path: &str, text: &str) -> Result<Settings, Failure> {
         port: form.port.map(NonZeroU16::get),
         iface: form.iface,
         bind: form.bind,
+        private_port: form.private_port.map(NonZeroU16::get),
         timeout: form.timeout,
         name: form.name,
         discovery: form.discovery,
@@ -119,6 +122,7 @@ mod tests {
             port = 6000
             iface = ["eth0"]
             bind = "127.0.0.1"
+            private_port = 6001
             timeout = "2s"
             name = "printer"
             discovery = false
@@ -131,6 +135,7 @@ mod tests {
         assert_eq!(settings.port, Some(6000));
         assert_eq!(settings.iface, Some(vec!["eth0".to_owned()]));
         assert_eq!(settings.bind, Some("127.0.0.1".parse().unwrap()));
+        assert_eq!(settings.private_port, Some(6001));
         assert_eq!(settings.timeout, Some(Duration::from_secs(2)));
         assert_eq!(settings.name.as_deref(), Some("printer"));
         assert_eq!(settings.discovery, Some(false));

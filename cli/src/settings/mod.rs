@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) iface: Option<Vec<String>>,
     /// Local address.
     pub(crate) bind: Option<IpAddr>,
+    /// The port of this node alone: what peers on other segments must name.
+    pub(crate) private_port: Option<u16>,
     /// Deadline of a call.
     pub(crate) timeout: Option<Duration>,
     /// The name under which `serve` appears.
@@ -49,6 +51,7 @@ impl Settings {
             port: self.port.or(lower.port),
             iface: self.iface.or(lower.iface),
             bind: self.bind.or(lower.bind),
+            private_port: self.private_port.or(lower.private_port),
             timeout: self.timeout.or(lower.timeout),
             name: self.name.or(lower.name),
             discovery: self.discovery.or(lower.discovery),
@@ -64,6 +67,7 @@ impl Settings {
             port: options.port,
             iface: list(&options.iface),
             bind: options.bind,
+            private_port: options.private_port,
             discovery: options.no_discovery.then_some(false),
             peer: list(&options.peer),
             ..Self::default()
@@ -119,6 +123,7 @@ mod tests {
             port: Some(mark),
             iface: Some(vec![text.clone()]),
             bind: Some(format!("127.0.0.{mark}").parse().unwrap()),
+            private_port: Some(mark),
             timeout: Some(Duration::from_secs(mark.into())),
             name: Some(text.clone()),
             discovery: Some(mark % 2 == 0),
