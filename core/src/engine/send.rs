@@ -191,8 +191,9 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> bool {
         match message {
-            Outgoing::Hello { echo, wants } => {
-                let hello = self.hello(self.token_for(link), *echo, *wants);
+            Outgoing::Hello { wants } => {
+                let echo = self.links.get(link).and_then(|link| link.echo);
+                let hello = self.hello(self.token_for(link), echo, *wants);
                 native::write(&Message::Hello(hello), codec, out);
             }
             Outgoing::Func { part } => {
@@ -375,8 +376,7 @@ impl Core {
             return 0;
         }
         known.challenged = true;
-        let echo = known.peer.and_then(|key| self.peers.get(key)).and_then(|peer| peer.token);
-        let hello = Outgoing::Hello { echo, wants: false };
+        let hello = Outgoing::Hello { wants: false };
         if self.write_message(now, link, &hello, codec, out)
             && self.within_budget(now, link, out.len())
         {
