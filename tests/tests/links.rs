@@ -268,3 +268,20 @@ fn calls_on_a_link_that_goes_down_end_though_the_peer_has_moved() {
     assert!(world.cores[0].is_done(old), "it would wait for its deadline");
     assert!(world.route(0, "b").is_some());
 }
+
+#[test]
+fn a_stranger_on_a_connection_gets_its_answer_whole() {
+    let mut world = World::new(["a"]);
+    let remote = Endpoint::text("wire", "stranger");
+    let up = LinkEvent::Up { link: link(0), remote, initiator: Initiator::Them };
+    world.cores[0].handle_link(world.now, up);
+    let call =
+        br#"{"type":"LANC","method":"call","version":"0.2","data":"fa","args":[],"exe_id":"1"}"#;
+    world.hand(0, 0, call.to_vec());
+    let Some(TaskStep::Run(task)) = world.cores[0].poll_task(world.now) else { panic!("no task") };
+    let bytes = format!("\"{}\"", "y".repeat(5000)).into_bytes();
+    let result = Payload { format: Format::JSON, bytes };
+    world.cores[0].complete(world.now, task.key, Ok(result));
+    let (_, answer) = world.frame(0).unwrap();
+    assert!(answer.len() > 5000, "the handshake proved the address: nothing is amplified");
+}

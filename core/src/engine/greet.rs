@@ -238,7 +238,7 @@ impl Core {
 
     fn may_tell_functions(&mut self, now: Time, link: LinkId) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        if known.proved {
+        if self.links.receives(known) {
             return true;
         }
         let names: usize = self.directory.local_names().map(|name| name.len() + 3).sum();

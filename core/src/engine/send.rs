@@ -334,7 +334,7 @@ impl Core {
     /// it receives gets at most three times what it sent, and a fixed sum per window.
     fn within_budget(&mut self, now: Time, link: LinkId, size: usize) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        if known.proved {
+        if self.links.receives(known) {
             return true;
         }
         let room = known.amplification_room();

@@ -177,6 +177,12 @@ impl Links {
         idle
     }
 
+    /// Whether the far end is known to be where it says: it sent back a token, or a handshake
+    /// has shown the same.
+    pub(crate) fn receives(&self, link: &Link) -> bool {
+        link.proved || self.capabilities(link.id.lane).is_some_and(|lane| lane.connected)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.live
     }
