@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     /// Callers whose outcome is there and who have not been woken yet.
     held: VecDeque<Waker>,
     writable: Vec<LinkId>,
+    /// Links that went down: what is held for them will never leave.
+    down: Vec<LinkId>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -49,6 +51,7 @@ impl Driver {
             effects: Effects::default(),
             held: VecDeque::new(),
             writable: Vec::new(),
+            down: Vec::new(),
             sleep: None,
         }
     }
@@ -130,7 +133,12 @@ impl Driver {
             match arrived {
                 Arrived::Frame(frame) => state.core.handle_frame(now, frame),
                 Arrived::Event(LinkEvent::Writable(link)) => self.writable.push(link),
-                Arrived::Event(event) => state.core.handle_link(now, event),
+                Arrived::Event(event) => {
+                    if let LinkEvent::Down { link, .. } = event {
+                        self.down.push(link);
+                    }
+                    state.core.handle_link(now, event);
+                }
             }
             state.collect(now, &mut self.effects);
             drop(state);
@@ -271,6 +279,9 @@ impl Driver {
 
     fn flush(&mut self) {
         let mut outlets = self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        for link in self.down.drain(..) {
+            outlets.forget(link);
+        }
         for link in self.writable.drain(..) {
             if outlets.writable(link) {
                 let now = self.hub.clock.now();

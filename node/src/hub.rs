@@ -328,3 +328,42 @@ impl Outlets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use lanc_core::endpoint::Lane;
+    use lanc_core::ports::Sent;
+
+    use super::*;
+
+    /// Takes every frame and counts them.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Outlet for Counting {
+        fn try_send(&mut self, _: Dest, _: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Sent::Whole)
+        }
+
+        fn connect(&mut self, _: &Endpoint) {}
+
+        fn close(&mut self, _: LinkId, _: Close) {}
+    }
+
+    #[test]
+    fn a_held_frame_leaves_when_its_link_is_writable_and_goes_with_its_link() {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let outlet: Box<dyn Outlet> = Box::new(Counting(Arc::clone(&sent)));
+        let mut outlets = Outlets::new(vec![("test".to_owned(), outlet)]);
+        let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
+        outlets.held = (0..3).map(|slot| (Dest::Link(link(slot)), vec![1])).collect();
+        outlets.forget(link(0));
+        assert!(outlets.writable(link(1)), "nothing is held for it any more");
+        assert_eq!(sent.load(Ordering::Relaxed), 1, "only its own frame left");
+        assert_eq!(outlets.held, [(Dest::Link(link(2)), vec![1])]);
+        outlets.forget(link(2));
+        assert!(outlets.held.is_empty());
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::call::Lost;
 use super::{Core, LinkCommand, Phase};
 use crate::counters::Drop;
 use crate::dialect::native::{self, Unreadable};
@@ -227,7 +228,7 @@ impl Core {
                 link.configured = true;
                 link.proved = true;
             }
-            self.send(link, super::Outgoing::Hello { echo: None, wants: true });
+            self.send(link, super::Outgoing::Hello { wants: true });
         }
         while let Some(oldest) = self.links.surplus_stranger(self.config.max_tentative) {
             self.link_commands.push_back(LinkCommand::Close(oldest, Close::Abort));
@@ -250,6 +251,9 @@ impl Core {
         }
         if let Some(peer) = link.peer {
             self.remove_peer(now, peer, PeerDownReason::Disconnected);
+        }
+        if link.carried_calls {
+            self.lose_calls(now, Lost::Link(id), PeerDownReason::Disconnected);
         }
     }
 

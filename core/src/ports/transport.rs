@@ -135,7 +135,8 @@ pub enum Sent {
 /// A frame was not taken. It may be offered again only where it says so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum SendRefused {
-    /// No room now: keep the frame, [`LinkEvent::Writable`] follows.
+    /// No room now: keep the frame, [`LinkEvent::Writable`] follows. Never said of a broadcast,
+    /// which is lost instead ([`Self::Unreachable`]): `Writable` names a link.
     #[error("no room in the link's buffer")]
     Full,
     /// The link is gone, or the id is stale.
