@@ -137,10 +137,7 @@ mod tests {
         assert!(fault.message.contains("exit status: 3: broken"), "{}", fault.message);
         let fault = sh("head -c 100000 /dev/zero | tr '\\0' x >&2; echo END >&2; exit 1").await;
         let message = fault.unwrap_err().message;
-        assert!(
-            message.ends_with(&format!(": {}END", "x".repeat(STDERR_CHARS - 3))),
-            "{message}"
-        );
+        assert!(message.ends_with(&format!(": {}END", "x".repeat(STDERR_CHARS - 3))), "{message}");
     }
 
     #[tokio::test]
