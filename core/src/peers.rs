@@ -39,8 +39,6 @@ pub(crate) struct Peer {
     /// Set while its list of functions is behind what its hello says.
     pub(crate) want: Option<TimerKey>,
     pub(crate) wants_asked: u32,
-    /// The token it last gave us, and whether it has been sent back.
-    pub(crate) token: Option<u64>,
     /// Whether it has been sent our functions by unicast since it came.
     pub(crate) told_functions: bool,
     /// The revision its hellos speak of, and the one we hold whole.

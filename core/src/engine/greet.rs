@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::call::Lost;
 use super::receive::From;
 use super::{Core, LinkCommand, Phase};
 use crate::counters::Drop;
@@ -33,11 +34,14 @@ impl Core {
             Some(key) => key,
             None => self.meet(now, from, hello)?,
         };
-        self.refresh(now, key, from, hello);
-        if hello.echo.is_some() && hello.echo == self.token_for(from.link) {
+        let proof = hello.echo.is_some() && hello.echo == self.token_for(from.link);
+        self.refresh(now, key, from, hello, proof);
+        // The answer goes first: it proves this end, which then may tell its functions.
+        self.answer_hello(now, key, from, hello);
+        if proof {
             self.prove(now, key, from.link);
         }
-        self.answer_hello(now, key, from, hello);
+        self.follow(now, key, from.link);
         self.compare_revision(now, key, hello.revision);
         Ok(())
     }
@@ -75,7 +79,6 @@ impl Core {
             greet: None,
             want: None,
             wants_asked: 0,
-            token: None,
             told_functions: false,
             revision: 0,
             held_revision: 0,
@@ -117,27 +120,17 @@ impl Core {
     }
 
     /// Takes over what a hello says of its sender, and gives it another lease.
-    fn refresh(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>) {
+    fn refresh(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>, proof: bool) {
+        // Sessions are no secret: from elsewhere anybody may have copied this one.
+        if !proof && !self.speaks_for(from.link, key) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let silent = now.since(peer.last_seen);
         peer.last_seen = now;
         peer.features = hello.features;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
         peer.hears_broadcast |= from.cast == Cast::Broadcast;
         hello.name.as_ref().clone_into(&mut peer.name);
-        // A node with several addresses is heard from each: stay with one while it works.
-        if peer.link != from.link && silent > peer.interval * 3 / 2 {
-            let old = std::mem::replace(&mut peer.link, from.link);
-            if let Some(link) = self.links.get(from.link) {
-                peer.endpoint = link.remote.clone();
-            }
-            if let Some(link) = self.links.get_mut(old) {
-                link.peer = None;
-            }
-            if let Some(link) = self.links.get_mut(from.link) {
-                link.peer = Some(key);
-            }
-        }
         let lease = peer.interval * self.config.lease_tenths / 10;
         let old = peer.lease.take();
         self.cancel_timer(old);
@@ -147,10 +140,46 @@ impl Core {
         }
     }
 
+    /// Whether what comes on this link is this peer's: it is known by it, or has proved it.
+    fn speaks_for(&self, link: LinkId, key: PeerKey) -> bool {
+        self.peers.get(key).is_some_and(|peer| peer.link == link)
+            || self.links.get(link).is_some_and(|link| link.proved_for == Some(key))
+    }
+
+    /// A node with several links is heard on each: stay with one while it works, then go to
+    /// another that the peer has proved. One that it has not is asked for the proof.
+    fn follow(&mut self, now: Time, key: PeerKey, to: LinkId) {
+        let Some(peer) = self.peers.get(key) else { return };
+        let (old, patience) = (peer.link, peer.interval * 3 / 2);
+        let works = self.links.get(old).is_some_and(|l| now.since(l.last_heard) <= patience);
+        let Some(link) = self.links.get(to) else { return };
+        let is_anothers = link.peer.is_some_and(|other| other != key);
+        if old == to || works || is_anothers {
+            return;
+        }
+        if link.proved_for != Some(key) {
+            if self.replies.take(now, self.config.hello_replies) {
+                self.send(to, Outgoing::Hello { wants: false });
+            }
+            return;
+        }
+        let endpoint = link.remote.clone();
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.link = to;
+            peer.endpoint = endpoint;
+        }
+        for (link, owner) in [(old, None), (to, Some(key))] {
+            if let Some(link) = self.links.get_mut(link) {
+                link.peer = owner;
+            }
+        }
+    }
+
     /// The address has shown that it receives: bounds on strangers no longer apply to it.
     fn prove(&mut self, now: Time, key: PeerKey, link: LinkId) {
         if let Some(link) = self.links.get_mut(link) {
             link.proved = true;
+            link.proved_for = Some(key);
             link.challenged = false;
             link.parked = false;
         }
@@ -166,19 +195,19 @@ impl Core {
         // A list that did not fit the budget of a stranger is owed now.
         let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);
         if owed && self.directory.revision() > 0 {
-            self.send_functions(key);
+            self.send_functions(key, link);
         }
     }
 
     /// Answers a hello that asks for something: a token sent back, or the functions.
     fn answer_hello(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
         if from.cast == Cast::Broadcast {
             return;
         }
-        let news = hello.token.filter(|token| peer.token != Some(*token));
+        let Some(link) = self.links.get_mut(from.link) else { return };
+        let news = hello.token.filter(|token| link.echo != Some(*token));
         if hello.token.is_some() {
-            peer.token = hello.token;
+            link.echo = hello.token;
         }
         if news.is_none() && !hello.wants {
             return;
@@ -192,24 +221,24 @@ impl Core {
         {
             peer.told_functions = false;
         }
-        self.greet(now, key);
+        self.greet(now, key, from.link);
     }
 
-    /// Sends hello and, where the budget allows it, the functions.
-    pub(super) fn greet(&mut self, now: Time, key: PeerKey) {
+    /// Sends hello and, where the budget allows it, the functions: on the link that was asked.
+    pub(super) fn greet(&mut self, now: Time, key: PeerKey, link: LinkId) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let (link, echo, told) = (peer.link, peer.token, peer.told_functions);
-        let pending = peer.greet.take();
+        let told = peer.told_functions;
+        let pending = if peer.link == link { peer.greet.take() } else { None };
         self.cancel_timer(pending);
-        self.send(link, Outgoing::Hello { echo, wants: false });
+        self.send(link, Outgoing::Hello { wants: false });
         if !told && self.directory.revision() > 0 && self.may_tell_functions(now, link) {
-            self.send_functions(key);
+            self.send_functions(key, link);
         }
     }
 
     fn may_tell_functions(&mut self, now: Time, link: LinkId) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        if known.proved {
+        if self.links.receives(known) {
             return true;
         }
         let names: usize = self.directory.local_names().map(|name| name.len() + 3).sum();
@@ -222,11 +251,10 @@ impl Core {
         needed <= room.min(allowance)
     }
 
-    pub(super) fn send_functions(&mut self, key: PeerKey) {
+    pub(super) fn send_functions(&mut self, key: PeerKey, link: LinkId) {
         let parts = self.func_parts().len();
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.told_functions = true;
-        let link = peer.link;
         for part in 0..u16::try_from(parts).unwrap_or(u16::MAX) {
             self.send(link, Outgoing::Func { part });
         }
@@ -258,10 +286,10 @@ impl Core {
         if peer.revision == peer.held_revision {
             return;
         }
-        let (link, echo) = (peer.link, peer.token);
+        let link = peer.link;
         let wait = Duration::from_secs(1) * (1 << peer.wants_asked.min(5));
         peer.wants_asked += 1;
-        self.send(link, Outgoing::Hello { echo, wants: true });
+        self.send(link, Outgoing::Hello { wants: true });
         let timer = self.timers.set(now + wait, Timer::Want(key));
         if let Some(peer) = self.peers.get_mut(key) {
             peer.want = Some(timer);
@@ -274,10 +302,10 @@ impl Core {
             return Err(Drop::Own);
         }
         let key = self.peers.by_session(session).ok_or(Drop::UnknownPeer)?;
-        let peer = self.peers.get_mut(key).ok_or(Drop::UnknownPeer)?;
-        if from.cast == Cast::Unicast && peer.link != from.link {
+        if from.cast == Cast::Unicast && !self.speaks_for(from.link, key) {
             return Err(Drop::UnknownPeer);
         }
+        let peer = self.peers.get_mut(key).ok_or(Drop::UnknownPeer)?;
         if func.revision < peer.held_revision.max(peer.parts.revision) {
             return Ok(());
         }
@@ -363,9 +391,10 @@ impl Core {
         }
         let key = self.peers.by_session(session).ok_or(Drop::UnknownPeer)?;
         let peer = self.peers.get(key).ok_or(Drop::UnknownPeer)?;
+        // Where there are no addresses, only the link itself tells hosts apart.
         let same_host = |a: LinkId, b: LinkId| {
-            let ip = |id| self.links.get(id).map(|link| link.remote.ip());
-            a == b || ip(a) == ip(b)
+            let ip = |id| self.links.get(id).and_then(|link| link.remote.ip());
+            a == b || ip(a).is_some_and(|host| ip(b) == Some(host))
         };
         if !same_host(peer.link, from.link) {
             return Err(Drop::UnknownPeer);
@@ -389,7 +418,7 @@ impl Core {
         for function in peer.functions {
             self.withdraw(function, key, &peer.name);
         }
-        self.lose_calls(now, key, reason);
+        self.lose_calls(now, Lost::Peer(key), reason);
         self.event(Event::PeerDown { session: peer.session, name: peer.name, reason });
         self.schedule_sweep(now);
     }
@@ -402,14 +431,14 @@ impl Core {
         let lanes: Vec<Lane> = self.links.broadcast_lanes().collect();
         if self.config.discovery {
             for lane in lanes {
-                self.outbox.broadcast(lane, Outgoing::Hello { echo: None, wants: false });
+                self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
             }
         }
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get(key) else { continue };
-            let (link, echo) = (peer.link, peer.token);
+            let link = peer.link;
             if !peer.hears_broadcast || !self.config.discovery {
-                self.send(link, Outgoing::Hello { echo, wants: false });
+                self.send(link, Outgoing::Hello { wants: false });
             }
         }
         for place in 0..self.configured.len() {
@@ -421,7 +450,7 @@ impl Core {
                 }
                 Some(link) if link.peer.is_none() => {
                     let id = link.id;
-                    self.send(id, Outgoing::Hello { echo: None, wants: true });
+                    self.send(id, Outgoing::Hello { wants: true });
                 }
                 Some(_) => {}
             }
@@ -458,7 +487,7 @@ impl Core {
         let lanes: Vec<Lane> = self.links.broadcast_lanes().collect();
         if self.config.discovery {
             for lane in lanes {
-                self.outbox.broadcast(lane, Outgoing::Hello { echo: None, wants: false });
+                self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
                 for part in 0..parts {
                     self.outbox.broadcast(lane, Outgoing::Func { part });
                 }
@@ -472,7 +501,8 @@ impl Core {
                 let owed = peer.greet.take();
                 self.cancel_timer(owed);
             } else if peer.trust == Trust::Verified {
-                self.send_functions(key);
+                let link = peer.link;
+                self.send_functions(key, link);
             }
         }
     }

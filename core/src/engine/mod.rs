@@ -296,7 +296,11 @@ impl Core {
 
     /// The next link to begin or to end. Filled by inputs and timeouts.
     pub fn poll_link(&mut self) -> Option<LinkCommand> {
-        self.link_commands.pop_front()
+        let command = self.link_commands.pop_front();
+        if command.is_none() {
+            self.link_commands.shrink_to(64);
+        }
+        command
     }
 
     /// The next waiter to wake. Filled by inputs, timeouts and [`Self::call`] itself.

@@ -190,8 +190,13 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> bool {
         match message {
-            Outgoing::Hello { echo, wants } => {
-                let hello = self.hello(self.token_for(link), *echo, *wants);
+            Outgoing::Hello { wants } => {
+                let known = self.links.get(link);
+                let echo = known.and_then(|link| link.echo);
+                // A token is worth its bytes until the far end has shown that it receives.
+                let proved = known.is_some_and(|link| link.proved);
+                let token = if proved { None } else { self.token_for(link) };
+                let hello = self.hello(token, echo, *wants);
                 native::write(&Message::Hello(hello), codec, out);
             }
             Outgoing::Func { part } => {
@@ -329,7 +334,7 @@ impl Core {
     /// it receives gets at most three times what it sent, and a fixed sum per window.
     fn within_budget(&mut self, now: Time, link: LinkId, size: usize) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        if known.proved {
+        if self.links.receives(known) {
             return true;
         }
         let room = known.amplification_room();
@@ -374,8 +379,7 @@ impl Core {
             return 0;
         }
         known.challenged = true;
-        let echo = known.peer.and_then(|key| self.peers.get(key)).and_then(|peer| peer.token);
-        let hello = Outgoing::Hello { echo, wants: false };
+        let hello = Outgoing::Hello { wants: false };
         if self.write_message(now, link, &hello, codec, out)
             && self.within_budget(now, link, out.len())
         {
