@@ -36,7 +36,7 @@ pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> R
 }
 
 fn interrupted() -> Failure {
-    Failure::interrupted("interrupted: the call was given up", Executed::Maybe)
+    Failure::interrupted("the call was given up", Executed::Maybe)
 }
 
 async fn make(

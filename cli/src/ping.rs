@@ -29,7 +29,7 @@ pub(crate) async fn run(args: PingArgs, settings: &Settings, as_json: bool) -> R
         outcome = ping(&node, &args, as_json) => outcome,
         () = interrupts.next() => {
             let executed = lanc::Executed::No;
-            Err(Failure::interrupted("interrupted", executed))
+            Err(Failure::interrupted("the pings were given up", executed))
         }
     };
     network::close(&node).await;

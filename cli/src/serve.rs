@@ -49,7 +49,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         () = node.shutdown() => Ok(exit::OK),
         () = interrupts.next() => {
             let executed = lanc::Executed::Maybe;
-            Err(Failure::interrupted("interrupted again: running functions were cut off", executed))
+            Err(Failure::interrupted("running functions were cut off", executed))
         }
     };
     news.abort();
