@@ -16,8 +16,9 @@ use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 
-/// Room a hello takes, generously: to decide what fits a budget before encoding.
-const HELLO_BYTES: usize = 300;
+/// How soon the same token is echoed again: two nodes that see each other at changing addresses
+/// must not argue at the speed of the network.
+const ECHO_AGAIN: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(super) fn on_hello(
@@ -68,6 +69,7 @@ impl Core {
             link: from.link,
             endpoint: endpoint.clone(),
             hears_broadcast: from.cast == Cast::Broadcast,
+            on_link: from.on_link,
             interval: hello.interval,
             first_seen: now,
             last_seen: now,
@@ -76,6 +78,7 @@ impl Core {
             want: None,
             wants_asked: 0,
             token: None,
+            echoed: Time::ZERO,
             told_functions: false,
             revision: 0,
             held_revision: 0,
@@ -176,11 +179,11 @@ impl Core {
         if from.cast == Cast::Broadcast {
             return;
         }
-        let news = hello.token.filter(|token| peer.token != Some(*token));
-        if hello.token.is_some() {
-            peer.token = hello.token;
-        }
-        if news.is_none() && !hello.wants {
+        // A token that came before was echoed before, but the echo may have been lost.
+        let repeats = peer.token == hello.token && now.since(peer.echoed) < ECHO_AGAIN;
+        let asks = hello.token.is_some() && !repeats;
+        peer.token = hello.token.or(peer.token);
+        if !asks && !hello.wants {
             return;
         }
         if !self.replies.take(now, self.config.hello_replies) {
@@ -188,9 +191,8 @@ impl Core {
             return;
         }
         if let Some(peer) = self.peers.get_mut(key) {
-            if hello.wants {
-                peer.told_functions = false;
-            }
+            peer.echoed = now;
+            peer.told_functions &= !hello.wants;
         }
         self.greet(now, key);
     }
@@ -209,17 +211,25 @@ impl Core {
 
     fn may_tell_functions(&mut self, now: Time, link: LinkId) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        if known.proved {
+        let (proved, room, ip) =
+            (known.proved, known.amplification_room(), Hosts::counts(known.remote.ip()));
+        if proved {
             return true;
         }
-        let names: usize = self.directory.local_names().map(|name| name.len() + 3).sum();
-        let needed = names + 2 * HELLO_BYTES;
-        let allowance = match Hosts::counts(known.remote.ip()) {
+        let allowance = match ip {
             Some(ip) => self.hosts.allowance(now, ip),
             None => self.config.unproved_budget,
         };
-        let room = self.links.get(link).map_or(0, |l| l.amplification_room());
-        needed <= room.min(allowance)
+        self.greeting_size(link) <= room.min(allowance)
+    }
+
+    /// Bytes of a hello and the list of functions in one frame.
+    fn greeting_size(&mut self, link: LinkId) -> usize {
+        let echo = self.links.get(link).and_then(|known| known.peer);
+        let echo = echo.and_then(|key| self.peers.get(key)).and_then(|peer| peer.token);
+        let mut bytes = Vec::new();
+        self.write_greeting(link, echo, &mut bytes);
+        bytes.len()
     }
 
     pub(super) fn send_functions(&mut self, key: PeerKey) {
@@ -408,7 +418,7 @@ impl Core {
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get(key) else { continue };
             let (link, echo) = (peer.link, peer.token);
-            if !peer.hears_broadcast || !self.config.discovery {
+            if !peer.is_reached_by_broadcast(now) || !self.config.discovery {
                 self.send(link, Outgoing::Hello { echo, wants: false });
             }
         }
@@ -449,30 +459,39 @@ impl Core {
     }
 
     /// Broadcasts hello and the whole list of functions.
-    pub(super) fn announce(&mut self) {
+    pub(super) fn announce(&mut self, now: Time) {
         self.announce_timer = None;
         if self.phase != Phase::Running {
             return;
         }
-        let parts = u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX);
-        let lanes: Vec<Lane> = self.links.broadcast_lanes().collect();
+        self.announced = self.directory.revision();
         if self.config.discovery {
-            for lane in lanes {
+            for lane in self.links.broadcast_lanes() {
                 self.outbox.broadcast(lane, Outgoing::Hello { echo: None, wants: false });
-                for part in 0..parts {
-                    self.outbox.broadcast(lane, Outgoing::Func { part });
-                }
             }
         }
+        self.broadcast_functions();
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get_mut(key) else { continue };
-            if peer.hears_broadcast && self.config.discovery {
+            if peer.is_reached_by_broadcast(now) && self.config.discovery {
                 // This broadcast is the answer that was owed.
                 peer.told_functions = true;
                 let owed = peer.greet.take();
                 self.cancel_timer(owed);
             } else if peer.trust == Trust::Verified {
                 self.send_functions(key);
+            }
+        }
+    }
+
+    /// Broadcasts the whole list of functions, on every lane that can.
+    pub(super) fn broadcast_functions(&mut self) {
+        let parts = u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX);
+        if self.config.discovery {
+            for lane in self.links.broadcast_lanes() {
+                for part in 0..parts {
+                    self.outbox.broadcast(lane, Outgoing::Func { part });
+                }
             }
         }
     }

@@ -82,11 +82,35 @@ impl Core {
             session: self.session,
             name: Cow::Borrowed(&self.config.name),
             interval: self.hello_interval() * 6 / 5,
-            revision: self.directory.revision(),
+            revision: self.announced,
             features: self.features,
             token,
             echo,
             wants,
+        }
+    }
+
+    /// A unicast hello: it asks for proof of the far end's address while there is none.
+    fn write_hello(
+        &self,
+        link: LinkId,
+        echo: Option<u64>,
+        wants: bool,
+        codec: &dyn Codec,
+        out: &mut Vec<u8>,
+    ) {
+        let proved = self.links.get(link).is_some_and(|known| known.proved);
+        let token = if proved { None } else { self.token_for(link) };
+        native::write(&Message::Hello(self.hello(token, echo, wants)), codec, out);
+    }
+
+    /// Appends what a new peer is sent: hello and all functions.
+    pub(super) fn write_greeting(&mut self, link: LinkId, echo: Option<u64>, out: &mut Vec<u8>) {
+        let codec = Arc::clone(self.pipeline.preferred());
+        self.write_hello(link, echo, false, codec.as_ref(), out);
+        for part in 0..u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX) {
+            codec.write_separator(out);
+            self.write_func(part, codec.as_ref(), out);
         }
     }
 
@@ -192,8 +216,7 @@ impl Core {
     ) -> bool {
         match message {
             Outgoing::Hello { echo, wants } => {
-                let hello = self.hello(self.token_for(link), *echo, *wants);
-                native::write(&Message::Hello(hello), codec, out);
+                self.write_hello(link, *echo, *wants, codec, out);
             }
             Outgoing::Func { part } => {
                 let before = out.len();
