@@ -29,6 +29,7 @@ fn first_contact_makes_functions_known_both_ways() {
         lan.providers(old, "new_one") == ["new"] && lan.providers(new, "old_one") == ["old"]
     };
     assert!(lan.run_until(known, secs(1)), "not within a second");
+    lan.run_for(ms(1));
     assert!(is_verified(&lan, old, "new"));
     assert!(is_verified(&lan, new, "old"));
 }
@@ -328,6 +329,7 @@ fn a_paused_process_is_known_again_when_it_goes_on() {
     lan.pause(a);
     lan.run_for(Duration::from_secs(60));
     assert!(lan.peers(b).is_empty());
+    lan.record_frames();
     lan.resume(a);
     let whole = |lan: &World| lan.providers(b, "f") == ["a"] && lan.providers(a, "g") == ["b"];
     assert!(lan.run_until(whole, secs(12)));

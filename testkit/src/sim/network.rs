@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::dice::Dice;
 use super::node::NodeId;
 
-/// How a path treats datagrams. The default is a good Ethernet: nothing is lost, 100 to 400
-/// microseconds. Where delays vary, datagrams overtake each other.
+/// How a path treats datagrams. The default is a good Ethernet: nothing is lost, all arrive
+/// after 200 microseconds in the order they were sent. Where delays vary, they overtake each
+/// other.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rules {
     loss: u32,
@@ -22,7 +23,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        let delay = Duration::from_micros(100)..=Duration::from_micros(400);
+        let delay = Duration::from_micros(200)..=Duration::from_micros(200);
         Self { loss: 0, duplication: 0, corruption: 0, truncation: 0, delay }
     }
 }
