@@ -17,8 +17,9 @@ use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 
-/// Room a hello takes, generously: to decide what fits a budget before encoding.
-const HELLO_BYTES: usize = 300;
+/// How soon the same token is echoed again: two nodes that see each other at changing addresses
+/// must not argue at the speed of the network.
+const ECHO_AGAIN: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(super) fn on_hello(
@@ -30,11 +31,15 @@ impl Core {
         if hello.session == self.session {
             return Err(Drop::Own);
         }
+        let proof = hello.echo.is_some() && hello.echo == self.token_for(from.link);
         let key = match self.peers.by_session(hello.session) {
             Some(key) => key,
+            None if !proof && self.is_held(from.link) => {
+                self.challenge_successor(now, from.link);
+                return Ok(());
+            }
             None => self.meet(now, from, hello)?,
         };
-        let proof = hello.echo.is_some() && hello.echo == self.token_for(from.link);
         self.refresh(now, key, from, hello, proof);
         // The answer goes first: it proves this end, which then may tell its functions.
         self.answer_hello(now, key, from, hello);
@@ -44,6 +49,27 @@ impl Core {
         self.follow(now, key, from.link);
         self.compare_revision(now, key, hello.revision);
         Ok(())
+    }
+
+    /// Whether a verified peer lives at the far end of a link whose source anybody can claim.
+    fn is_held(&self, link: LinkId) -> bool {
+        let connected = self.links.capabilities(link.lane).is_some_and(|lane| lane.connected);
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        let peer = peer.and_then(|key| self.peers.get(key));
+        !connected && peer.is_some_and(|peer| peer.trust == Trust::Verified)
+    }
+
+    /// Another session speaks for the address of a verified peer: the node there has restarted,
+    /// or somebody forges its address. Only what really receives there can tell us.
+    fn challenge_successor(&mut self, now: Time, link: LinkId) {
+        if !self.replies.take(now, self.config.hello_replies) {
+            self.limit_hit(now, "hello_replies");
+            return;
+        }
+        if let Some(link) = self.links.get_mut(link) {
+            link.challenged = true;
+        }
+        self.send(link, Outgoing::Hello { wants: false });
     }
 
     /// Adds a peer heard for the first time, and owes it an answer.
@@ -72,6 +98,7 @@ impl Core {
             link: from.link,
             endpoint: endpoint.clone(),
             hears_broadcast: from.cast == Cast::Broadcast,
+            on_link: from.on_link,
             interval: hello.interval,
             first_seen: now,
             last_seen: now,
@@ -205,21 +232,22 @@ impl Core {
             return;
         }
         let Some(link) = self.links.get_mut(from.link) else { return };
-        let news = hello.token.filter(|token| link.echo != Some(*token));
-        if hello.token.is_some() {
-            link.echo = hello.token;
-        }
-        if news.is_none() && !hello.wants {
+        // A token that came before was sent back before, but that answer may have been lost.
+        let repeats = link.echo == hello.token && now.since(link.echoed) < ECHO_AGAIN;
+        let asks = hello.token.is_some() && !repeats;
+        link.echo = hello.token.or(link.echo);
+        if !asks && !hello.wants {
             return;
         }
         if !self.replies.take(now, self.config.hello_replies) {
             self.limit_hit(now, "hello_replies");
             return;
         }
-        if let Some(peer) = self.peers.get_mut(key)
-            && hello.wants
-        {
-            peer.told_functions = false;
+        if let Some(link) = self.links.get_mut(from.link) {
+            link.echoed = now;
+        }
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.told_functions &= !hello.wants;
         }
         self.greet(now, key, from.link);
     }
@@ -238,17 +266,26 @@ impl Core {
 
     fn may_tell_functions(&mut self, now: Time, link: LinkId) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        if self.links.receives(known) {
+        let (receives, room, ip) = (
+            self.links.receives(known),
+            known.amplification_room(),
+            Hosts::counts(known.remote.ip()),
+        );
+        if receives {
             return true;
         }
-        let names: usize = self.directory.local_names().map(|name| name.len() + 3).sum();
-        let needed = names + 2 * HELLO_BYTES;
-        let allowance = match Hosts::counts(known.remote.ip()) {
+        let allowance = match ip {
             Some(ip) => self.hosts.allowance(now, ip),
             None => self.config.unproved_budget,
         };
-        let room = self.links.get(link).map_or(0, |l| l.amplification_room());
-        needed <= room.min(allowance)
+        self.greeting_size(link) <= room.min(allowance)
+    }
+
+    /// Bytes of a hello and the list of functions in one frame.
+    fn greeting_size(&mut self, link: LinkId) -> usize {
+        let mut bytes = Vec::new();
+        self.write_greeting(link, &mut bytes);
+        bytes.len()
     }
 
     pub(super) fn send_functions(&mut self, key: PeerKey, link: LinkId) {
@@ -437,7 +474,7 @@ impl Core {
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get(key) else { continue };
             let link = peer.link;
-            if !peer.hears_broadcast || !self.config.discovery {
+            if !peer.is_reached_by_broadcast(now) || !self.config.discovery {
                 self.send(link, Outgoing::Hello { wants: false });
             }
         }
@@ -478,24 +515,21 @@ impl Core {
     }
 
     /// Broadcasts hello and the whole list of functions.
-    pub(super) fn announce(&mut self) {
+    pub(super) fn announce(&mut self, now: Time) {
         self.announce_timer = None;
         if self.phase != Phase::Running {
             return;
         }
-        let parts = u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX);
-        let lanes: Vec<Lane> = self.links.broadcast_lanes().collect();
+        self.announced = self.directory.revision();
         if self.config.discovery {
-            for lane in lanes {
+            for lane in self.links.broadcast_lanes() {
                 self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
-                for part in 0..parts {
-                    self.outbox.broadcast(lane, Outgoing::Func { part });
-                }
             }
         }
+        self.broadcast_functions();
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get_mut(key) else { continue };
-            if peer.hears_broadcast && self.config.discovery {
+            if peer.is_reached_by_broadcast(now) && self.config.discovery {
                 // This broadcast is the answer that was owed.
                 peer.told_functions = true;
                 let owed = peer.greet.take();
@@ -503,6 +537,18 @@ impl Core {
             } else if peer.trust == Trust::Verified {
                 let link = peer.link;
                 self.send_functions(key, link);
+            }
+        }
+    }
+
+    /// Broadcasts the whole list of functions, on every lane that can.
+    pub(super) fn broadcast_functions(&mut self) {
+        let parts = u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX);
+        if self.config.discovery {
+            for lane in self.links.broadcast_lanes() {
+                for part in 0..parts {
+                    self.outbox.broadcast(lane, Outgoing::Func { part });
+                }
             }
         }
     }

@@ -82,11 +82,31 @@ impl Core {
             session: self.session,
             name: Cow::Borrowed(&self.config.name),
             interval: self.hello_interval() * 6 / 5,
-            revision: self.directory.revision(),
+            revision: self.announced,
             features: self.features,
             token,
             echo,
             wants,
+        }
+    }
+
+    /// A unicast hello: it asks for proof of the far end's address while there is none, or while
+    /// the proof there was is in doubt.
+    fn write_hello(&self, link: LinkId, wants: bool, codec: &dyn Codec, out: &mut Vec<u8>) {
+        let known = self.links.get(link);
+        let trusted = known.is_some_and(|known| known.proved && !known.challenged);
+        let token = if trusted { None } else { self.token_for(link) };
+        let echo = known.and_then(|known| known.echo);
+        native::write(&Message::Hello(self.hello(token, echo, wants)), codec, out);
+    }
+
+    /// Appends what a new peer is sent: hello and all functions.
+    pub(super) fn write_greeting(&mut self, link: LinkId, out: &mut Vec<u8>) {
+        let codec = Arc::clone(self.pipeline.preferred());
+        self.write_hello(link, false, codec.as_ref(), out);
+        for part in 0..u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX) {
+            codec.write_separator(out);
+            self.write_func(part, codec.as_ref(), out);
         }
     }
 
@@ -190,15 +210,7 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> bool {
         match message {
-            Outgoing::Hello { wants } => {
-                let known = self.links.get(link);
-                let echo = known.and_then(|link| link.echo);
-                // A token is worth its bytes until the far end has shown that it receives.
-                let proved = known.is_some_and(|link| link.proved);
-                let token = if proved { None } else { self.token_for(link) };
-                let hello = self.hello(token, echo, *wants);
-                native::write(&Message::Hello(hello), codec, out);
-            }
+            Outgoing::Hello { wants } => self.write_hello(link, *wants, codec, out),
             Outgoing::Func { part } => {
                 let before = out.len();
                 self.write_func(*part, codec, out);

@@ -25,7 +25,7 @@ impl Core {
                     self.hello_timer = None;
                     self.say_hello(now);
                 }
-                Timer::Announce => self.announce(),
+                Timer::Announce => self.announce(now),
                 Timer::Lease(peer) => self.remove_peer(now, peer, PeerDownReason::Expired),
                 Timer::Greet(peer) => {
                     if let Some(peer) = self.peers.get_mut(peer) {

@@ -20,6 +20,8 @@ pub(crate) struct Link {
     pub(crate) proved_for: Option<PeerKey>,
     /// The far end's token, to be sent back with every hello.
     pub(crate) echo: Option<u64>,
+    /// When one was last sent back.
+    pub(crate) echoed: Time,
     /// The address has sent back a token that only it received, or a person configured it.
     pub(crate) proved: bool,
     /// Named in the configuration.
@@ -99,6 +101,7 @@ impl Links {
             peer: None,
             proved_for: None,
             echo: None,
+            echoed: Time::ZERO,
             proved: false,
             configured: false,
             heard_bytes: 0,
