@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Announce,
     /// The peer has been silent for its lease.
     Lease(PeerKey),
+    /// Answers that the peer sent before its farewell have had their time to arrive.
+    Farewell(PeerKey),
     /// The answer to a new peer's hello is due.
     Greet(PeerKey),
     /// The list of functions that a peer's hello spoke of has not come.
@@ -46,6 +48,7 @@ impl Timer {
             Self::Hello => "hello",
             Self::Announce => "announce functions",
             Self::Lease(_) => "peer lease",
+            Self::Farewell(_) => "answers before a farewell",
             Self::Greet(_) => "answer a hello",
             Self::Want(_) => "ask for functions",
             Self::Deadline(_) => "call deadline",

@@ -21,6 +21,9 @@ use crate::wire::outbox::Outgoing;
 /// must not argue at the speed of the network.
 const ECHO_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long answers that were sent before a farewell may still be on their way.
+const FAREWELL_GRACE: Duration = Duration::from_millis(100);
+
 impl Core {
     pub(super) fn on_hello(
         &mut self,
@@ -455,7 +458,12 @@ impl Core {
         for function in peer.functions {
             self.withdraw(function, key, &peer.name);
         }
-        self.lose_calls(now, Lost::Peer(key), reason);
+        // A node answers before it says farewell, but the two may take different sockets.
+        if reason == PeerDownReason::Left && peer.open_calls > 0 {
+            self.timers.set(now + FAREWELL_GRACE, Timer::Farewell(key));
+        } else {
+            self.lose_calls(now, Lost::Peer(key), reason);
+        }
         self.event(Event::PeerDown { session: peer.session, name: peer.name, reason });
         self.schedule_sweep(now);
     }
