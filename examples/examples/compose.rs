@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     })?;
     let call = client.call::<()>("ponder", ()).deadline(Duration::from_millis(100));
-    let error = call.await.unwrap_err();
+    let Err(error) = call.await else { panic!("it came back before its deadline") };
     println!("ponder: {error}");
     assert_eq!((error.code, error.executed), (ErrorCode::TIMEOUT, Executed::Maybe));
     assert_eq!(told.recv().await, Some(()), "the function was not told");

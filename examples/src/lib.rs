@@ -1,1 +1,1 @@
-//! Programs to read first.
+//! Programs to read first: see `examples/` beside this folder's `README.md`.
