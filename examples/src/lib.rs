@@ -1,1 +1,1 @@
-//! Programs to read first: see `examples/` beside this folder's `README.md`.
+//! Nothing but a place for the programs beside it: see `README.md`.
