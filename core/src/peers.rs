@@ -28,8 +28,10 @@ pub(crate) struct Peer {
     pub(crate) features: Features,
     pub(crate) link: LinkId,
     pub(crate) endpoint: Endpoint,
-    /// Whether our broadcasts reach it, as far as its own reaching us tells.
+    /// Whether one of its broadcasts has reached us.
     pub(crate) hears_broadcast: bool,
+    /// Whether it was met on an attached network.
+    pub(crate) on_link: bool,
     pub(crate) interval: Duration,
     pub(crate) first_seen: Time,
     pub(crate) last_seen: Time,
@@ -39,8 +41,6 @@ pub(crate) struct Peer {
     /// Set while its list of functions is behind what its hello says.
     pub(crate) want: Option<TimerKey>,
     pub(crate) wants_asked: u32,
-    /// The token it last gave us, and whether it has been sent back.
-    pub(crate) token: Option<u64>,
     /// Whether it has been sent our functions by unicast since it came.
     pub(crate) told_functions: bool,
     /// The revision its hellos speak of, and the one we hold whole.
@@ -51,6 +51,14 @@ pub(crate) struct Peer {
     pub(crate) functions: BTreeSet<FunctionKey>,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) open_calls: usize,
+}
+
+impl Peer {
+    /// Whether our broadcasts reach it, as far as we can tell: its own reach us, or it is a
+    /// neighbour whose next broadcast is not due yet.
+    pub(crate) fn is_reached_by_broadcast(&self, now: Time) -> bool {
+        self.hears_broadcast || (self.on_link && now.since(self.first_seen) <= self.interval)
+    }
 }
 
 /// Which parts of a function list have come.

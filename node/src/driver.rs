@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     /// Callers whose outcome is there and who have not been woken yet.
     held: VecDeque<Waker>,
     writable: Vec<LinkId>,
+    /// Links that went down: what is held for them will never leave.
+    down: Vec<LinkId>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -49,12 +51,16 @@ impl Driver {
             effects: Effects::default(),
             held: VecDeque::new(),
             writable: Vec::new(),
+            down: Vec::new(),
             sleep: None,
         }
     }
 
     /// Runs until the node is closed.
     pub(crate) async fn run(mut self) {
+        // The first hello is ready already; nothing else may come that would send it.
+        self.turn();
+        self.flush();
         loop {
             if self.held.is_empty() {
                 poll_fn(|cx| self.poll_work(cx)).await;
@@ -123,16 +129,30 @@ impl Driver {
     fn turn(&mut self) {
         let hub = Arc::clone(&self.hub);
         let now = hub.clock.now();
+        let mut batch = std::mem::take(&mut self.batch);
+        // The functions of one frame start before the next frame is read: the queue of waiting
+        // calls is not filled by calls that could have run.
+        batch.drain(|arrived| {
+            let mut state = hub.state();
+            match arrived {
+                Arrived::Frame(frame) => state.core.handle_frame(now, frame),
+                Arrived::Event(LinkEvent::Writable(link)) => self.writable.push(link),
+                Arrived::Event(event) => {
+                    if let LinkEvent::Down { link, .. } = event {
+                        self.down.push(link);
+                    }
+                    state.core.handle_link(now, event);
+                }
+            }
+            state.collect(now, &mut self.effects);
+            drop(state);
+            self.apply();
+        });
+        self.batch = batch;
         let mut state = hub.state();
         if state.orphaned {
             state.core.shutdown(now);
         }
-        let writable = &mut self.writable;
-        self.batch.drain(|arrived| match arrived {
-            Arrived::Frame(frame) => state.core.handle_frame(now, frame),
-            Arrived::Event(LinkEvent::Writable(link)) => writable.push(link),
-            Arrived::Event(event) => state.core.handle_link(now, event),
-        });
         state.core.handle_timeout(now);
         state.collect(now, &mut self.effects);
         drop(state);
@@ -159,6 +179,7 @@ impl Driver {
                 }
             }
             if self.effects.steps.is_empty() {
+                self.effects.give_back();
                 return;
             }
             let done = self.start_tasks();
@@ -262,6 +283,9 @@ impl Driver {
 
     fn flush(&mut self) {
         let mut outlets = self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        for link in self.down.drain(..) {
+            outlets.forget(link);
+        }
         for link in self.writable.drain(..) {
             if outlets.writable(link) {
                 let now = self.hub.clock.now();

@@ -18,6 +18,9 @@ use crate::functions::Functions;
 /// Events a slow subscriber may lag behind before it loses the oldest.
 const EVENT_BUFFER: usize = 1024;
 
+/// Places for link commands and events that are kept between two turns.
+const KEPT: usize = 64;
+
 /// A node's state behind one short lock, and its transports' sending halves behind another.
 ///
 /// Rules: no user code, waker or foreign `Drop` runs under either lock; `state` is never taken
@@ -71,6 +74,14 @@ pub(crate) struct Effects {
     pub(crate) steps: Vec<TaskStep>,
     pub(crate) links: Vec<LinkCommand>,
     pub(crate) events: Vec<lanc_core::event::Event>,
+}
+
+impl Effects {
+    /// What a flood of strangers has grown is given back; calls keep their room.
+    pub(crate) fn give_back(&mut self) {
+        self.links.shrink_to(KEPT);
+        self.events.shrink_to(KEPT);
+    }
 }
 
 impl Hub {
@@ -315,5 +326,44 @@ impl Outlets {
         if let Some(outlet) = self.lane(Dest::Link(link)) {
             outlet.close(link, how);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use lanc_core::endpoint::Lane;
+    use lanc_core::ports::Sent;
+
+    use super::*;
+
+    /// Takes every frame and counts them.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Outlet for Counting {
+        fn try_send(&mut self, _: Dest, _: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Sent::Whole)
+        }
+
+        fn connect(&mut self, _: &Endpoint) {}
+
+        fn close(&mut self, _: LinkId, _: Close) {}
+    }
+
+    #[test]
+    fn a_held_frame_leaves_when_its_link_is_writable_and_goes_with_its_link() {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let outlet: Box<dyn Outlet> = Box::new(Counting(Arc::clone(&sent)));
+        let mut outlets = Outlets::new(vec![("test".to_owned(), outlet)]);
+        let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
+        outlets.held = (0..3).map(|slot| (Dest::Link(link(slot)), vec![1])).collect();
+        outlets.forget(link(0));
+        assert!(outlets.writable(link(1)), "nothing is held for it any more");
+        assert_eq!(sent.load(Ordering::Relaxed), 1, "only its own frame left");
+        assert_eq!(outlets.held, [(Dest::Link(link(2)), vec![1])]);
+        outlets.forget(link(2));
+        assert!(outlets.held.is_empty());
     }
 }

@@ -1,3 +1,4 @@
 //! Simulator and contract suites for LANC.
 
 pub mod contract;
+pub mod sim;

@@ -13,6 +13,8 @@ pub(crate) const SCHEME: &str = "udp";
 
 /// Refused dials that wait to be told; further ones go unanswered.
 const MAX_FAILED: usize = 1024;
+/// Slots and events that keep their room however few there are.
+const KEPT: usize = 64;
 
 /// Bounded by its limit: a slot is used again only once its Down was told, so that at most
 /// three events per slot wait.
@@ -21,7 +23,11 @@ pub(crate) struct Links {
     limit: usize,
     by_address: KeyedMap<SocketAddr, LinkId>,
     slots: Vec<Slot>,
+    /// Slots to use again. Those past the end of `slots` were given back since; `slots` grows
+    /// only when this is empty.
     free: Vec<u32>,
+    /// Generation of fresh slots: above that of any slot given back.
+    epoch: u32,
     events: VecDeque<LinkEvent>,
     failed: usize,
     /// Links that were refused for want of room, in that order.
@@ -33,6 +39,8 @@ struct Slot {
     address: SocketAddr,
     initiator: Initiator,
     up: bool,
+    /// Down, and told.
+    free: bool,
     on_link: bool,
     blocked: bool,
     up_waits: bool,
@@ -47,6 +55,7 @@ impl Links {
             by_address: KeyedMap::new(hash_key()),
             slots: Vec::new(),
             free: Vec::new(),
+            epoch: 0,
             events: VecDeque::new(),
             failed: 0,
             blocked: Vec::new(),
@@ -67,27 +76,30 @@ impl Links {
         }
         let on_link = on_link(address);
         let fresh = Slot {
-            generation: 0,
+            generation: self.epoch,
             address,
             initiator,
             up: true,
+            free: false,
             on_link,
             blocked: false,
             up_waits: false,
             writable_waits: false,
         };
-        let (slot, generation) = if let Some(slot) = self.free.pop() {
-            let place = self.slots.get_mut(index(slot))?;
-            let generation = place.generation.wrapping_add(1);
-            *place = Slot { generation, ..fresh };
-            (slot, generation)
-        } else {
-            if self.slots.len() >= self.limit {
-                return None;
+        let (slot, generation) = loop {
+            let Some(slot) = self.free.pop() else {
+                if self.slots.len() >= self.limit {
+                    return None;
+                }
+                let slot = u32::try_from(self.slots.len()).ok()?;
+                self.slots.push(fresh);
+                break (slot, self.epoch);
+            };
+            if let Some(place) = self.slots.get_mut(index(slot)) {
+                let generation = place.generation.wrapping_add(1);
+                *place = Slot { generation, ..fresh };
+                break (slot, generation);
             }
-            let slot = u32::try_from(self.slots.len()).ok()?;
-            self.slots.push(fresh);
-            (slot, 0)
         };
         let link = LinkId { lane: self.lane, slot, generation };
         self.by_address.insert(address, link);
@@ -165,13 +177,14 @@ impl Links {
             self.told(&event);
             into.event(event);
         }
+        self.events.shrink_to(KEPT);
         any
     }
 
     fn told(&mut self, event: &LinkEvent) {
         match event {
             // The slot is free from here on; nobody else holds this generation of it.
-            LinkEvent::Down { link, .. } => self.free.push(link.slot),
+            LinkEvent::Down { link, .. } => self.release(link.slot),
             LinkEvent::Up { link, .. } => {
                 if let Some(slot) = self.slots.get_mut(index(link.slot)) {
                     slot.up_waits = false;
@@ -184,6 +197,29 @@ impl Links {
             }
             LinkEvent::Failed { .. } => self.failed = self.failed.saturating_sub(1),
             LinkEvent::Limit { .. } | LinkEvent::InterfacesChanged(_) => {}
+        }
+    }
+
+    fn release(&mut self, slot: u32) {
+        let Some(place) = self.slots.get_mut(index(slot)) else { return };
+        place.free = true;
+        self.free.push(slot);
+        if index(slot) + 1 == self.slots.len() {
+            self.give_back();
+        }
+    }
+
+    /// Gives back the free end of a table that a crowd has grown.
+    fn give_back(&mut self) {
+        while self.slots.len() > KEPT {
+            let Some(slot) = self.slots.pop_if(|slot| slot.free) else { break };
+            self.epoch = self.epoch.max(slot.generation.wrapping_add(1));
+        }
+        let end = self.slots.len();
+        if self.slots.capacity() > 4 * end.max(KEPT) {
+            self.slots.shrink_to(2 * end);
+            self.free.retain(|slot| index(*slot) < end);
+            self.free.shrink_to(2 * end);
         }
     }
 
@@ -256,6 +292,23 @@ mod tests {
         assert_eq!((third.slot, third.generation), (first.slot, first.generation + 1));
         assert_eq!(links.address(first), None);
         assert_eq!(links.address(third), Some(address(3)));
+    }
+
+    #[test]
+    fn what_a_crowd_has_grown_is_given_back_and_stale_ids_stay_stale() {
+        let mut links = links(8192);
+        let crowd: Vec<_> = (1..=8192).map(|port| heard(&mut links, port).unwrap()).collect();
+        assert_eq!(heard(&mut links, 9000), None);
+        for link in &crowd {
+            links.close(*link);
+        }
+        events(&mut links);
+        assert!(links.slots.capacity() <= 4 * KEPT && links.free.capacity() <= 4 * KEPT);
+        assert!(links.events.capacity() <= 2 * KEPT);
+        let again: Vec<_> = (1..=8192).map(|port| heard(&mut links, port).unwrap()).collect();
+        assert_eq!(heard(&mut links, 9000), None);
+        assert!(crowd.iter().all(|link| links.address(*link).is_none()));
+        assert!(again.iter().all(|link| links.address(*link).is_some()));
     }
 
     #[test]

@@ -140,6 +140,9 @@ pub struct Core {
     hello_timer: Option<TimerKey>,
     announce_timer: Option<TimerKey>,
     sweep_timer: Option<TimerKey>,
+    /// The revision of the local list that hellos speak of: the one announced last, so that
+    /// nobody asks for a list that is about to be broadcast.
+    announced: u64,
     /// The local names, cut into messages, and the revision they are of.
     func_parts: (u64, Vec<Vec<String>>),
     /// Calls in the frame polled last: a refused frame ends them.
@@ -201,6 +204,7 @@ impl Core {
             hello_timer: None,
             announce_timer: None,
             sweep_timer: None,
+            announced: 0,
             func_parts: (0, Vec::new()),
             in_frame: Vec::new(),
             scratch: Vec::new(),
@@ -213,12 +217,18 @@ impl Core {
         self.links.add_lane(capabilities)
     }
 
-    /// Says the first hello. Does nothing the second time.
+    /// Says the first hello, and with it the functions there are. Does nothing the second time.
     pub fn start(&mut self, now: Time) {
         if self.phase == Phase::Fresh {
             self.phase = Phase::Running;
             self.first_hello = Some(now);
             self.say_hello(now);
+            if self.directory.revision() > 0 {
+                let pending = self.announce_timer.take();
+                self.cancel_timer(pending);
+                self.announced = self.directory.revision();
+                self.broadcast_functions();
+            }
         }
     }
 
@@ -296,7 +306,11 @@ impl Core {
 
     /// The next link to begin or to end. Filled by inputs and timeouts.
     pub fn poll_link(&mut self) -> Option<LinkCommand> {
-        self.link_commands.pop_front()
+        let command = self.link_commands.pop_front();
+        if command.is_none() {
+            self.link_commands.shrink_to(64);
+        }
+        command
     }
 
     /// The next waiter to wake. Filled by inputs, timeouts and [`Self::call`] itself.

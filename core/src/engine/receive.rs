@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::call::Lost;
 use super::{Core, LinkCommand, Phase};
 use crate::counters::Drop;
 use crate::dialect::native::{self, Unreadable};
@@ -23,6 +24,7 @@ use crate::wire::pipeline::drop_of;
 pub(super) struct From {
     pub(super) link: LinkId,
     pub(super) cast: Cast,
+    pub(super) on_link: bool,
     pub(super) format: Format,
 }
 
@@ -42,7 +44,8 @@ impl Core {
         let pipeline = Arc::clone(&self.pipeline);
         let mut scratch = std::mem::take(&mut self.scratch);
         let result = pipeline.open(frame.bytes, &mut scratch).and_then(|(codec, bytes)| {
-            let from = From { link: frame.link, cast: frame.cast, format: codec.format() };
+            let (link, cast, on_link) = (frame.link, frame.cast, frame.on_link);
+            let from = From { link, cast, on_link, format: codec.format() };
             self.read_messages(now, from, codec.as_ref(), bytes)
         });
         scratch.clear();
@@ -79,7 +82,16 @@ impl Core {
         if !host_allows || !self.strangers.take(now, self.config.unproved_rate_total) {
             return Err(Drop::RateLimited);
         }
+        self.unpark(frame.link);
         Ok(())
+    }
+
+    /// A stranger was heard: it may be sent more than before, a challenge for one.
+    fn unpark(&mut self, link: LinkId) {
+        let Some(known) = self.links.get_mut(link).filter(|known| known.parked) else { return };
+        known.parked = false;
+        known.challenged = false;
+        self.outbox.again(&mut self.links, link);
     }
 
     fn read_messages(
@@ -227,7 +239,7 @@ impl Core {
                 link.configured = true;
                 link.proved = true;
             }
-            self.send(link, super::Outgoing::Hello { echo: None, wants: true });
+            self.send(link, super::Outgoing::Hello { wants: true });
         }
         while let Some(oldest) = self.links.surplus_stranger(self.config.max_tentative) {
             self.link_commands.push_back(LinkCommand::Close(oldest, Close::Abort));
@@ -250,6 +262,9 @@ impl Core {
         }
         if let Some(peer) = link.peer {
             self.remove_peer(now, peer, PeerDownReason::Disconnected);
+        }
+        if link.carried_calls {
+            self.lose_calls(now, Lost::Link(id), PeerDownReason::Disconnected);
         }
     }
 

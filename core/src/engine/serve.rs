@@ -371,11 +371,11 @@ impl Core {
             self.finish_failed(now, key, error);
         }
         self.phase = Phase::Closed;
-        self.say_bye();
+        self.say_bye(now);
         self.event(Event::Closed);
     }
 
-    fn say_bye(&mut self) {
+    fn say_bye(&mut self, now: Time) {
         let lanes: Vec<_> = self.links.broadcast_lanes().collect();
         if self.config.discovery {
             for lane in lanes {
@@ -385,7 +385,7 @@ impl Core {
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get(key) else { continue };
             let link = peer.link;
-            if !peer.hears_broadcast || !self.config.discovery {
+            if !peer.is_reached_by_broadcast(now) || !self.config.discovery {
                 self.send(link, Outgoing::Bye);
             }
         }

@@ -25,7 +25,7 @@ impl Core {
                     self.hello_timer = None;
                     self.say_hello(now);
                 }
-                Timer::Announce => self.announce(),
+                Timer::Announce => self.announce(now),
                 Timer::Lease(peer) => self.remove_peer(now, peer, PeerDownReason::Expired),
                 Timer::Greet(peer) => {
                     if let Some(peer) = self.peers.get_mut(peer) {
@@ -49,7 +49,9 @@ impl Core {
     /// Answers a new peer's hello, at the pace that a crowd of them allows.
     fn greet_when_due(&mut self, now: Time, peer: crate::id::PeerKey) {
         if self.replies.take(now, self.config.hello_replies) {
-            self.greet(now, peer);
+            if let Some(link) = self.peers.get(peer).map(|peer| peer.link) {
+                self.greet(now, peer, link);
+            }
             return;
         }
         self.limit_hit(now, "hello_replies");

@@ -11,10 +11,8 @@ use crate::wire::links::Links;
 /// One message to be encoded when its turn comes.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Outgoing {
-    /// This node's hello, with the token of the link.
+    /// This node's hello, with the token of the link and the far end's own, sent back.
     Hello {
-        /// The far end's token, sent back.
-        echo: Option<u64>,
         /// Ask for a hello and the functions in return.
         wants: bool,
     },

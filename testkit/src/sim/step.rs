@@ -1,0 +1,206 @@
+//! Time: the heap of what is going to happen, and doing the next of it.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanc_core::Time;
+use lanc_core::id::TaskKey;
+use lanc_core::ports::{Cast, Initiator, LinkEvent, Received};
+
+use super::check::Cause;
+use super::network::{AddressId, segment};
+use super::node::{Datagram, Node, NodeId, endpoint};
+use super::world::{Air, World};
+
+/// How long an injected datagram takes.
+pub(super) const TRANSIT: Duration = Duration::from_micros(100);
+/// Things that may be pending; more of them is a storm that no scenario wants.
+const MAX_PENDING: usize = 50_000_000;
+
+/// Something that is going to happen.
+pub(super) enum Happening {
+    /// A datagram arrives at whoever owns `address` then, or at `to`.
+    Arrival {
+        from: AddressId,
+        to: Option<NodeId>,
+        address: AddressId,
+        cast: Cast,
+        bytes: Arc<[u8]>,
+    },
+    /// A core asked to be woken.
+    Wake { node: NodeId, life: u32 },
+    /// A function returns.
+    Return { node: NodeId, life: u32, task: TaskKey },
+}
+
+/// An entry of the heap: the earliest comes first, among equals the one that was put in first.
+pub(super) struct Pending {
+    at: Time,
+    sequence: u64,
+    what: Happening,
+}
+
+impl PartialEq for Pending {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Pending {}
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+    }
+}
+
+impl Air {
+    pub(super) fn schedule(&mut self, at: Time, what: Happening) {
+        self.sequence += 1;
+        self.pending.push(Pending { at, sequence: self.sequence, what });
+    }
+}
+
+impl World {
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_to(self.now + time);
+    }
+
+    /// Lets time pass up to a moment.
+    pub fn run_to(&mut self, end: Time) {
+        while self.step(end) {}
+        self.now = self.now.max(end);
+        self.check_deadlines();
+    }
+
+    /// Lets time pass until `condition` holds, looking about once a millisecond. `false`: it
+    /// did not within `limit`.
+    pub fn run_until(&mut self, condition: impl Fn(&Self) -> bool, limit: Duration) -> bool {
+        let end = self.now + limit;
+        loop {
+            if condition(self) {
+                return true;
+            }
+            if self.now >= end {
+                return false;
+            }
+            let look_again = end.min(self.now + Duration::from_millis(1));
+            // Nothing changes before the next event.
+            let next = self.air.pending.peek().map_or(end, |pending| pending.at);
+            self.run_to(end.min(look_again.max(next)));
+        }
+    }
+
+    /// Does the next thing, if it happens by `end`.
+    fn step(&mut self, end: Time) -> bool {
+        if self.air.pending.peek().is_none_or(|pending| pending.at > end) {
+            return false;
+        }
+        let Some(Pending { at, what, .. }) = self.air.pending.pop() else { return false };
+        self.now = self.now.max(at);
+        self.steps += 1;
+        self.check_deadlines();
+        if self.air.pending.len() > MAX_PENDING {
+            self.fail("too many datagrams and timers are pending");
+        }
+        match what {
+            Happening::Arrival { from, to, address, cast, bytes } => {
+                if let Some(to) = to.or_else(|| self.air.addresses.owner(address)) {
+                    self.deliver(to, Datagram { from, cast, bytes });
+                }
+            }
+            Happening::Wake { node, life } => self.wake(node, life),
+            Happening::Return { node, life, task } => {
+                if self.nodes[node.0].lives == life {
+                    self.complete(node, task);
+                }
+            }
+        }
+        true
+    }
+
+    fn check_deadlines(&self) {
+        if let Err(why) = self.book.overdue(self.now) {
+            self.fail(&why);
+        }
+    }
+
+    fn wake(&mut self, id: NodeId, life: u32) {
+        let now = self.now;
+        let node = &mut self.nodes[id.0];
+        if node.lives != life || node.paused {
+            return;
+        }
+        let Some(life) = node.life.as_mut().filter(|life| life.wake == Some(now)) else { return };
+        life.wake = None;
+        life.core.handle_timeout(now);
+        self.pump(id, Cause::Any);
+    }
+
+    /// A datagram has arrived: what the driver of the node does with it.
+    pub(super) fn deliver(&mut self, id: NodeId, datagram: Datagram) {
+        let now = self.now;
+        let remote = self.air.addresses.address(datagram.from);
+        let node = &mut self.nodes[id.0];
+        if node.paused {
+            if node.backlog.len() < Node::BACKLOG {
+                node.backlog.push_back(datagram);
+            }
+            return;
+        }
+        let on_link = segment(remote) == Some(node.spec.segment);
+        let Some(life) = &mut node.life else { return };
+        let link = match life.links.get(datagram.from) {
+            Some(link) => link.id,
+            None => {
+                let configured = life.configured.contains(&datagram.from);
+                let Some(link) = life.links.open(datagram.from, configured) else { return };
+                let (remote, initiator) = (endpoint(remote), Initiator::Them);
+                life.core.handle_link(now, LinkEvent::Up { link, remote, initiator });
+                link
+            }
+        };
+        life.links.heard(datagram.from, &datagram.bytes);
+        life.delivered += 1;
+        let cause = Cause::of(datagram.cast, &datagram.bytes);
+        // A copy, because a core may open a frame in place.
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&datagram.bytes);
+        let bytes = self.buffer.as_mut_slice();
+        let frame = Received { link, cast: datagram.cast, on_link, bytes };
+        life.core.handle_frame(now, frame);
+        self.pump(id, cause);
+    }
+
+    /// A function has returned.
+    pub(super) fn complete(&mut self, id: NodeId, task: TaskKey) {
+        let now = self.now;
+        let node = &mut self.nodes[id.0];
+        let Some(life) = &mut node.life else { return };
+        if node.paused {
+            life.held.push(task);
+            return;
+        }
+        let Some(running) = life.running.remove(&task) else { return };
+        let result = super::pump::encode(running.reply.1);
+        if let (Some(id), Ok(payload)) = (running.id, &result) {
+            self.book.computed(id, &payload.bytes);
+        }
+        life.core.complete(now, task, result);
+        self.pump(id, Cause::Any);
+    }
+
+    /// Reports a broken promise.
+    pub(super) fn fail(&self, why: &str) -> ! {
+        let mut text = format!("seed {}, {:?}: {why}\nthe last frames:", self.seed, self.now);
+        for frame in &self.air.recent {
+            text.push_str(&format!("\n  {frame:?}"));
+        }
+        panic!("{text}")
+    }
+}

@@ -1,0 +1,61 @@
+//! A thousand nodes on one segment.
+
+use lanc_testkit::sim::{Function, NodeId, Spec, World, ms, secs};
+use serde_json::Value;
+
+const NODES: usize = 1000;
+
+fn crowd(lan: &mut World) -> Vec<NodeId> {
+    let node = |number: usize| {
+        let function = Function::new(&format!("f{number}"), |_| (ms(1), Ok(Value::Null)));
+        Spec::new(&format!("node{number}")).offers(function)
+    };
+    (0..NODES).map(|number| lan.add(node(number))).collect()
+}
+
+/// All start in the same instant, which no real building does; the figures are upper bounds.
+#[test]
+fn a_thousand_nodes_know_each_other_within_ten_seconds_and_then_keep_quiet() {
+    let mut lan = World::new(1000);
+    lan.keep_events(0);
+    let nodes = crowd(&mut lan);
+    let complete = |lan: &World, node: NodeId| lan.tables(node).functions == NODES;
+    let mut seconds = 0;
+    let all = loop {
+        let done = lan.run_until(|lan| nodes.iter().all(|n| complete(lan, *n)), secs(1));
+        seconds += 1;
+        let whole = nodes.iter().filter(|n| complete(&lan, **n)).count();
+        println!("{:?}: {whole} nodes know everything, {:?}", lan.now(), lan.traffic());
+        if done || seconds >= 15 {
+            break done;
+        }
+    };
+    let at = lan.now();
+    assert!(all && at.as_millis() <= 10_000);
+
+    // The answers that are still owed, and the tokens, are over after a while.
+    let mut quiet = lan.traffic();
+    for second in 1..=120 {
+        lan.run_for(secs(1));
+        let now = lan.traffic();
+        let rate = now.datagrams() - quiet.datagrams();
+        if second % 10 == 0 || rate <= 50 {
+            println!("{:?}: {rate} datagrams in the last second", lan.now());
+        }
+        quiet = now;
+        if rate <= 50 {
+            break;
+        }
+    }
+    let before = lan.traffic();
+    lan.run_for(secs(60));
+    let steady = lan.traffic().datagrams() - before.datagrams();
+    println!(
+        "steady: {} datagrams in 60 s; total {:?}; {} steps",
+        steady,
+        lan.traffic(),
+        lan.steps()
+    );
+    assert!(steady <= 50 * 60, "{steady} datagrams in a minute");
+    assert!(nodes.iter().all(|node| complete(&lan, *node)));
+}
