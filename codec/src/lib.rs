@@ -16,5 +16,7 @@
 )]
 
 mod json;
+mod tokens;
 
 pub use json::JsonCodec;
+pub use tokens::{Token, TokenCodec, Tokens};

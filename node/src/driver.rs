@@ -78,6 +78,10 @@ impl Driver {
                 break;
             }
         }
+        // A shutdown may have come between the last turn and the flush: those who wait for
+        // calls, and the event, have not been told yet.
+        self.turn();
+        while self.wake_chunk() > 0 {}
         self.hub.closed.send_replace(true);
     }
 

@@ -242,6 +242,29 @@ async fn a_node_that_goes_down_finishes_what_runs_and_says_farewell() {
     assert!(client.peers().is_empty(), "the farewell was not heard");
 }
 
+/// On several threads, because a shutdown can meet the driver at any point of its loop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_is_told_to_everybody_who_waits() {
+    for round in 0..200 {
+        let network = MemoryNetwork::new();
+        let client = node(&network, "client").await;
+        let mut events = client.events();
+        let caller = client.clone();
+        let call = tokio::spawn(async move {
+            caller.call::<()>("nosuch", ()).wait(Duration::from_secs(60)).await.unwrap_err().code
+        });
+        while client.tables().open_calls == 0 {
+            tokio::task::yield_now().await;
+        }
+        client.shutdown().await;
+        let limit = Duration::from_secs(10);
+        let told = tokio::time::timeout(limit, call).await;
+        assert_eq!(told.expect("the caller hangs").unwrap(), ErrorCode::CLOSED, "round {round}");
+        let closed = async { while events.next().await != Some(lanc::Event::Closed) {} };
+        assert!(tokio::time::timeout(limit, closed).await.is_ok(), "no event, round {round}");
+    }
+}
+
 #[test]
 fn the_blocking_face_needs_no_async() {
     let network = MemoryNetwork::new();
