@@ -50,7 +50,9 @@ impl Bucket {
 struct Host {
     bucket: Bucket,
     window_began: Time,
+    /// Bytes sent in the running window and in the one before it.
     window_sent: usize,
+    window_before: usize,
     tentative: usize,
     last_heard: Time,
 }
@@ -61,6 +63,7 @@ impl Host {
             bucket: Bucket::full(now, rate),
             window_began: now,
             window_sent: 0,
+            window_before: 0,
             tentative: 0,
             last_heard: now,
         }
@@ -110,15 +113,19 @@ impl Hosts {
         host.bucket.take(now, rate)
     }
 
-    /// How many bytes may still be sent to an unproved `ip` in this window.
+    /// How many bytes may still be sent to an unproved `ip`. What left in the window before
+    /// counts too, so that no ten seconds hold more than the budget, wherever they begin.
     pub(crate) fn allowance(&mut self, now: Time, ip: IpAddr) -> usize {
         let budget = self.budget;
         let host = self.host(now, ip);
-        if now.since(host.window_began) >= WINDOW {
-            host.window_began = now;
-            host.window_sent = 0;
+        let elapsed = now.since(host.window_began);
+        if elapsed >= WINDOW * 2 {
+            (host.window_began, host.window_before, host.window_sent) = (now, 0, 0);
+        } else if elapsed >= WINDOW {
+            host.window_began = host.window_began + WINDOW;
+            host.window_before = std::mem::take(&mut host.window_sent);
         }
-        budget.saturating_sub(host.window_sent)
+        budget.saturating_sub(host.window_sent.saturating_add(host.window_before))
     }
 
     /// Counts bytes sent to an unproved address.
@@ -201,6 +208,10 @@ mod tests {
         assert_eq!(hosts.allowance(Time::ZERO, ip), 100);
         hosts.spend(Time::ZERO, ip, 200);
         assert_eq!(hosts.allowance(Time::ZERO, ip), 0);
-        assert_eq!(hosts.allowance(Time::from_millis(10_000), ip), 1200);
+        assert_eq!(hosts.allowance(Time::from_millis(10_000), ip), 0);
+        assert_eq!(hosts.allowance(Time::from_millis(20_000), ip), 1200);
+        // Late in one window and early in the next is within the same ten seconds.
+        hosts.spend(Time::from_millis(29_000), ip, 1000);
+        assert_eq!(hosts.allowance(Time::from_millis(31_000), ip), 200);
     }
 }
