@@ -144,6 +144,8 @@ pub(crate) struct Call {
     pub(crate) parent: Option<CallKey>,
     /// The application dropped its handle: nobody will take the outcome.
     pub(crate) abandoned: bool,
+    /// The waiter was told of the outcome: from now on it is kept only within the limits.
+    pub(crate) told: bool,
     pub(crate) started: Time,
 }
 
@@ -154,7 +156,7 @@ pub(crate) struct Calls {
     next_number: u64,
     /// Calls that wait for a provider, in the order they began.
     seeking: Vec<CallKey>,
-    /// Finished calls in the order they finished; stale keys are skipped.
+    /// Calls whose waiter was told, in that order; stale keys are skipped.
     finished: VecDeque<CallKey>,
     finished_count: usize,
     finished_bytes: usize,
@@ -187,7 +189,7 @@ impl Calls {
         self.table.len()
     }
 
-    /// Calls without an outcome.
+    /// Calls without an outcome, and those whose outcome nobody has been told of.
     pub(crate) fn open(&self) -> usize {
         self.table.len() - self.finished_count
     }
@@ -253,10 +255,8 @@ impl Calls {
         }
         let format = call.request.args.format();
         call.request.args = Arguments::from_buffer(format, Vec::new(), 0);
-        self.finished_bytes += outcome.bytes();
         call.stage = Stage::Done(outcome);
-        self.finished_count += 1;
-        self.finished.push_back(key);
+        // Part of another call: that one takes it.
         if call.parent.is_none() && !call.abandoned {
             self.done.push_back(key);
         }
@@ -269,6 +269,9 @@ impl Calls {
         }
         let call = self.table.remove(key)?;
         self.by_number.remove(&call.id.number);
+        if !call.told {
+            return Some(call);
+        }
         self.finished_count -= 1;
         if let Stage::Done(outcome) = &call.stage {
             self.finished_bytes -= outcome.bytes();
@@ -283,9 +286,11 @@ impl Calls {
         Some(call)
     }
 
-    /// The oldest finished call, once more is kept than the limits allow.
+    /// The oldest outcome nobody has fetched, once more is kept than the limits allow. The one
+    /// told of last stays in any case.
     pub(crate) fn surplus(&mut self, max_results: usize, max_bytes: usize) -> Option<CallKey> {
-        if self.finished_count <= max_results && self.finished_bytes <= max_bytes {
+        let fits = self.finished_count <= max_results && self.finished_bytes <= max_bytes;
+        if fits || self.finished_count <= 1 {
             return None;
         }
         while let Some(key) = self.finished.pop_front() {
@@ -296,8 +301,19 @@ impl Calls {
         None
     }
 
-    /// The next call that has ended and whose waiter has not been told.
+    /// The next call that has ended and whose waiter has not been told. From now on its outcome
+    /// is one of those kept.
     pub(crate) fn pop_done(&mut self) -> Option<CallKey> {
-        self.done.pop_front()
+        while let Some(key) = self.done.pop_front() {
+            let Some(call) = self.table.get_mut(key) else { continue };
+            if let Stage::Done(outcome) = &call.stage {
+                call.told = true;
+                self.finished_count += 1;
+                self.finished_bytes += outcome.bytes();
+                self.finished.push_back(key);
+                return Some(key);
+            }
+        }
+        None
     }
 }

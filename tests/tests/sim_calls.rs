@@ -314,6 +314,24 @@ fn all_collects_every_answer() {
 }
 
 #[test]
+fn answers_to_a_call_to_all_are_not_crowded_out_by_other_results() {
+    let (mut lan, nodes, _) = racers(35);
+    let caller = lan.add(Spec::new("another").config(|c| c.with_max_results(1)));
+    lan.run_for(secs(2));
+    let call = lan.ask(caller, Ask::new("race", json!([])).mode(Mode::All));
+    lan.run_for(ms(150));
+    // Two of three have answered; results of other calls come and go.
+    for _ in 0..3 {
+        lan.ask(caller, Ask::new("race", json!([])).to("fast").keeps_result());
+        lan.run_for(ms(30));
+    }
+    lan.run_for(ms(200));
+    let answers = lan.answers(call).unwrap();
+    assert_eq!(answers.len(), nodes.len(), "{answers:?}");
+    assert!(answers.iter().all(|(_, result)| result.is_ok()));
+}
+
+#[test]
 fn a_call_to_all_keeps_the_answers_it_has_when_its_deadline_comes() {
     let (mut lan, _, caller) = racers(20);
     let ask = Ask::new("race", json!([])).mode(Mode::All).deadline(ms(150));
@@ -446,6 +464,20 @@ fn results_nobody_fetches_are_forgotten_by_number_and_by_age() {
     lan.run_for(ms(100));
     assert_eq!(lan.get(calls[3]).unwrap_err().code, ErrorCode::RESULT_EXPIRED);
     assert_eq!(lan.tables(b).results, 0);
+}
+
+#[test]
+fn outcomes_that_come_at_once_all_reach_their_waiters() {
+    let mut lan = World::new(36);
+    lan.add(strong("a"));
+    let b = lan.add(Spec::new("b").config(|c| c.with_max_results(2)));
+    lan.run_for(secs(2));
+    let calls: Vec<_> = (0..9).map(|_| lan.call(b, "sleep", json!([10_000]))).collect();
+    lan.run_for(ms(10));
+    lan.shutdown(b);
+    for call in calls {
+        assert_fails(&lan, call, ErrorCode::CLOSED, Executed::Maybe);
+    }
 }
 
 #[test]

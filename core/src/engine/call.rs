@@ -82,6 +82,7 @@ impl Core {
             other_timer: None,
             parent,
             abandoned: false,
+            told: false,
             started: now,
         };
         let key = self.calls.insert(call).ok_or_else(busy)?;
@@ -359,17 +360,27 @@ impl Core {
         self.finish(now, key, Outcome::One(Answer { from, result }));
     }
 
-    /// Keeps an outcome until it is taken, within the bounds.
+    /// Keeps an outcome until it is taken, or for a while.
     fn keep_result(&mut self, now: Time, key: CallKey) {
         let timer = self.timers.set(now + self.config.result_lifetime, Timer::Forget(key));
         if let Some(call) = self.calls.get_mut(key) {
             call.other_timer = Some(timer);
         }
+        if std::mem::take(&mut self.results_forgotten) {
+            self.limit_hit(now, "max_results");
+        }
+    }
+
+    /// The next call with an outcome. Outcomes told of before and never fetched are forgotten
+    /// beyond the bounds; one that nobody was told of yet never is.
+    pub(super) fn next_done(&mut self) -> Option<CallKey> {
+        let key = self.calls.pop_done()?;
         let (count, bytes) = (self.config.max_results, self.config.max_result_bytes);
         while let Some(oldest) = self.calls.surplus(count, bytes) {
-            self.limit_hit(now, "max_results");
+            self.results_forgotten = true;
             self.forget(oldest);
         }
+        Some(key)
     }
 
     /// Drops a finished call.

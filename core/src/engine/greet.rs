@@ -50,7 +50,7 @@ impl Core {
             self.prove(now, key, from.link);
         }
         self.follow(now, key, from.link);
-        self.compare_revision(now, key, hello.revision);
+        self.compare_revision(now, key, from.cast, hello.revision);
         Ok(())
     }
 
@@ -301,7 +301,7 @@ impl Core {
     }
 
     /// Sets a timer to ask for the functions when a hello speaks of a list we do not hold.
-    fn compare_revision(&mut self, now: Time, key: PeerKey, revision: u64) {
+    fn compare_revision(&mut self, now: Time, key: PeerKey, cast: Cast, revision: u64) {
         let spread = self.spread();
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.revision = peer.revision.max(revision);
@@ -309,7 +309,10 @@ impl Core {
             let want = peer.want.take();
             peer.wants_asked = 0;
             self.cancel_timer(want);
-        } else if peer.want.is_none() {
+        } else if peer.want.is_none() || (peer.wants_asked > 0 && cast == Cast::Broadcast) {
+            // It is there: no need to wait as long as for one that does not answer.
+            let old = peer.want.take();
+            self.cancel_timer(old);
             // The list is probably on its way: sent with this hello, or broadcast soon.
             let delay = Duration::from_millis(250) + spread + self.random.duration_up_to(spread);
             let timer = self.timers.set(now + delay, Timer::Want(key));
@@ -327,7 +330,7 @@ impl Core {
             return;
         }
         let link = peer.link;
-        let wait = Duration::from_secs(1) * (1 << peer.wants_asked.min(5));
+        let wait = Duration::from_secs(1) * (1 << peer.wants_asked.min(3));
         peer.wants_asked += 1;
         self.send(link, Outgoing::Hello { wants: true });
         let timer = self.timers.set(now + wait, Timer::Want(key));

@@ -133,6 +133,8 @@ pub struct Core {
     pings: Slots<Ping, tag::Ping>,
     pings_by_number: KeyedMap<u64, PingKey>,
     done: VecDeque<Done>,
+    /// An outcome was forgotten for want of room; to be told with the next one.
+    results_forgotten: bool,
     configured: Vec<Configured>,
     link_commands: VecDeque<LinkCommand>,
     /// When the first hello went out.
@@ -198,6 +200,7 @@ impl Core {
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
             done: VecDeque::new(),
+            results_forgotten: false,
             configured: Vec::new(),
             link_commands: VecDeque::new(),
             first_hello: None,
@@ -315,7 +318,7 @@ impl Core {
 
     /// The next waiter to wake. Filled by inputs, timeouts and [`Self::call`] itself.
     pub fn poll_done(&mut self) -> Option<Done> {
-        if let Some(key) = self.calls.pop_done() {
+        if let Some(key) = self.next_done() {
             return Some(Done::Call(key));
         }
         self.done.pop_front()

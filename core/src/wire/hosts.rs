@@ -12,8 +12,10 @@ use crate::time::Time;
 const MAX_HOSTS: usize = 4096;
 /// After this time without traffic a host's state is as new and can be forgotten.
 const IDLE: Duration = Duration::from_secs(15);
-/// The window of the reply budget.
-const WINDOW: Duration = Duration::from_secs(10);
+/// The window of the reply budget is ten seconds; it moves by steps of two.
+const STEP: Duration = Duration::from_secs(2);
+/// The running step and those that reach back for ten seconds.
+const STEPS: usize = 6;
 
 /// A token bucket that refills at `rate` a second up to twice that.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +51,9 @@ impl Bucket {
 
 struct Host {
     bucket: Bucket,
-    window_began: Time,
-    window_sent: usize,
+    step_began: Time,
+    /// Bytes sent in the running step, then in the ones before it.
+    sent: [usize; STEPS],
     tentative: usize,
     last_heard: Time,
 }
@@ -59,11 +62,29 @@ impl Host {
     fn new(now: Time, rate: u32) -> Self {
         Self {
             bucket: Bucket::full(now, rate),
-            window_began: now,
-            window_sent: 0,
+            step_began: now,
+            sent: [0; STEPS],
             tentative: 0,
             last_heard: now,
         }
+    }
+}
+
+impl Host {
+    /// Moves the window of the reply budget up to `now`.
+    fn advance(&mut self, now: Time) {
+        for _ in 0..STEPS {
+            if now.since(self.step_began) < STEP {
+                return;
+            }
+            self.step_began = self.step_began + STEP;
+            self.sent.rotate_right(1);
+            if let [running, ..] = &mut self.sent {
+                *running = 0;
+            }
+        }
+        // Silent for longer than the window.
+        self.step_began = now;
     }
 }
 
@@ -110,20 +131,22 @@ impl Hosts {
         host.bucket.take(now, rate)
     }
 
-    /// How many bytes may still be sent to an unproved `ip` in this window.
+    /// How many bytes may still be sent to an unproved `ip`: no ten seconds hold more than the
+    /// budget, wherever they begin.
     pub(crate) fn allowance(&mut self, now: Time, ip: IpAddr) -> usize {
         let budget = self.budget;
         let host = self.host(now, ip);
-        if now.since(host.window_began) >= WINDOW {
-            host.window_began = now;
-            host.window_sent = 0;
-        }
-        budget.saturating_sub(host.window_sent)
+        host.advance(now);
+        budget.saturating_sub(host.sent.iter().fold(0, |sum, sent| sum.saturating_add(*sent)))
     }
 
     /// Counts bytes sent to an unproved address.
     pub(crate) fn spend(&mut self, now: Time, ip: IpAddr, bytes: usize) {
-        self.host(now, ip).window_sent += bytes;
+        let host = self.host(now, ip);
+        host.advance(now);
+        if let [running, ..] = &mut host.sent {
+            *running = running.saturating_add(bytes);
+        }
     }
 
     /// Counts a tentative peer of `ip`, unless it has `limit` of them.
@@ -201,6 +224,13 @@ mod tests {
         assert_eq!(hosts.allowance(Time::ZERO, ip), 100);
         hosts.spend(Time::ZERO, ip, 200);
         assert_eq!(hosts.allowance(Time::ZERO, ip), 0);
-        assert_eq!(hosts.allowance(Time::from_millis(10_000), ip), 1200);
+        assert_eq!(hosts.allowance(Time::from_millis(9_999), ip), 0);
+        assert_eq!(hosts.allowance(Time::from_millis(12_000), ip), 1200);
+        // No boundary lets twice the budget through.
+        hosts.spend(Time::from_millis(21_900), ip, 1000);
+        assert_eq!(hosts.allowance(Time::from_millis(22_100), ip), 200);
+        assert_eq!(hosts.allowance(Time::from_millis(31_800), ip), 200);
+        assert_eq!(hosts.allowance(Time::from_millis(34_000), ip), 1200);
+        assert_eq!(hosts.allowance(Time::from_millis(900_000), ip), 1200);
     }
 }

@@ -197,6 +197,20 @@ impl Link {
         self.peer.is_none() && !self.configured
     }
 
+    /// Lets a hello that still waits say what another one was to say: on a link that may not be
+    /// sent anything they would pile up. `false`: none waits, or the message is no hello.
+    pub(crate) fn merge_hello(&mut self, message: &Outgoing) -> bool {
+        let Outgoing::Hello { echo: new_echo, wants: also_wants } = message else { return false };
+        for waiting in &mut self.queue {
+            if let Outgoing::Hello { echo, wants } = waiting {
+                *echo = new_echo.or(*echo);
+                *wants |= also_wants;
+                return true;
+            }
+        }
+        false
+    }
+
     /// How many bytes the amplification bound still allows, regardless of the host's window.
     pub(crate) fn amplification_room(&self) -> usize {
         self.heard_bytes.saturating_mul(3).saturating_sub(self.sent_bytes)

@@ -63,6 +63,9 @@ impl Outbox {
             return false;
         }
         let Some(link) = links.get_mut(to) else { return false };
+        if link.merge_hello(&message) {
+            return true;
+        }
         link.queue.push_back(message);
         self.waiting += 1;
         if !link.in_round && !link.full && !link.parked {

@@ -156,7 +156,7 @@ impl World {
                 entry.outcome = Some(Ok(Outcome::One(Answer { from, result: Err(error) })));
             }
         }
-        self.book.add(entry);
+        self.book.add(entry, self.nodes[id.0].paused);
         self.pump(id, Cause::Any);
     }
 

@@ -63,8 +63,9 @@ pub(super) struct CallBook {
 }
 
 impl CallBook {
-    pub(super) fn add(&mut self, entry: Entry) {
-        if entry.ended == Ended::Open {
+    /// Adds a call; the clock of a stopped process does not count until it goes on.
+    pub(super) fn add(&mut self, entry: Entry, stopped: bool) {
+        if entry.ended == Ended::Open && !stopped {
             self.due.insert((entry.due, self.entries.len()));
         }
         self.entries.push(entry);

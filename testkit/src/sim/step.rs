@@ -133,11 +133,14 @@ impl World {
     fn wake(&mut self, id: NodeId, life: u32) {
         let now = self.now;
         let node = &mut self.nodes[id.0];
-        if node.lives != life || node.paused {
+        if node.lives != life {
             return;
         }
         let Some(life) = node.life.as_mut().filter(|life| life.wake == Some(now)) else { return };
         life.wake = None;
+        if node.paused {
+            return;
+        }
         life.core.handle_timeout(now);
         self.pump(id, Cause::Any);
     }
