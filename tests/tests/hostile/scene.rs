@@ -52,13 +52,13 @@ impl Scene {
         let transport = UdpTransport::new(udp.clone().with_port(broadcast.port()));
         let stats = transport.stats();
         let target = lanc::builder().name("target").config(config.with_name("target".into()));
-        let target = target.transport(Box::new(transport)).open().await.unwrap();
+        let target = target.transport(transport).open().await.unwrap();
         target.function("add", |a: i64, b: i64| a + b).inline().register().unwrap();
         target.register("echo", async |text: String| text).unwrap();
         let transport = UdpTransport::new(udp.with_discovery(false));
         let friend_stats = transport.stats();
         let friend = lanc::builder().name("friend").peer(target.endpoints()[0].clone());
-        let friend = friend.transport(Box::new(transport)).open().await.unwrap();
+        let friend = friend.transport(transport).open().await.unwrap();
         for source in &sources {
             source.set_broadcast(true).unwrap();
         }
