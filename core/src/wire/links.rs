@@ -200,10 +200,9 @@ impl Link {
     /// Lets a hello that still waits say what another one was to say: on a link that may not be
     /// sent anything they would pile up. `false`: none waits, or the message is no hello.
     pub(crate) fn merge_hello(&mut self, message: &Outgoing) -> bool {
-        let Outgoing::Hello { echo: new_echo, wants: also_wants } = message else { return false };
+        let Outgoing::Hello { wants: also_wants } = message else { return false };
         for waiting in &mut self.queue {
-            if let Outgoing::Hello { echo, wants } = waiting {
-                *echo = new_echo.or(*echo);
+            if let Outgoing::Hello { wants } = waiting {
                 *wants |= also_wants;
                 return true;
             }
