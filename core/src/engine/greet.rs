@@ -37,6 +37,8 @@ impl Core {
         self.refresh(now, key, from, hello);
         if hello.echo.is_some() && hello.echo == self.token_for(from.link) {
             self.prove(now, key, from.link);
+        } else {
+            self.unpark(from.link);
         }
         self.answer_hello(now, key, from, hello);
         self.compare_revision(now, key, from.cast, hello.revision);
@@ -173,6 +175,14 @@ impl Core {
         }
     }
 
+    /// A tentative peer was heard again: it may be sent more than before, a challenge for one.
+    fn unpark(&mut self, link: LinkId) {
+        let Some(known) = self.links.get_mut(link).filter(|known| known.parked) else { return };
+        known.parked = false;
+        known.challenged = false;
+        self.outbox.again(&mut self.links, link);
+    }
+
     /// Answers a hello that asks for something: a token sent back, or the functions.
     fn answer_hello(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>) {
         let Some(peer) = self.peers.get_mut(key) else { return };
@@ -246,7 +256,8 @@ impl Core {
     fn compare_revision(&mut self, now: Time, key: PeerKey, cast: Cast, revision: u64) {
         let spread = self.spread();
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.revision = peer.revision.max(revision);
+        // Not the highest ever heard: one damaged number would hide the true list for ever.
+        peer.revision = revision;
         if peer.revision == peer.held_revision {
             let want = peer.want.take();
             peer.wants_asked = 0;
@@ -291,7 +302,8 @@ impl Core {
         if from.cast == Cast::Unicast && peer.link != from.link {
             return Err(Drop::UnknownPeer);
         }
-        if func.revision < peer.held_revision.max(peer.parts.revision) {
+        let is_older = func.revision < peer.held_revision.max(peer.parts.revision);
+        if is_older && func.revision != peer.revision {
             return Ok(());
         }
         if func.revision != peer.parts.revision {

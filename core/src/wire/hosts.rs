@@ -79,9 +79,8 @@ impl Host {
             }
             self.step_began = self.step_began + STEP;
             self.sent.rotate_right(1);
-            if let [running, ..] = &mut self.sent {
-                *running = 0;
-            }
+            let [running, ..] = &mut self.sent;
+            *running = 0;
         }
         // Silent for longer than the window.
         self.step_began = now;
@@ -144,9 +143,8 @@ impl Hosts {
     pub(crate) fn spend(&mut self, now: Time, ip: IpAddr, bytes: usize) {
         let host = self.host(now, ip);
         host.advance(now);
-        if let [running, ..] = &mut host.sent {
-            *running = running.saturating_add(bytes);
-        }
+        let [running, ..] = &mut host.sent;
+        *running = running.saturating_add(bytes);
     }
 
     /// Counts a tentative peer of `ip`, unless it has `limit` of them.
