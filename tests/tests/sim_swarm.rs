@@ -140,6 +140,10 @@ fn swarm(seed: u64, faults: Faults) -> World {
             lan.restart(*node, Place::Same);
         }
         lan.resume(*node);
+        // A damaged list may look like a good one: only the next revision replaces it.
+        if faults.corruption > 0 && lan.is_open(*node) {
+            lan.register(*node, "fresh", echo);
+        }
     }
     settle(&mut lan, &nodes, seed);
     assert_serves(&mut lan, &nodes, seed);
