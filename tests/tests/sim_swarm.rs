@@ -1,5 +1,7 @@
 //! Many seeds, each with faults of its own: what holds in all of them, and that they heal.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 use std::sync::Arc;
 
 use lanc_core::{Mode, Outcome, Time};
