@@ -1,1 +1,78 @@
-//! The lanc command.
+//! The `lanc` command: functions of the local network at a shell.
+
+mod args;
+mod call;
+mod demo;
+mod demo_functions;
+mod duration;
+mod escape;
+mod exit;
+mod failure;
+mod listing;
+mod logging;
+mod manual;
+mod network;
+mod output;
+mod ping;
+mod program;
+mod serve;
+mod settings;
+mod signals;
+mod suggest;
+mod table;
+#[cfg(test)]
+mod test_folder;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lanc::ErrorCode;
+
+use args::{Cli, NetworkArgs, OutputArgs, Verb};
+use failure::Failure;
+use settings::Settings;
+
+/// Runs the command with this process's arguments; returns its exit code.
+pub fn main() -> ExitCode {
+    let Cli { verb, network, output } = Cli::parse();
+    let as_json = output.json;
+    match run(verb, &network, &output) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            failure.report(as_json);
+            failure.exit_code().into()
+        }
+    }
+}
+
+fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Failure> {
+    match &verb {
+        Verb::Completions { shell } => return manual::completions(*shell),
+        Verb::Man { verb } => return manual::page(verb.as_deref()),
+        _ => {}
+    }
+    logging::start(output, matches!(verb, Verb::Serve(_)))?;
+    let settings = settings::load(network)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::before_call(ErrorCode::INTERNAL, format!("cannot start the runtime: {error}"))
+    })?;
+    let outcome = runtime.block_on(dispatch(verb, &settings, output.json));
+    // A blocking function that still runs must not hold up the exit.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(verb: Verb, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
+    match verb {
+        Verb::Serve(args) => serve::run(args, settings).await,
+        Verb::Call(args) => call::run(args, settings, as_json).await,
+        Verb::Peers(args) => listing::peers(args, settings, as_json).await,
+        Verb::Functions(args) => listing::functions(args, settings, as_json).await,
+        Verb::Ping(args) => ping::run(args, settings, as_json).await,
+        Verb::Demo => demo::run().await,
+        // Need no node: done before.
+        Verb::Completions { .. } | Verb::Man { .. } => Ok(exit::OK),
+    }
+}

@@ -3,6 +3,20 @@
 //! A format is a unit struct without state. Programs name the ones they use where they assemble
 //! a node; nothing else in the workspace asks which format a frame is in.
 
+// Everything here reads what strangers send.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic
+    )
+)]
+
 mod json;
+mod tokens;
 
 pub use json::JsonCodec;
+pub use tokens::{Token, TokenCodec, Tokens};

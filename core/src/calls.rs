@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::endpoint::LinkId;
 use crate::error::CallError;
 use crate::id::{CallKey, ExeId, FunctionName, PeerKey, SessionId, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
@@ -117,6 +118,8 @@ pub(crate) enum Stage {
     /// In the outbox or with the callee.
     Remote {
         peer: PeerKey,
+        /// The link it leaves by. The answer comes back on it, wherever the peer is by then.
+        link: LinkId,
         peer_name: String,
         /// Whether a frame with it was given to a transport.
         sent: bool,

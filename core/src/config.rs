@@ -1,5 +1,7 @@
 //! Every limit and interval of a node, with its default and its ceiling.
 
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -16,8 +18,15 @@ pub struct ConfigError {
     pub allowed: String,
 }
 
+/// Milliseconds of a day.
+const DAY: u64 = 24 * 3_600_000;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident, $with:ident: $type:ty = $default:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident, $with:ident: $type:ty = $default:expr $(, in $range:expr)?;)*) => {
         /// A node's settings. Made by [`Config::default`] and the `with_*` methods, checked
         /// once in [`Core::new`](crate::Core::new).
         #[derive(Clone, Debug)]
@@ -44,6 +53,13 @@ macro_rules! settings {
                 &self.$name
             }
             )*
+
+            /// Checks every setting against the range that stands beside it.
+            pub(crate) fn check(&self) -> Result<(), ConfigError> {
+                $($(in_range(stringify!($name), &self.$name, &$range)?;)?)*
+                in_range("call_deadline", &self.call_deadline, &(ms(1)..=self.max_deadline))?;
+                check_name(&self.name)
+            }
         }
     };
 }
@@ -52,87 +68,87 @@ settings! {
     /// The node's name, for people. Default: `node`, which a driver replaces by host and session.
     name, with_name: String = "node".to_owned();
     /// Shortest time between two hellos (S0: "every few seconds"). Default 5 s, 100 ms to 300 s.
-    hello_interval, with_hello_interval: Duration = Duration::from_secs(5);
+    hello_interval, with_hello_interval: Duration = Duration::from_secs(5), in ms(100)..=ms(300_000);
     /// Hellos per second that a whole segment may carry; the interval grows with the number of
     /// peers to keep it. Default 50.
-    segment_hello_rate, with_segment_hello_rate: u32 = 50;
+    segment_hello_rate, with_segment_hello_rate: u32 = 50, in 1..=100_000;
     /// How many announced intervals a peer may be silent before it is forgotten, in tenths.
     /// Default 35 (three and a half).
-    lease_tenths, with_lease_tenths: u32 = 35;
+    lease_tenths, with_lease_tenths: u32 = 35, in 11..=1000;
     /// How long an older peer, which announces no interval, may be silent. Default 30 s.
-    legacy_lease, with_legacy_lease: Duration = Duration::from_secs(30);
+    legacy_lease, with_legacy_lease: Duration = Duration::from_secs(30), in ms(1000)..=ms(3_600_000);
     /// Quiet time after the last registration before names are broadcast (S0). Default 1 s.
-    announce_quiet, with_announce_quiet: Duration = Duration::from_secs(1);
+    announce_quiet, with_announce_quiet: Duration = Duration::from_secs(1), in ms(0)..=ms(60_000);
     /// How long after the first hello a call still waits for a provider. Default 1.5 s.
-    discovery_wait, with_discovery_wait: Duration = Duration::from_millis(1500);
+    discovery_wait, with_discovery_wait: Duration = Duration::from_millis(1500), in ms(0)..=ms(600_000);
     /// Deadline of a call that names none. Default 30 s.
     call_deadline, with_call_deadline: Duration = Duration::from_secs(30);
     /// Longest deadline; a longer one is cut to it. Default 24 h.
-    max_deadline, with_max_deadline: Duration = Duration::from_secs(24 * 3600);
+    max_deadline, with_max_deadline: Duration = Duration::from_secs(24 * 3600), in ms(1)..=ms(30 * DAY);
     /// How long running functions may finish after a shutdown began. Default 5 s.
-    drain, with_drain: Duration = Duration::from_secs(5);
+    drain, with_drain: Duration = Duration::from_secs(5), in ms(0)..=ms(3_600_000);
     /// Longest delay of the answer to a new peer's hello, per known peer; spreads the answers of
     /// a crowd. Default 2 ms.
-    reply_spread, with_reply_spread: Duration = Duration::from_millis(2);
+    reply_spread, with_reply_spread: Duration = Duration::from_millis(2), in ms(0)..=ms(1000);
     /// Ceiling of that delay. Default 2 s.
-    max_reply_spread, with_max_reply_spread: Duration = Duration::from_secs(2);
+    max_reply_spread, with_max_reply_spread: Duration = Duration::from_secs(2), in ms(0)..=ms(60_000);
     /// Answers to hellos per second, all peers together. Default 200.
-    hello_replies, with_hello_replies: u32 = 200;
+    hello_replies, with_hello_replies: u32 = 200, in 1..=100_000;
 
     /// Peers that have proved their address. Default 4096, ceiling 65,536.
-    max_peers, with_max_peers: usize = 4096;
+    max_peers, with_max_peers: usize = 4096, in 1..=65_536;
     /// Peers that have not. Default 2048, ceiling 65,536.
-    max_tentative, with_max_tentative: usize = 2048;
+    max_tentative, with_max_tentative: usize = 2048, in 1..=65_536;
     /// Peers that have not, per IP address; not counted on loopback. Default 8.
-    max_tentative_per_ip, with_max_tentative_per_ip: usize = 8;
+    max_tentative_per_ip, with_max_tentative_per_ip: usize = 8, in 1..=65_536;
     /// Functions one peer may announce. Default 1024, ceiling 16,384.
-    max_functions_per_peer, with_max_functions_per_peer: usize = 1024;
+    max_functions_per_peer, with_max_functions_per_peer: usize = 1024, in 1..=16_384;
     /// Function names known in all. Default 65,536.
-    max_functions, with_max_functions: usize = 65_536;
+    max_functions, with_max_functions: usize = 65_536, in 1..=1 << 20;
     /// Calls of this node that have no outcome yet. Default 16,384, ceiling 1,048,576.
-    max_calls, with_max_calls: usize = 16_384;
+    max_calls, with_max_calls: usize = 16_384, in 1..=1 << 20;
     /// The same, towards one peer. Default 1024.
-    max_calls_per_peer, with_max_calls_per_peer: usize = 1024;
+    max_calls_per_peer, with_max_calls_per_peer: usize = 1024, in 1..=1 << 20;
     /// Results kept until they are fetched. Default 4096.
-    max_results, with_max_results: usize = 4096;
+    max_results, with_max_results: usize = 4096, in 1..=1 << 20;
     /// Bytes of results kept until they are fetched. Default 64 MiB.
-    max_result_bytes, with_max_result_bytes: usize = 64 << 20;
+    max_result_bytes, with_max_result_bytes: usize = 64 << 20, in 1024..=1 << 40;
     /// How long a result is kept. Default 10 min.
-    result_lifetime, with_result_lifetime: Duration = Duration::from_secs(600);
+    result_lifetime, with_result_lifetime: Duration = Duration::from_secs(600), in ms(1)..=ms(30 * DAY);
     /// Received calls waiting for a place to run. Default 256, ceiling 65,536.
-    max_queued, with_max_queued: usize = 256;
+    max_queued, with_max_queued: usize = 256, in 1..=65_536;
     /// Bytes of arguments waiting with them. Default 64 MiB.
-    max_queued_bytes, with_max_queued_bytes: usize = 64 << 20;
+    max_queued_bytes, with_max_queued_bytes: usize = 64 << 20, in 1024..=1 << 40;
     /// Blocking functions running at once. Default 4; a driver sets the number of cores.
-    workers, with_workers: usize = 4;
+    workers, with_workers: usize = 4, in 1..=4096;
     /// Async functions running at once. Default 1024.
-    max_async_running, with_max_async_running: usize = 1024;
+    max_async_running, with_max_async_running: usize = 1024, in 1..=1 << 20;
     /// Largest message in bytes. Default 16 MiB, ceiling 1 GiB.
-    max_message, with_max_message: usize = 16 << 20;
+    max_message, with_max_message: usize = 16 << 20, in 1200..=1 << 30;
     /// Largest datagram accepted from a source that has not proved its address. Default 4096.
-    max_unproved_frame, with_max_unproved_frame: usize = 4096;
+    max_unproved_frame, with_max_unproved_frame: usize = 4096, in 1200..=65_507;
     /// Containers inside each other. Default 64, ceiling 100.
-    max_depth, with_max_depth: u32 = 64;
+    max_depth, with_max_depth: u32 = 64, in 4..=100;
     /// Values in one message that came in one datagram. Default 65,536.
-    max_nodes, with_max_nodes: u32 = 65_536;
+    max_nodes, with_max_nodes: u32 = 65_536, in 64..=1 << 24;
     /// Messages in one frame. Default 1024.
-    max_messages_per_frame, with_max_messages_per_frame: usize = 1024;
+    max_messages_per_frame, with_max_messages_per_frame: usize = 1024, in 1..=65_536;
     /// Bytes of an error's text. Default 1024, ceiling 16 KiB.
-    max_error_text, with_max_error_text: usize = 1024;
+    max_error_text, with_max_error_text: usize = 1024, in 16..=16 << 10;
     /// Frames per second from one address that has not proved itself; burst is twice as much;
     /// 0 turns the limit off. Not applied on loopback. Default 50.
-    unproved_rate, with_unproved_rate: u32 = 50;
+    unproved_rate, with_unproved_rate: u32 = 50, in 0..=10_000_000;
     /// The same for all of them together, loopback included. Default 5000.
-    unproved_rate_total, with_unproved_rate_total: u32 = 5000;
+    unproved_rate_total, with_unproved_rate_total: u32 = 5000, in 0..=10_000_000;
     /// Bytes sent to one IP address in 10 s while it has not proved itself (and never more
     /// than three times what it sent). Default 1200.
-    unproved_budget, with_unproved_budget: usize = 1200;
+    unproved_budget, with_unproved_budget: usize = 1200, in 400..=1 << 20;
     /// Events kept for the application. Default 1024.
-    max_events, with_max_events: usize = 1024;
+    max_events, with_max_events: usize = 1024, in 1..=1 << 20;
     /// Messages waiting to be sent, all links together. Default 65,536.
-    max_outbox, with_max_outbox: usize = 65_536;
+    max_outbox, with_max_outbox: usize = 65_536, in 16..=1 << 20;
     /// Pings in flight. Default 1024.
-    max_pings, with_max_pings: usize = 1024;
+    max_pings, with_max_pings: usize = 1024, in 1..=1 << 20;
     /// Whether sources that are on no directly attached network are heard. Default no;
     /// configured peers always are.
     allow_off_link, with_allow_off_link: bool = false;
@@ -141,72 +157,42 @@ settings! {
     discovery, with_discovery: bool = true;
 }
 
-impl Config {
-    /// Checks every setting against its range.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let range = |setting, value: usize, low: usize, high: usize| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                let allowed = format!("between {low} and {high}");
-                Err(ConfigError { setting, value: value.to_string(), allowed })
-            }
-        };
-        let duration = |setting, value: Duration, low: Duration, high: Duration| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                let allowed = format!("between {low:?} and {high:?}");
-                Err(ConfigError { setting, value: format!("{value:?}"), allowed })
-            }
-        };
-        let ms = Duration::from_millis;
-        let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-        duration("hello_interval", self.hello_interval, ms(100), ms(300_000))?;
-        duration("announce_quiet", self.announce_quiet, ms(0), ms(60_000))?;
-        duration("discovery_wait", self.discovery_wait, ms(0), ms(600_000))?;
-        duration("max_deadline", self.max_deadline, ms(1), ms(30 * 24 * 3_600_000))?;
-        duration("call_deadline", self.call_deadline, ms(1), self.max_deadline)?;
-        duration("legacy_lease", self.legacy_lease, ms(1000), ms(3_600_000))?;
-        duration("drain", self.drain, ms(0), ms(3_600_000))?;
-        duration("reply_spread", self.reply_spread, ms(0), ms(1000))?;
-        duration("max_reply_spread", self.max_reply_spread, ms(0), ms(60_000))?;
-        duration("result_lifetime", self.result_lifetime, ms(1), ms(30 * 24 * 3_600_000))?;
-        range("hello_replies", size(self.hello_replies), 1, 100_000)?;
-        range("max_result_bytes", self.max_result_bytes, 1024, 1 << 40)?;
-        range("max_queued_bytes", self.max_queued_bytes, 1024, 1 << 40)?;
-        range("max_tentative_per_ip", self.max_tentative_per_ip, 1, 65_536)?;
-        range("unproved_rate", size(self.unproved_rate), 0, 10_000_000)?;
-        range("unproved_rate_total", size(self.unproved_rate_total), 0, 10_000_000)?;
-        range("unproved_budget", self.unproved_budget, 400, 1 << 20)?;
-        range("segment_hello_rate", size(self.segment_hello_rate), 1, 100_000)?;
-        range("lease_tenths", size(self.lease_tenths), 11, 1000)?;
-        range("max_peers", self.max_peers, 1, 65_536)?;
-        range("max_tentative", self.max_tentative, 1, 65_536)?;
-        range("max_functions_per_peer", self.max_functions_per_peer, 1, 16_384)?;
-        range("max_functions", self.max_functions, 1, 1 << 20)?;
-        range("max_calls", self.max_calls, 1, 1 << 20)?;
-        range("max_calls_per_peer", self.max_calls_per_peer, 1, 1 << 20)?;
-        range("max_results", self.max_results, 1, 1 << 20)?;
-        range("max_queued", self.max_queued, 1, 65_536)?;
-        range("workers", self.workers, 1, 4096)?;
-        range("max_async_running", self.max_async_running, 1, 1 << 20)?;
-        range("max_message", self.max_message, 1200, 1 << 30)?;
-        range("max_unproved_frame", self.max_unproved_frame, 1200, 65_507)?;
-        range("max_depth", size(self.max_depth), 4, 100)?;
-        range("max_nodes", size(self.max_nodes), 64, 1 << 24)?;
-        range("max_messages_per_frame", self.max_messages_per_frame, 1, 65_536)?;
-        range("max_error_text", self.max_error_text, 16, 16 << 10)?;
-        range("max_events", self.max_events, 1, 1 << 20)?;
-        range("max_outbox", self.max_outbox, 16, 1 << 20)?;
-        range("max_pings", self.max_pings, 1, 1 << 20)?;
-        if self.name.is_empty() || self.name.len() > 64 || self.name.chars().any(char::is_control) {
-            return Err(ConfigError {
-                setting: "name",
-                value: self.name.chars().take(80).flat_map(char::escape_default).collect(),
-                allowed: "1 to 64 bytes without control characters".to_owned(),
-            });
-        }
-        Ok(())
+fn in_range<T: PartialOrd + Debug>(
+    setting: &'static str,
+    value: &T,
+    range: &RangeInclusive<T>,
+) -> Result<(), ConfigError> {
+    if range.contains(value) {
+        return Ok(());
+    }
+    let allowed = format!("between {:?} and {:?}", range.start(), range.end());
+    Err(ConfigError { setting, value: format!("{value:?}"), allowed })
+}
+
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    if (1..=64).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(ConfigError {
+        setting: "name",
+        value: name.chars().take(80).flat_map(char::escape_default).collect(),
+        allowed: "1 to 64 bytes without control characters".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_holds_its_default_and_ends_where_it_says() {
+        assert_eq!(Config::default().check(), Ok(()));
+        assert!(Config::default().with_max_peers(65_536).check().is_ok());
+        let error = Config::default().with_max_peers(65_537).check().unwrap_err();
+        assert_eq!(error.to_string(), "max_peers is 65537, but must be between 1 and 65536");
+        assert!(Config::default().with_hello_interval(ms(99)).check().is_err());
+        let late = Config::default().with_max_deadline(ms(5)).with_call_deadline(ms(6));
+        assert_eq!(late.check().unwrap_err().setting, "call_deadline");
+        assert!(Config::default().with_name("a".repeat(65)).check().is_err());
     }
 }

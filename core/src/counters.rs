@@ -3,7 +3,7 @@
 
 macro_rules! drops {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
-        /// Why a received frame was dropped, or the rest of it from some message on.
+        /// Why a received frame was dropped, or some message of it.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[non_exhaustive]
         pub enum Drop { $($(#[$doc])* $variant,)* }
@@ -77,7 +77,7 @@ pub struct Counters {
     pub frames_received: u64,
     /// Frames all of whose messages were taken.
     pub frames_accepted: u64,
-    /// Frames dropped, whole or from some message on, by the place of the kind in [`Drop::ALL`].
+    /// Frames dropped, whole or some message of them, by the place of the kind in [`Drop::ALL`].
     pub drops: [u64; Drop::ALL.len()],
     /// Messages taken.
     pub messages_accepted: u64,

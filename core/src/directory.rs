@@ -176,10 +176,8 @@ impl Directory {
     fn drop_if_unused(&mut self, key: FunctionKey) {
         let unused =
             self.table.get(key).is_some_and(|f| f.local.is_none() && f.providers.is_empty());
-        if unused {
-            if let Some(function) = self.table.remove(key) {
-                self.by_name.remove(function.name.as_str());
-            }
+        if unused && let Some(function) = self.table.remove(key) {
+            self.by_name.remove(function.name.as_str());
         }
     }
 

@@ -159,6 +159,14 @@ impl Fault {
     }
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
 /// Why a call has no result. Its text has three parts: what happened, whether the function
 /// ran, what to do next.
 #[derive(Clone, PartialEq, Eq, Debug)]

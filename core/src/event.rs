@@ -104,6 +104,9 @@ pub enum PeerDownReason {
     Evicted,
 }
 
+/// Places the queue keeps when it is empty.
+const KEPT: usize = 64;
+
 /// Events until somebody fetches them; the newest are lost when nobody does.
 pub(crate) struct Events {
     queue: VecDeque<Event>,
@@ -125,6 +128,10 @@ impl Events {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.queue.pop_front()
+        let event = self.queue.pop_front();
+        if event.is_none() {
+            self.queue.shrink_to(KEPT);
+        }
+        event
     }
 }

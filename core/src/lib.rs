@@ -1,5 +1,17 @@
 //! LANC's protocol as a pure machine: no socket, no clock, no runtime, no randomness of its own.
 
+// Everything here reads what strangers send.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic
+    )
+)]
+
 mod calls;
 pub mod config;
 pub mod counters;

@@ -41,9 +41,6 @@ pub(crate) struct Peer {
     /// Set while its list of functions is behind what its hello says.
     pub(crate) want: Option<TimerKey>,
     pub(crate) wants_asked: u32,
-    /// The token it last gave us, and when one was last sent back.
-    pub(crate) token: Option<u64>,
-    pub(crate) echoed: Time,
     /// Whether it has been sent our functions by unicast since it came.
     pub(crate) told_functions: bool,
     /// The revision its hellos speak of, and the one we hold whole.
@@ -124,7 +121,7 @@ impl Peers {
     }
 
     /// The tentative peer to give up before another one can be added, if one must go.
-    pub(crate) fn to_evict(&mut self) -> Option<PeerKey> {
+    pub(crate) fn next_to_evict(&mut self) -> Option<PeerKey> {
         if self.tentative_count < self.max_tentative {
             return None;
         }
@@ -136,7 +133,7 @@ impl Peers {
         None
     }
 
-    /// Adds a tentative peer. [`Self::to_evict`] was asked before.
+    /// Adds a tentative peer. [`Self::next_to_evict`] was asked before.
     pub(crate) fn insert(&mut self, peer: Peer) -> Result<PeerKey, Full> {
         let session = peer.session;
         let key = self.table.insert(peer).map_err(|_| Full("max_peers"))?;

@@ -61,15 +61,24 @@ struct Slot<T> {
 /// `Tag` is the type its keys carry, so that a key of one table is no key of another.
 pub struct Slots<T, Tag = T> {
     slots: Vec<Slot<T>>,
+    /// Places to use again. Those past the end of `slots` were given back since; the table
+    /// grows only when this is empty, so that none of them comes to life unnoticed.
     free: Vec<u32>,
+    live: usize,
+    /// Generation of fresh places: not below that of any place given back.
+    epoch: u32,
     limit: usize,
     tag: PhantomData<fn() -> Tag>,
 }
 
+/// Places that are kept however few entries there are.
+const KEPT: usize = 16;
+
 impl<T, Tag> Slots<T, Tag> {
     /// An empty table that never holds more than `limit` entries.
     pub fn new(limit: usize) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), limit: limit.min(1 << 30), tag: PhantomData }
+        let limit = limit.min(1 << 30);
+        Self { slots: Vec::new(), free: Vec::new(), live: 0, epoch: 0, limit, tag: PhantomData }
     }
 
     /// Adds `value`, or gives it back when the table is full.
@@ -80,16 +89,20 @@ impl<T, Tag> Slots<T, Tag> {
         if self.len() >= self.limit {
             return Err(value);
         }
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                let Ok(slot) = u32::try_from(self.slots.len()) else { return Err(value) };
-                self.slots.push(Slot { generation: 0, value: None });
-                slot
+        let slot = loop {
+            match self.free.pop() {
+                Some(slot) if index(slot) < self.slots.len() => break slot,
+                Some(_) => {}
+                None => {
+                    let Ok(slot) = u32::try_from(self.slots.len()) else { return Err(value) };
+                    self.slots.push(Slot { generation: self.epoch, value: None });
+                    break slot;
+                }
             }
         };
         let Some(place) = self.slots.get_mut(index(slot)) else { return Err(value) };
         place.value = Some(value);
+        self.live += 1;
         Ok(Key { slot, generation: place.generation, table: PhantomData })
     }
 
@@ -114,7 +127,25 @@ impl<T, Tag> Slots<T, Tag> {
         let value = place.value.take()?;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(key.slot);
+        self.live -= 1;
+        if index(key.slot) + 1 == self.slots.len() {
+            self.give_back();
+        }
         Some(value)
+    }
+
+    /// Gives back the empty end of a table that a burst has grown.
+    fn give_back(&mut self) {
+        while self.slots.len() > KEPT {
+            let Some(place) = self.slots.pop_if(|place| place.value.is_none()) else { break };
+            self.epoch = self.epoch.max(place.generation);
+        }
+        let end = self.slots.len();
+        if self.slots.capacity() > 4 * end.max(KEPT) {
+            self.slots.shrink_to(2 * end);
+            self.free.retain(|slot| index(*slot) < end);
+            self.free.shrink_to(2 * end);
+        }
     }
 
     /// All entries in slot order.
@@ -132,7 +163,7 @@ impl<T, Tag> Slots<T, Tag> {
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.live
     }
 
     /// Whether there is no entry.
@@ -164,6 +195,24 @@ mod tests {
         assert_eq!(slots.get(first), None);
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.get(second), Some(&'b'));
+    }
+
+    #[test]
+    fn what_a_burst_has_grown_is_given_back_and_no_old_key_finds_anything() {
+        let mut slots: Slots<_> = Slots::new(10_000);
+        let kept = slots.insert(0).unwrap();
+        let burst: Vec<_> = (1..10_000).map(|n| slots.insert(n).unwrap()).collect();
+        assert!(slots.insert(0).is_err());
+        for key in &burst {
+            assert!(slots.remove(*key).is_some());
+        }
+        assert!(slots.slots.capacity() <= 4 * KEPT && slots.free.capacity() <= 4 * KEPT);
+        assert_eq!((slots.len(), slots.get(kept)), (1, Some(&0)));
+        for n in 1..10_000 {
+            slots.insert(n).unwrap();
+        }
+        assert_eq!(slots.len(), 10_000);
+        assert!(burst.iter().all(|key| slots.get(*key).is_none()));
     }
 
     #[test]

@@ -108,15 +108,15 @@ impl Tasks {
 
     /// The next task that has a place to run, marked as running.
     pub(crate) fn start_next(&mut self, now: Time) -> Option<TaskKey> {
-        if self.running_async < self.room.async_running {
-            if let Some(key) = Self::next_queued(&self.table, &mut self.prompt) {
-                return self.start(now, key);
-            }
+        if self.running_async < self.room.async_running
+            && let Some(key) = Self::next_queued(&self.table, &mut self.prompt)
+        {
+            return self.start(now, key);
         }
-        if self.running_blocking < self.room.workers {
-            if let Some(key) = Self::next_queued(&self.table, &mut self.blocking) {
-                return self.start(now, key);
-            }
+        if self.running_blocking < self.room.workers
+            && let Some(key) = Self::next_queued(&self.table, &mut self.blocking)
+        {
+            return self.start(now, key);
         }
         None
     }
@@ -203,11 +203,12 @@ impl Tasks {
 
     /// Marks a running task as no longer wanted; its place stays taken until it ends.
     pub(crate) fn cancel_running(&mut self, key: TaskKey) {
-        if let Some(task) = self.table.get_mut(key) {
-            if matches!(task.progress, Progress::Running { .. }) && !task.cancelled {
-                task.cancelled = true;
-                self.cancelled.push_back(key);
-            }
+        if let Some(task) = self.table.get_mut(key)
+            && matches!(task.progress, Progress::Running { .. })
+            && !task.cancelled
+        {
+            task.cancelled = true;
+            self.cancelled.push_back(key);
         }
     }
 

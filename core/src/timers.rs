@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Announce,
     /// The peer has been silent for its lease.
     Lease(PeerKey),
+    /// Answers that the peer sent before its farewell have had their time to arrive.
+    Farewell(PeerKey),
     /// The answer to a new peer's hello is due.
     Greet(PeerKey),
     /// The list of functions that a peer's hello spoke of has not come.
@@ -46,6 +48,7 @@ impl Timer {
             Self::Hello => "hello",
             Self::Announce => "announce functions",
             Self::Lease(_) => "peer lease",
+            Self::Farewell(_) => "answers before a farewell",
             Self::Greet(_) => "answer a hello",
             Self::Want(_) => "ask for functions",
             Self::Deadline(_) => "call deadline",
@@ -71,6 +74,8 @@ const LEVELS: u32 = 6;
 const SLOTS: u64 = 64;
 const TICK_NANOS: u64 = 1_000_000;
 const NONE: u32 = u32::MAX;
+/// Nodes that are kept however few timers there are.
+const KEPT: usize = 64;
 
 struct Node {
     generation: u32,
@@ -80,11 +85,15 @@ struct Node {
     list: u32,
     next: u32,
     previous: u32,
+    /// Neither hanging nor due.
+    free: bool,
 }
 
 /// The wheel: six levels of 64 slots, a millisecond each at the lowest.
 pub(crate) struct Timers {
     nodes: Vec<Node>,
+    /// Nodes to use again. Those past the end of `nodes` were given back since; `nodes` grows
+    /// only when this is empty.
     free: Vec<u32>,
     heads: Vec<u32>,
     occupied: [u64; 6],
@@ -93,7 +102,7 @@ pub(crate) struct Timers {
     /// A lower bound of the earliest timer, exact unless that timer was cancelled.
     earliest: Option<(Time, &'static str)>,
     live: usize,
-    /// Generation of fresh nodes: above that of every node that was given back.
+    /// Generation of fresh nodes: not below that of any node that was given back.
     epoch: u32,
 }
 
@@ -115,18 +124,17 @@ impl Timers {
     /// Sets a timer. It fires at the first [`Self::pop_due`] whose `now` is not before `at`.
     pub(crate) fn set(&mut self, at: Time, timer: Timer) -> TimerKey {
         let generation = self.epoch;
-        let fresh = Node { generation, timer, at, list: NONE, next: NONE, previous: NONE };
-        let node = match self.free.pop() {
-            Some(node) => {
-                if let Some(place) = self.nodes.get_mut(index(node)) {
-                    let generation = place.generation;
-                    *place = Node { generation, ..fresh };
-                }
-                node
-            }
-            None => {
+        let fresh =
+            Node { generation, timer, at, list: NONE, next: NONE, previous: NONE, free: false };
+        let node = loop {
+            let Some(node) = self.free.pop() else {
                 self.nodes.push(fresh);
-                u32::try_from(self.nodes.len() - 1).unwrap_or(NONE)
+                break u32::try_from(self.nodes.len() - 1).unwrap_or(NONE);
+            };
+            if let Some(place) = self.nodes.get_mut(index(node)) {
+                let generation = place.generation;
+                *place = Node { generation, ..fresh };
+                break node;
             }
         };
         self.live += 1;
@@ -186,19 +194,30 @@ impl Timers {
     fn release(&mut self, node: u32) {
         if let Some(place) = self.nodes.get_mut(index(node)) {
             place.generation = place.generation.wrapping_add(1);
+            place.free = true;
             self.free.push(node);
             self.live -= 1;
         }
         if self.live == 0 {
             self.earliest = None;
-            if self.nodes.len() > 4096 {
-                // What a burst has grown is given back; no old key may match a new node.
-                let highest = self.nodes.iter().map(|node| node.generation).max();
-                self.epoch = highest.unwrap_or(0).wrapping_add(1);
-                self.nodes = Vec::new();
-                self.free = Vec::new();
-                self.due = VecDeque::new();
-            }
+        }
+        if index(node) + 1 == self.nodes.len() {
+            self.give_back();
+        }
+    }
+
+    /// Gives back the free end of what a burst has grown; no old key may match a new node.
+    fn give_back(&mut self) {
+        while self.nodes.len() > KEPT {
+            let Some(node) = self.nodes.pop_if(|node| node.free) else { break };
+            self.epoch = self.epoch.max(node.generation);
+        }
+        let end = self.nodes.len();
+        if self.nodes.capacity() > 4 * end.max(KEPT) {
+            self.nodes.shrink_to(2 * end);
+            self.free.retain(|node| index(*node) < end);
+            self.free.shrink_to(2 * end);
+            self.due.shrink_to(2 * end);
         }
     }
 
@@ -245,10 +264,10 @@ impl Timers {
                 if let Some(head) = self.heads.get_mut(index(list)) {
                     *head = next;
                 }
-                if next == NONE {
-                    if let Some(bits) = self.occupied.get_mut(index(list / 64)) {
-                        *bits &= !(1 << (list % 64));
-                    }
+                if next == NONE
+                    && let Some(bits) = self.occupied.get_mut(index(list / 64))
+                {
+                    *bits &= !(1 << (list % 64));
                 }
             }
         }

@@ -1,1 +1,1 @@
-//! Programs to read first.
+//! Nothing but a place for the programs beside it: see `README.md`.

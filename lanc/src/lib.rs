@@ -1,1 +1,85 @@
 //! Remote function calls between the devices of a LAN, with nothing to configure.
+//!
+//! A device registers a function; every other device finds it by UDP broadcast and calls it by
+//! name:
+//!
+//! ```no_run
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let node = lanc::open().await?;
+//!     node.register("add", |a: i64, b: i64| a + b)?;
+//!     node.run_forever().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! and on any other device of the network:
+//!
+//! ```no_run
+//! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+//! let sum: i64 = lanc::open().await?.call("add", (1, 2)).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! This crate only assembles: `lanc-node` with the UDP transport and the JSON codec. Compose
+//! your own node from the same parts with [`builder`].
+
+use std::sync::Arc;
+
+pub use lanc_codec::JsonCodec;
+pub use lanc_core::endpoint::Endpoint;
+pub use lanc_core::{counters, id, ports};
+pub use lanc_node::{
+    AllCall, Args, Call, CallError, Class, Config, Context, ErrorCode, Event, Events, ExeId,
+    Executed, Fault, FunctionInfo, Handler, IntoArgs, IntoFunction, Node, NodeBuilder, OpenError,
+    PeerDownReason, PeerInfo, Policy, RegisterError, Registration, Reply, SessionId, Tables, Trust,
+};
+pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
+
+/// A builder that has every data format of this crate and no transport yet.
+pub fn builder() -> NodeBuilder {
+    NodeBuilder::new().codec(Arc::new(JsonCodec))
+}
+
+/// Opens a node on every network interface that can broadcast, with all defaults.
+///
+/// # Errors
+/// [`OpenError`] says what is taken or missing.
+pub async fn open() -> Result<Node, OpenError> {
+    open_on(Interfaces::Auto).await
+}
+
+/// Opens a node on these interfaces; [`Interfaces::Loopback`] keeps it on this machine.
+///
+/// # Errors
+/// [`OpenError`] says what is taken or missing.
+pub async fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
+    builder().transport(udp(interfaces)).open().await
+}
+
+fn udp(interfaces: Interfaces) -> Box<UdpTransport> {
+    Box::new(UdpTransport::new(UdpConfig::default().with_interfaces(interfaces)))
+}
+
+/// The same for programs without async.
+pub mod blocking {
+    pub use lanc_node::blocking::Node;
+
+    use crate::{Interfaces, OpenError};
+
+    /// Opens a node with a runtime of its own; see [`open`](crate::open).
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is taken or missing.
+    pub fn open() -> Result<Node, OpenError> {
+        open_on(Interfaces::Auto)
+    }
+
+    /// Opens a node on these interfaces; see [`open_on`](crate::open_on).
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is taken or missing.
+    pub fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
+        crate::builder().transport(crate::udp(interfaces)).open_blocking()
+    }
+}

@@ -1,1 +1,43 @@
-//! A LANC node: the driver that joins core, transports and functions.
+//! A LANC node: the driver that joins the core, the transports and the functions.
+//!
+//! ```text
+//!  callers ──► Hub { core, outlets } ◄── driver task ──► transports
+//!                      ▲                     │
+//!                      └── results ── workers, spawned futures, inline functions
+//! ```
+//!
+//! Callers put their calls into the core themselves, under one short lock, and wake the driver;
+//! the driver is the only one that waits for anything. No user code runs under the lock.
+
+mod args;
+pub mod blocking;
+mod builder;
+mod call;
+mod clock;
+mod context;
+mod driver;
+mod events;
+mod functions;
+mod hub;
+mod node;
+mod reply;
+mod results;
+mod typed;
+mod workers;
+
+pub use args::{Args, IntoArgs};
+pub use builder::{NodeBuilder, OpenError};
+pub use call::{AllCall, Call};
+pub use context::Context;
+pub use events::Events;
+pub use functions::{Handler, Registration};
+pub use lanc_core::error::{CallError, ErrorCode, Executed, Fault};
+pub use lanc_core::event::{Event, PeerDownReason};
+pub use lanc_core::id::{ExeId, SessionId};
+pub use lanc_core::policy::Policy;
+pub use lanc_core::{Class, Config, FunctionInfo, PeerInfo, RegisterError, Tables, Trust};
+pub use node::Node;
+pub use reply::Reply;
+pub use typed::IntoFunction;
+#[doc(hidden)]
+pub use typed::{Boxed, marker};

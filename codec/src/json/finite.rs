@@ -8,7 +8,7 @@ use serde::ser::{
 };
 
 /// Passes everything but non-finite floats on to the serializer (or part of one) inside.
-pub(super) struct Finite<S>(pub(super) S);
+pub(crate) struct Finite<S>(pub(crate) S);
 
 /// A value that serialises through [`Finite`].
 struct Checked<'v, T: ?Sized>(&'v T);
@@ -31,7 +31,7 @@ macro_rules! pass_if_finite {
     ($($method:ident: $type:ty),* $(,)?) => {
         $(fn $method(self, value: $type) -> Result<S::Ok, S::Error> {
             if !value.is_finite() {
-                return Err(S::Error::custom(format_args!("{value} is no JSON number")));
+                return Err(S::Error::custom(format_args!("{value} is no number of this format")));
             }
             self.0.$method(value)
         })*

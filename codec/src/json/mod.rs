@@ -13,7 +13,7 @@ use lanc_core::ports::{
     Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue,
 };
 
-use finite::Finite;
+pub(crate) use finite::Finite;
 use scan::Scanner;
 use write::OneLine;
 

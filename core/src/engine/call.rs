@@ -4,11 +4,13 @@ use super::receive::From;
 use super::{Core, Done, Phase, Ping};
 use crate::calls::{Answer, Call, CallRequest, Mode, Outcome, Stage, Target};
 use crate::counters::Drop;
+use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::event::PeerDownReason;
 use crate::id::{CallKey, ExeId, PeerKey, PingKey};
-use crate::message::WireId;
+use crate::message::{Features, WireId};
 use crate::payload::Payload;
+use crate::peers::Peer;
 use crate::policy::Candidate;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -16,6 +18,14 @@ use crate::wire::outbox::Outgoing;
 
 /// How long a ping may take.
 const PING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What calls can no longer be answered from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lost {
+    Peer(PeerKey),
+    /// A link whose peer has moved to another since.
+    Link(LinkId),
+}
 
 impl Core {
     /// Begins a call. Its outcome comes as [`Done::Call`], then [`Self::take`] it; a call that
@@ -110,7 +120,7 @@ impl Core {
         let Some(call) = self.calls.get(key) else { return Time::ZERO };
         match call.request.wait {
             Some(wait) => call.started + wait,
-            None => self.first_hello.unwrap_or(call.started) + self.config.discovery_wait,
+            None => self.settled_at(),
         }
     }
 
@@ -260,8 +270,11 @@ impl Core {
             return;
         }
         peer.open_calls += 1;
+        if let Some(link) = self.links.get_mut(link) {
+            link.carried_calls = true;
+        }
         if let Some(call) = self.calls.get_mut(key) {
-            call.stage = Stage::Remote { peer: to, peer_name, sent: false };
+            call.stage = Stage::Remote { peer: to, link, peer_name, sent: false };
         }
         if !self.send(link, Outgoing::Call(key)) {
             let text = "too many messages wait to be sent";
@@ -284,11 +297,11 @@ impl Core {
         }
         let key = self.calls.by_id(*id).ok_or(Drop::UnknownCall)?;
         let call = self.calls.get(key).ok_or(Drop::UnknownCall)?;
-        let Stage::Remote { peer, peer_name, .. } = &call.stage else {
+        let Stage::Remote { link, peer_name, .. } = &call.stage else {
             return Err(Drop::UnknownCall);
         };
-        // Only the callee may answer, from the link it is known by.
-        if self.peers.get(*peer).is_none_or(|peer| peer.link != from.link) {
+        // Only the callee may answer, on the link the call left by.
+        if *link != from.link {
             return Err(Drop::UnknownCall);
         }
         let from = peer_name.clone();
@@ -447,11 +460,12 @@ impl Core {
             Stage::Seeking => {
                 (Executed::No, format!("{why} after {elapsed} ms while `{name}` had no provider"))
             }
-            Stage::Remote { peer, peer_name, sent } => {
+            Stage::Remote { peer, link, peer_name, sent } => {
                 let executed = if *sent { Executed::Maybe } else { Executed::No };
                 let text = format!("{why} after {elapsed} ms without an answer from `{peer_name}`");
-                let link = self.peers.get(*peer).filter(|_| *sent).map(|peer| peer.link);
-                if let Some(link) = link {
+                let (link, sent) = (*link, *sent);
+                let told = |peer: &Peer| sent && peer.features.has(Features::CANCEL);
+                if self.peers.get(*peer).is_some_and(told) {
                     self.send(link, Outgoing::Cancel(Box::new(WireId::Native(id))));
                 }
                 (executed, text)
@@ -470,12 +484,16 @@ impl Core {
         self.finish_failed(now, key, CallError::new(code, executed, text));
     }
 
-    /// Ends the calls that wait for a peer that is gone.
-    pub(super) fn lose_calls(&mut self, now: Time, lost: PeerKey, reason: PeerDownReason) {
+    /// Ends the calls that wait for something that is gone.
+    pub(super) fn lose_calls(&mut self, now: Time, lost: Lost, reason: PeerDownReason) {
         let mut waiting = Vec::new();
         for (key, call) in self.calls.iter() {
-            if let Stage::Remote { peer, sent, peer_name } = &call.stage {
-                if *peer == lost {
+            if let Stage::Remote { peer, link, sent, peer_name } = &call.stage {
+                let is_lost = match lost {
+                    Lost::Peer(gone) => *peer == gone,
+                    Lost::Link(gone) => *link == gone,
+                };
+                if is_lost {
                     waiting.push((key, *sent, peer_name.clone()));
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::call::Lost;
 use super::receive::From;
 use super::{Core, LinkCommand, Phase};
 use crate::counters::Drop;
@@ -20,6 +21,9 @@ use crate::wire::outbox::Outgoing;
 /// must not argue at the speed of the network.
 const ECHO_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long answers that were sent before a farewell may still be on their way.
+const FAREWELL_GRACE: Duration = Duration::from_millis(100);
+
 impl Core {
     pub(super) fn on_hello(
         &mut self,
@@ -30,19 +34,47 @@ impl Core {
         if hello.session == self.session {
             return Err(Drop::Own);
         }
+        let proof = hello.echo.is_some() && hello.echo == self.token_for(from.link);
         let key = match self.peers.by_session(hello.session) {
             Some(key) => key,
+            None if !proof && self.is_held(from.link) => {
+                self.challenge_successor(now, from.link);
+                return Ok(());
+            }
             None => self.meet(now, from, hello)?,
         };
-        self.refresh(now, key, from, hello);
-        if hello.echo.is_some() && hello.echo == self.token_for(from.link) {
+        self.refresh(now, key, from, hello, proof);
+        // The answer goes first: it proves this end, which then may tell its functions.
+        self.answer_hello(now, key, from, hello);
+        if proof {
             self.prove(now, key, from.link);
         } else {
             self.unpark(from.link);
         }
-        self.answer_hello(now, key, from, hello);
+        self.follow(now, key, from.link);
         self.compare_revision(now, key, from.cast, hello.revision);
         Ok(())
+    }
+
+    /// Whether a verified peer lives at the far end of a link whose source anybody can claim.
+    fn is_held(&self, link: LinkId) -> bool {
+        let connected = self.links.capabilities(link.lane).is_some_and(|lane| lane.connected);
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        let peer = peer.and_then(|key| self.peers.get(key));
+        !connected && peer.is_some_and(|peer| peer.trust == Trust::Verified)
+    }
+
+    /// Another session speaks for the address of a verified peer: the node there has restarted,
+    /// or somebody forges its address. Only what really receives there can tell us.
+    fn challenge_successor(&mut self, now: Time, link: LinkId) {
+        if !self.replies.take(now, self.config.hello_replies) {
+            self.limit_hit(now, "hello_replies");
+            return;
+        }
+        if let Some(link) = self.links.get_mut(link) {
+            link.challenged = true;
+        }
+        self.send(link, Outgoing::Hello { wants: false });
     }
 
     /// Adds a peer heard for the first time, and owes it an answer.
@@ -53,7 +85,7 @@ impl Core {
         if let Some(before) = link.peer {
             self.remove_peer(now, before, PeerDownReason::Restarted);
         }
-        if let Some(victim) = self.peers.to_evict() {
+        if let Some(victim) = self.peers.next_to_evict() {
             self.limit_hit(now, "max_tentative");
             self.remove_peer(now, victim, PeerDownReason::Evicted);
         }
@@ -79,8 +111,6 @@ impl Core {
             greet: None,
             want: None,
             wants_asked: 0,
-            token: None,
-            echoed: Time::ZERO,
             told_functions: false,
             revision: 0,
             held_revision: 0,
@@ -122,27 +152,17 @@ impl Core {
     }
 
     /// Takes over what a hello says of its sender, and gives it another lease.
-    fn refresh(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>) {
+    fn refresh(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>, proof: bool) {
+        // Sessions are no secret: from elsewhere anybody may have copied this one.
+        if !proof && !self.speaks_for(from.link, key) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let silent = now.since(peer.last_seen);
         peer.last_seen = now;
         peer.features = hello.features;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
         peer.hears_broadcast |= from.cast == Cast::Broadcast;
         hello.name.as_ref().clone_into(&mut peer.name);
-        // A node with several addresses is heard from each: stay with one while it works.
-        if peer.link != from.link && silent > peer.interval * 3 / 2 {
-            let old = std::mem::replace(&mut peer.link, from.link);
-            if let Some(link) = self.links.get(from.link) {
-                peer.endpoint = link.remote.clone();
-            }
-            if let Some(link) = self.links.get_mut(old) {
-                link.peer = None;
-            }
-            if let Some(link) = self.links.get_mut(from.link) {
-                link.peer = Some(key);
-            }
-        }
         let lease = peer.interval * self.config.lease_tenths / 10;
         let old = peer.lease.take();
         self.cancel_timer(old);
@@ -152,10 +172,46 @@ impl Core {
         }
     }
 
+    /// Whether what comes on this link is this peer's: it is known by it, or has proved it.
+    fn speaks_for(&self, link: LinkId, key: PeerKey) -> bool {
+        self.peers.get(key).is_some_and(|peer| peer.link == link)
+            || self.links.get(link).is_some_and(|link| link.proved_for == Some(key))
+    }
+
+    /// A node with several links is heard on each: stay with one while it works, then go to
+    /// another that the peer has proved. One that it has not is asked for the proof.
+    fn follow(&mut self, now: Time, key: PeerKey, to: LinkId) {
+        let Some(peer) = self.peers.get(key) else { return };
+        let (old, patience) = (peer.link, peer.interval * 3 / 2);
+        let works = self.links.get(old).is_some_and(|l| now.since(l.last_heard) <= patience);
+        let Some(link) = self.links.get(to) else { return };
+        let is_anothers = link.peer.is_some_and(|other| other != key);
+        if old == to || works || is_anothers {
+            return;
+        }
+        if link.proved_for != Some(key) {
+            if self.replies.take(now, self.config.hello_replies) {
+                self.send(to, Outgoing::Hello { wants: false });
+            }
+            return;
+        }
+        let endpoint = link.remote.clone();
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.link = to;
+            peer.endpoint = endpoint;
+        }
+        for (link, owner) in [(old, None), (to, Some(key))] {
+            if let Some(link) = self.links.get_mut(link) {
+                link.peer = owner;
+            }
+        }
+    }
+
     /// The address has shown that it receives: bounds on strangers no longer apply to it.
     fn prove(&mut self, now: Time, key: PeerKey, link: LinkId) {
         if let Some(link) = self.links.get_mut(link) {
             link.proved = true;
+            link.proved_for = Some(key);
             link.challenged = false;
             link.parked = false;
         }
@@ -171,7 +227,7 @@ impl Core {
         // A list that did not fit the budget of a stranger is owed now.
         let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);
         if owed && self.directory.revision() > 0 {
-            self.send_functions(key);
+            self.send_functions(key, link);
         }
     }
 
@@ -185,14 +241,14 @@ impl Core {
 
     /// Answers a hello that asks for something: a token sent back, or the functions.
     fn answer_hello(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
         if from.cast == Cast::Broadcast {
             return;
         }
-        // A token that came before was echoed before, but the echo may have been lost.
-        let repeats = peer.token == hello.token && now.since(peer.echoed) < ECHO_AGAIN;
+        let Some(link) = self.links.get_mut(from.link) else { return };
+        // A token that came before was sent back before, but that answer may have been lost.
+        let repeats = link.echo == hello.token && now.since(link.echoed) < ECHO_AGAIN;
         let asks = hello.token.is_some() && !repeats;
-        peer.token = hello.token.or(peer.token);
+        link.echo = hello.token.or(link.echo);
         if !asks && !hello.wants {
             return;
         }
@@ -200,30 +256,35 @@ impl Core {
             self.limit_hit(now, "hello_replies");
             return;
         }
+        if let Some(link) = self.links.get_mut(from.link) {
+            link.echoed = now;
+        }
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.echoed = now;
             peer.told_functions &= !hello.wants;
         }
-        self.greet(now, key);
+        self.greet(now, key, from.link);
     }
 
-    /// Sends hello and, where the budget allows it, the functions.
-    pub(super) fn greet(&mut self, now: Time, key: PeerKey) {
+    /// Sends hello and, where the budget allows it, the functions: on the link that was asked.
+    pub(super) fn greet(&mut self, now: Time, key: PeerKey, link: LinkId) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let (link, echo, told) = (peer.link, peer.token, peer.told_functions);
-        let pending = peer.greet.take();
+        let told = peer.told_functions;
+        let pending = if peer.link == link { peer.greet.take() } else { None };
         self.cancel_timer(pending);
-        self.send(link, Outgoing::Hello { echo, wants: false });
+        self.send(link, Outgoing::Hello { wants: false });
         if !told && self.directory.revision() > 0 && self.may_tell_functions(now, link) {
-            self.send_functions(key);
+            self.send_functions(key, link);
         }
     }
 
     fn may_tell_functions(&mut self, now: Time, link: LinkId) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        let (proved, room, ip) =
-            (known.proved, known.amplification_room(), Hosts::counts(known.remote.ip()));
-        if proved {
+        let (receives, room, ip) = (
+            self.links.receives(known),
+            known.amplification_room(),
+            Hosts::counts(known.remote.ip()),
+        );
+        if receives {
             return true;
         }
         let allowance = match ip {
@@ -235,18 +296,15 @@ impl Core {
 
     /// Bytes of a hello and the list of functions in one frame.
     fn greeting_size(&mut self, link: LinkId) -> usize {
-        let echo = self.links.get(link).and_then(|known| known.peer);
-        let echo = echo.and_then(|key| self.peers.get(key)).and_then(|peer| peer.token);
         let mut bytes = Vec::new();
-        self.write_greeting(link, echo, &mut bytes);
+        self.write_greeting(link, &mut bytes);
         bytes.len()
     }
 
-    pub(super) fn send_functions(&mut self, key: PeerKey) {
+    pub(super) fn send_functions(&mut self, key: PeerKey, link: LinkId) {
         let parts = self.func_parts().len();
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.told_functions = true;
-        let link = peer.link;
         for part in 0..u16::try_from(parts).unwrap_or(u16::MAX) {
             self.send(link, Outgoing::Func { part });
         }
@@ -282,10 +340,10 @@ impl Core {
         if peer.revision == peer.held_revision {
             return;
         }
-        let (link, echo) = (peer.link, peer.token);
+        let link = peer.link;
         let wait = Duration::from_secs(1) * (1 << peer.wants_asked.min(3));
         peer.wants_asked += 1;
-        self.send(link, Outgoing::Hello { echo, wants: true });
+        self.send(link, Outgoing::Hello { wants: true });
         let timer = self.timers.set(now + wait, Timer::Want(key));
         if let Some(peer) = self.peers.get_mut(key) {
             peer.want = Some(timer);
@@ -298,10 +356,10 @@ impl Core {
             return Err(Drop::Own);
         }
         let key = self.peers.by_session(session).ok_or(Drop::UnknownPeer)?;
-        let peer = self.peers.get_mut(key).ok_or(Drop::UnknownPeer)?;
-        if from.cast == Cast::Unicast && peer.link != from.link {
+        if from.cast == Cast::Unicast && !self.speaks_for(from.link, key) {
             return Err(Drop::UnknownPeer);
         }
+        let peer = self.peers.get_mut(key).ok_or(Drop::UnknownPeer)?;
         let is_older = func.revision < peer.held_revision.max(peer.parts.revision);
         if is_older && func.revision != peer.revision {
             return Ok(());
@@ -388,9 +446,10 @@ impl Core {
         }
         let key = self.peers.by_session(session).ok_or(Drop::UnknownPeer)?;
         let peer = self.peers.get(key).ok_or(Drop::UnknownPeer)?;
+        // Where there are no addresses, only the link itself tells hosts apart.
         let same_host = |a: LinkId, b: LinkId| {
-            let ip = |id| self.links.get(id).map(|link| link.remote.ip());
-            a == b || ip(a) == ip(b)
+            let ip = |id| self.links.get(id).and_then(|link| link.remote.ip());
+            a == b || ip(a).is_some_and(|host| ip(b) == Some(host))
         };
         if !same_host(peer.link, from.link) {
             return Err(Drop::UnknownPeer);
@@ -414,7 +473,12 @@ impl Core {
         for function in peer.functions {
             self.withdraw(function, key, &peer.name);
         }
-        self.lose_calls(now, key, reason);
+        // A node answers before it says farewell, but the two may take different sockets.
+        if reason == PeerDownReason::Left && peer.open_calls > 0 {
+            self.timers.set(now + FAREWELL_GRACE, Timer::Farewell(key));
+        } else {
+            self.lose_calls(now, Lost::Peer(key), reason);
+        }
         self.event(Event::PeerDown { session: peer.session, name: peer.name, reason });
         self.schedule_sweep(now);
     }
@@ -427,14 +491,14 @@ impl Core {
         let lanes: Vec<Lane> = self.links.broadcast_lanes().collect();
         if self.config.discovery {
             for lane in lanes {
-                self.outbox.broadcast(lane, Outgoing::Hello { echo: None, wants: false });
+                self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
             }
         }
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get(key) else { continue };
-            let (link, echo) = (peer.link, peer.token);
+            let link = peer.link;
             if !peer.is_reached_by_broadcast(now) || !self.config.discovery {
-                self.send(link, Outgoing::Hello { echo, wants: false });
+                self.send(link, Outgoing::Hello { wants: false });
             }
         }
         for place in 0..self.configured.len() {
@@ -446,7 +510,7 @@ impl Core {
                 }
                 Some(link) if link.peer.is_none() => {
                     let id = link.id;
-                    self.send(id, Outgoing::Hello { echo: None, wants: true });
+                    self.send(id, Outgoing::Hello { wants: true });
                 }
                 Some(_) => {}
             }
@@ -482,7 +546,7 @@ impl Core {
         self.announced = self.directory.revision();
         if self.config.discovery {
             for lane in self.links.broadcast_lanes() {
-                self.outbox.broadcast(lane, Outgoing::Hello { echo: None, wants: false });
+                self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
             }
         }
         self.broadcast_functions();
@@ -494,7 +558,8 @@ impl Core {
                 let owed = peer.greet.take();
                 self.cancel_timer(owed);
             } else if peer.trust == Trust::Verified {
-                self.send_functions(key);
+                let link = peer.link;
+                self.send_functions(key, link);
             }
         }
     }

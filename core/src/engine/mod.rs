@@ -271,6 +271,11 @@ impl Core {
         self.phase == Phase::Closed && !self.outbox.is_ready()
     }
 
+    /// When whoever is there has had the time to answer the first hello.
+    pub fn settled_at(&self) -> Time {
+        self.first_hello.map_or(Time::ZERO, |first| first + self.config.discovery_wait)
+    }
+
     /// The life of this node.
     pub fn session(&self) -> SessionId {
         self.session
@@ -304,7 +309,11 @@ impl Core {
 
     /// The next link to begin or to end. Filled by inputs and timeouts.
     pub fn poll_link(&mut self) -> Option<LinkCommand> {
-        self.link_commands.pop_front()
+        let command = self.link_commands.pop_front();
+        if command.is_none() {
+            self.link_commands.shrink_to(64);
+        }
+        command
     }
 
     /// The next waiter to wake. Filled by inputs, timeouts and [`Self::call`] itself.

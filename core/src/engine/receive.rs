@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::call::Lost;
 use super::{Core, LinkCommand, Phase};
 use crate::counters::Drop;
 use crate::dialect::native::{self, Unreadable};
@@ -29,7 +30,7 @@ pub(super) struct From {
 
 impl Core {
     /// Takes a received frame. It is counted once: as accepted when all its messages were
-    /// taken, else under the reason for which the rest of it was dropped.
+    /// taken, else under the reason of the first that was not.
     pub fn handle_frame(&mut self, now: Time, frame: Received<'_>) {
         self.counters.frames_received += 1;
         match self.receive(now, &frame) {
@@ -93,6 +94,7 @@ impl Core {
     ) -> Result<(), Drop> {
         let mut budget = Budget { depth: self.config.max_depth, nodes: self.config.max_nodes };
         let mut count = 0;
+        let mut first_drop = Ok(());
         while !rest.is_empty() {
             count += 1;
             if count > self.config.max_messages_per_frame {
@@ -100,13 +102,17 @@ impl Core {
             }
             let (fields, used) = Fields::read(codec, rest, &mut budget).map_err(drop_of)?;
             rest = rest.get(used..).filter(|_| used > 0).ok_or(Drop::Malformed)?;
-            match native::read(&fields, codec, &mut budget) {
-                Ok(message) => self.handle_message(now, from, message)?,
-                Err(why) => return Err(self.unreadable(now, from, &fields, why)),
+            // A message that means nothing to us does not spoil its neighbours.
+            let result = match native::read(&fields, codec, &mut budget) {
+                Ok(message) => self.handle_message(now, from, message),
+                Err(why) => Err(self.unreadable(now, from, &fields, why)),
+            };
+            match result {
+                Ok(()) => self.counters.messages_accepted += 1,
+                Err(why) => first_drop = first_drop.and(Err(why)),
             }
-            self.counters.messages_accepted += 1;
         }
-        Ok(())
+        first_drop
     }
 
     fn handle_message(&mut self, now: Time, from: From, message: Message<'_>) -> Result<(), Drop> {
@@ -224,7 +230,7 @@ impl Core {
                 link.configured = true;
                 link.proved = true;
             }
-            self.send(link, super::Outgoing::Hello { echo: None, wants: true });
+            self.send(link, super::Outgoing::Hello { wants: true });
         }
         while let Some(oldest) = self.links.surplus_stranger(self.config.max_tentative) {
             self.link_commands.push_back(LinkCommand::Close(oldest, Close::Abort));
@@ -247,6 +253,9 @@ impl Core {
         }
         if let Some(peer) = link.peer {
             self.remove_peer(now, peer, PeerDownReason::Disconnected);
+        }
+        if link.carried_calls {
+            self.lose_calls(now, Lost::Link(id), PeerDownReason::Disconnected);
         }
     }
 

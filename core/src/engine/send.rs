@@ -90,24 +90,20 @@ impl Core {
         }
     }
 
-    /// A unicast hello: it asks for proof of the far end's address while there is none.
-    fn write_hello(
-        &self,
-        link: LinkId,
-        echo: Option<u64>,
-        wants: bool,
-        codec: &dyn Codec,
-        out: &mut Vec<u8>,
-    ) {
-        let proved = self.links.get(link).is_some_and(|known| known.proved);
-        let token = if proved { None } else { self.token_for(link) };
+    /// A unicast hello: it asks for proof of the far end's address while there is none, or while
+    /// the proof there was is in doubt.
+    fn write_hello(&self, link: LinkId, wants: bool, codec: &dyn Codec, out: &mut Vec<u8>) {
+        let known = self.links.get(link);
+        let trusted = known.is_some_and(|known| known.proved && !known.challenged);
+        let token = if trusted { None } else { self.token_for(link) };
+        let echo = known.and_then(|known| known.echo);
         native::write(&Message::Hello(self.hello(token, echo, wants)), codec, out);
     }
 
     /// Appends what a new peer is sent: hello and all functions.
-    pub(super) fn write_greeting(&mut self, link: LinkId, echo: Option<u64>, out: &mut Vec<u8>) {
+    pub(super) fn write_greeting(&mut self, link: LinkId, out: &mut Vec<u8>) {
         let codec = Arc::clone(self.pipeline.preferred());
-        self.write_hello(link, echo, false, codec.as_ref(), out);
+        self.write_hello(link, false, codec.as_ref(), out);
         for part in 0..u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX) {
             codec.write_separator(out);
             self.write_func(part, codec.as_ref(), out);
@@ -128,8 +124,7 @@ impl Core {
     fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
         let codec = Arc::clone(self.pipeline.preferred());
         let mut packed = 0;
-        loop {
-            let Some(known) = self.links.get_mut(link) else { break };
+        while let Some(known) = self.links.get_mut(link) {
             let limit = known.max_frame;
             let Some(message) = known.queue.pop_front() else { break };
             let before = out.len();
@@ -215,9 +210,7 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> bool {
         match message {
-            Outgoing::Hello { echo, wants } => {
-                self.write_hello(link, *echo, *wants, codec, out);
-            }
+            Outgoing::Hello { wants } => self.write_hello(link, *wants, codec, out),
             Outgoing::Func { part } => {
                 let before = out.len();
                 self.write_func(*part, codec, out);
@@ -353,7 +346,7 @@ impl Core {
     /// it receives gets at most three times what it sent, and a fixed sum per window.
     fn within_budget(&mut self, now: Time, link: LinkId, size: usize) -> bool {
         let Some(known) = self.links.get(link) else { return false };
-        if known.proved {
+        if self.links.receives(known) {
             return true;
         }
         let room = known.amplification_room();
@@ -398,8 +391,7 @@ impl Core {
             return 0;
         }
         known.challenged = true;
-        let echo = known.peer.and_then(|key| self.peers.get(key)).and_then(|peer| peer.token);
-        let hello = Outgoing::Hello { echo, wants: false };
+        let hello = Outgoing::Hello { wants: false };
         if self.write_message(now, link, &hello, codec, out)
             && self.within_budget(now, link, out.len())
         {

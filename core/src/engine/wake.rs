@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::call::Lost;
 use super::{Core, LinkCommand};
 use crate::error::{ErrorCode, Fault};
 use crate::event::PeerDownReason;
@@ -27,6 +28,9 @@ impl Core {
                 }
                 Timer::Announce => self.announce(now),
                 Timer::Lease(peer) => self.remove_peer(now, peer, PeerDownReason::Expired),
+                Timer::Farewell(peer) => {
+                    self.lose_calls(now, Lost::Peer(peer), PeerDownReason::Left);
+                }
                 Timer::Greet(peer) => {
                     if let Some(peer) = self.peers.get_mut(peer) {
                         peer.greet = None;
@@ -49,7 +53,9 @@ impl Core {
     /// Answers a new peer's hello, at the pace that a crowd of them allows.
     fn greet_when_due(&mut self, now: Time, peer: crate::id::PeerKey) {
         if self.replies.take(now, self.config.hello_replies) {
-            self.greet(now, peer);
+            if let Some(link) = self.peers.get(peer).map(|peer| peer.link) {
+                self.greet(now, peer, link);
+            }
             return;
         }
         self.limit_hit(now, "hello_replies");

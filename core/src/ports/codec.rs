@@ -18,7 +18,7 @@ impl Format {
     /// MessagePack.
     pub const MSGPACK: Self = Self("msgpack");
 
-    /// A format by a short lower-case name.
+    /// A format by a short name of lower-case ASCII letters and digits.
     pub const fn new(name: &'static str) -> Self {
         Self(name)
     }
@@ -166,14 +166,16 @@ pub type OnValue<'f> =
 ///   escaped strings, which is never longer than its source.
 /// * Any input gives a value or a [`DecodeError`]; none panics.
 /// * A claimed length is checked against the bytes that are there before it is used.
-/// * What `write_*` wrote, `read_*` reads back equal.
+/// * What `write_*` wrote, `read_*` reads back equal: order, and keys that occur twice, too.
+/// * Every value and every key costs one of [`Budget::nodes`], the container itself included.
+/// * An error of `each` ends the reading at once and is what is returned.
 /// * Object safe, without state: one instance serves every thread.
 pub trait Codec: Send + Sync {
     /// Which format this is.
     fn format(&self) -> Format;
 
     /// Whether a frame that begins with this byte is in this format. No two codecs of a node
-    /// may claim the same byte.
+    /// may claim the same byte, and none may claim `0x01`, with which sealed frames begin.
     fn claims(&self, first: u8) -> bool;
 
     /// Reads the map at the start of `input`, entry by entry, and returns how many bytes it
@@ -199,17 +201,19 @@ pub trait Codec: Send + Sync {
         each: &mut OnItem<'_, 'a>,
     ) -> Result<usize, DecodeError>;
 
-    /// Appends one value. Containers must be bytes of this codec's own format; text is escaped
-    /// so that the frame is one line and an apostrophe never stands raw.
+    /// Appends one value. Containers must be bytes of this codec's own format; an empty slice
+    /// stands for an empty container, or for nothing in [`Item::Encoded`]. A text format escapes
+    /// so that the frame is one line; JSON never writes a raw apostrophe either.
     fn write_item(&self, item: &Item<'_>, out: &mut Vec<u8>);
 
-    /// Appends a map of `entries`.
+    /// Appends a map of `entries`, in their order; a key that occurs twice is written twice.
     fn write_map(&self, entries: &[(&str, Item<'_>)], out: &mut Vec<u8>);
 
     /// Appends a list of `items`.
     fn write_list(&self, items: &[Item<'_>], out: &mut Vec<u8>);
 
-    /// Appends what stands between two messages of one frame (a line feed in JSON).
+    /// Appends what stands between two messages of one frame: a line feed in JSON, nothing in a
+    /// format whose maps say where they end. [`Self::read_map`] takes it with the map before it.
     fn write_separator(&self, out: &mut Vec<u8>);
 
     /// Appends any serialisable value.
@@ -223,10 +227,11 @@ pub trait Codec: Send + Sync {
     ) -> Result<(), EncodeError>;
 
     /// Reads a typed value: `with` is handed a deserializer over `bytes`. The bytes have been
-    /// checked against a [`Budget`] when they arrived; an implementation still bounds recursion
-    /// by the depth of that check.
+    /// checked against a [`Budget`] when they arrived; an implementation still bounds recursion,
+    /// at 100 levels or more.
     ///
     /// # Errors
-    /// The text of what does not fit, for the person who wrote the types.
+    /// The text of what does not fit, for the person who wrote the types; also when more than
+    /// the one value is there.
     fn deserialize(&self, bytes: &[u8], with: &mut OnValue<'_>) -> Result<(), String>;
 }

@@ -135,7 +135,8 @@ pub enum Sent {
 /// A frame was not taken. It may be offered again only where it says so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum SendRefused {
-    /// No room now: keep the frame, [`LinkEvent::Writable`] follows.
+    /// No room now: keep the frame, [`LinkEvent::Writable`] follows. Never said of a broadcast,
+    /// which is lost instead ([`Self::Unreachable`]): `Writable` names a link.
     #[error("no room in the link's buffer")]
     Full,
     /// The link is gone, or the id is stale.
@@ -206,6 +207,8 @@ pub struct RecvBatch {
     filled: usize,
     items: Vec<Arrival>,
     frames: usize,
+    /// Batches in a row that needed little of the buffer.
+    small: u8,
 }
 
 #[derive(Debug)]
@@ -228,6 +231,10 @@ impl RecvBatch {
     pub const MAX_FRAMES: usize = 64;
     /// Bytes one poll may add before it stops, apart from the frame that crosses the line.
     pub const SOFT_BYTES: usize = 256 * 1024;
+    /// What is kept of the buffer in quiet times: room for the largest datagram and a few more.
+    const KEPT_BYTES: usize = 96 * 1024;
+    /// Small batches after which the times are quiet.
+    const QUIET: u8 = 8;
 
     /// Whether there is room for another frame in this batch.
     pub fn has_room(&self) -> bool {
@@ -278,8 +285,23 @@ impl RecvBatch {
                 }
             }
         }
+        self.give_back();
         self.filled = 0;
         self.frames = 0;
+    }
+
+    /// What a burst has grown is given back, but not between two waves of it.
+    fn give_back(&mut self) {
+        let is_small = self.filled < Self::KEPT_BYTES / 4 && self.frames < Self::MAX_FRAMES / 4;
+        self.small = if is_small { self.small.saturating_add(1) } else { 0 };
+        if self.small < Self::QUIET {
+            return;
+        }
+        if self.buffer.capacity() > Self::KEPT_BYTES {
+            self.buffer.truncate(Self::KEPT_BYTES);
+            self.buffer.shrink_to(Self::KEPT_BYTES);
+        }
+        self.items.shrink_to(2 * Self::MAX_FRAMES);
     }
 }
 

@@ -15,6 +15,13 @@ pub(crate) struct Link {
     pub(crate) initiator: Initiator,
     /// The peer whose hello came on it.
     pub(crate) peer: Option<PeerKey>,
+    /// The peer that has sent back this link's token: it is really there, though its answers
+    /// may go by another of its links. May be stale.
+    pub(crate) proved_for: Option<PeerKey>,
+    /// The far end's token, to be sent back with every hello.
+    pub(crate) echo: Option<u64>,
+    /// When one was last sent back.
+    pub(crate) echoed: Time,
     /// The address has sent back a token that only it received, or a person configured it.
     pub(crate) proved: bool,
     /// Named in the configuration.
@@ -24,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) sent_bytes: usize,
     /// A hello that carries our token is on its way because the budget is used up.
     pub(crate) challenged: bool,
+    /// Calls of this node left by it.
+    pub(crate) carried_calls: bool,
     pub(crate) last_heard: Time,
     pub(crate) max_frame: usize,
     /// The transport said `Full`.
@@ -90,11 +99,15 @@ impl Links {
             remote,
             initiator,
             peer: None,
+            proved_for: None,
+            echo: None,
+            echoed: Time::ZERO,
             proved: false,
             configured: false,
             heard_bytes: 0,
             sent_bytes: 0,
             challenged: false,
+            carried_calls: false,
             last_heard: now,
             max_frame,
             full: false,
@@ -167,6 +180,12 @@ impl Links {
         idle
     }
 
+    /// Whether the far end is known to be where it says: it sent back a token, or a handshake
+    /// has shown the same.
+    pub(crate) fn receives(&self, link: &Link) -> bool {
+        link.proved || self.capabilities(link.id.lane).is_some_and(|lane| lane.connected)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.live
     }
@@ -181,10 +200,9 @@ impl Link {
     /// Lets a hello that still waits say what another one was to say: on a link that may not be
     /// sent anything they would pile up. `false`: none waits, or the message is no hello.
     pub(crate) fn merge_hello(&mut self, message: &Outgoing) -> bool {
-        let Outgoing::Hello { echo: new_echo, wants: also_wants } = message else { return false };
+        let Outgoing::Hello { wants: also_wants } = message else { return false };
         for waiting in &mut self.queue {
-            if let Outgoing::Hello { echo, wants } = waiting {
-                *echo = new_echo.or(*echo);
+            if let Outgoing::Hello { wants } = waiting {
                 *wants |= also_wants;
                 return true;
             }

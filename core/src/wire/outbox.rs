@@ -11,10 +11,8 @@ use crate::wire::links::Links;
 /// One message to be encoded when its turn comes.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Outgoing {
-    /// This node's hello, with the token of the link.
+    /// This node's hello, with the token of the link and the far end's own, sent back.
     Hello {
-        /// The far end's token, sent back.
-        echo: Option<u64>,
         /// Ask for a hello and the functions in return.
         wants: bool,
     },
@@ -102,11 +100,14 @@ impl Outbox {
 
     /// Puts a link that still has messages at the end of the round.
     pub(crate) fn again(&mut self, links: &mut Links, id: LinkId) {
-        if let Some(link) = links.get_mut(id) {
-            if !link.in_round && !link.full && !link.parked && !link.queue.is_empty() {
-                link.in_round = true;
-                self.round.push_back(id);
-            }
+        if let Some(link) = links.get_mut(id)
+            && !link.in_round
+            && !link.full
+            && !link.parked
+            && !link.queue.is_empty()
+        {
+            link.in_round = true;
+            self.round.push_back(id);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Contract suites: every sentence of a port's contract as a check that a new adapter can run.
-//! A failure names the rule that was broken.
+//! Contract suites: what each port promises, rule by rule, for anyone who implements one.
 
 pub mod codec;
+pub mod transport;

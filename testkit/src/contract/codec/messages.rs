@@ -95,7 +95,7 @@ fn id(draw: &mut Draw) -> WireId<'static> {
     match draw.below(3) {
         0 => WireId::Native(ExeId {
             session: draw.number(),
-            number: draw.number(),
+            number: draw.number().max(1),
             random: u32::try_from(draw.below(1 << 32)).unwrap_or(0),
         }),
         // Text of another shape than a native id.

@@ -1,0 +1,281 @@
+//! The command line: verbs, options, and their help.
+
+use std::net::IpAddr;
+use std::num::NonZeroU8;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::duration;
+
+/// Call functions of other machines on your network by name.
+#[derive(Parser, Debug)]
+#[command(name = "lanc", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "Try it on this machine alone:
+  lanc demo
+  lanc serve --demo --iface lo &
+  lanc call --iface lo add 1 2
+
+Settings come from, first wins: options, LANC_* variables, lanc.toml of the project,
+the user's lanc/config.toml, defaults. Exit codes are listed in `lanc call --help`.")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// Which network, which settings.
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    /// How to tell.
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of every verb that opens a node.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkArgs {
+    /// Network interface to use; `lo` keeps everything on this machine. Repeatable.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) iface: Vec<String>,
+    /// Local address to bind.
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub(crate) bind: Option<IpAddr>,
+    /// Discovery port that all nodes share [default: 5127].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// Port that this node sends from and is contacted at [default: any free one].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) private_port: Option<u16>,
+    /// A peer to contact directly, ADDR:PORT or a name from [peers] in the configuration. Repeatable.
+    #[arg(long, global = true, value_name = "PEER")]
+    pub(crate) peer: Vec<String>,
+    /// Neither broadcast nor listen to broadcasts: only configured peers are known.
+    #[arg(long, global = true)]
+    pub(crate) no_discovery: bool,
+    /// Read this configuration file, and neither the project's nor the user's.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Options of every verb.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Print data and errors as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log more on standard error; twice for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Log errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Offer functions to the network until interrupted.
+    Serve(ServeArgs),
+    /// Call a function and print its result.
+    Call(CallArgs),
+    /// List the nodes that are there.
+    Peers(PeersArgs),
+    /// List the functions that are offered, and by whom.
+    Functions(FunctionsArgs),
+    /// Measure the round trip to a node.
+    Ping(PingArgs),
+    /// Show two nodes on this machine find and call each other.
+    Demo,
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:
+  lanc completions bash > ~/.local/share/bash-completion/completions/lanc")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of the command, or of one verb.
+    #[command(after_help = "Examples:
+  lanc man > ~/.local/share/man/man1/lanc.1
+  lanc man call > ~/.local/share/man/man1/lanc-call.1")]
+    Man {
+        /// Which verb.
+        verb: Option<String>,
+    },
+}
+
+/// Options of `serve`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Prints one line `ready ADDR:PORT` on standard output once it serves; logs go to standard
+error. The first Ctrl-C lets running functions finish and says farewell, the second exits at once.
+
+Programs of --cmd are run without a shell. The template is split into words once, quotes
+honoured; then {0}, {1}.. and {name} are replaced inside single words by the call's arguments,
+so an argument is never more than text. {{0}} stands for {0} itself. Write `--` before a
+placeholder where the program would take an argument for an option. The program's output is the
+result (JSON if it parses, else text); exit codes other than 0 are failures of the function.
+
+Examples:
+  lanc serve --demo
+  lanc serve --name workshop --cmd upper='tr a-z A-Z' --cmd size='stat -c %s -- {path}'"
+)]
+pub(crate) struct ServeArgs {
+    /// Offer add(a, b), echo(value), sleep(ms) and fail(message), to try things out.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Offer a program as function NAME. Repeatable.
+    #[arg(long, value_name = "NAME=PROGRAM")]
+    pub(crate) cmd: Vec<String>,
+    /// This node's name, for people and for `call --on` [default: host name and four digits].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// Options of `call`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Arguments are JSON where they parse, else text. k=v is a named argument, @FILE and - read one
+value from a file or from standard input. What stands after `--` is none of these: it is always
+positional, JSON or text.
+
+A text result is printed as it is, anything else as compact JSON; --json always prints JSON.
+
+Exit codes: 0 done, 1 the function failed, 2 usage, 3 no such function or provider, 4 timed out,
+5 refused, 6 wrong or too large arguments, 7 network or peer lost, 8 some of several failed,
+9 busy or going down, 10 versions or formats differ, 130 interrupted.
+
+Examples:
+  lanc call add 1 2
+  lanc call resize @photo.json width=640 --on workshop
+  lanc call echo -- a=b
+  lanc call hostname --all"
+)]
+pub(crate) struct CallArgs {
+    /// The function.
+    pub(crate) name: String,
+    /// Arguments: values, k=v, @FILE, -.
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    pub(crate) args: Vec<String>,
+    /// Positional arguments taken literally.
+    #[arg(last = true, value_name = "LITERAL")]
+    pub(crate) literal: Vec<String>,
+    /// Give up after this time: 500ms, 2s, 1m [default: 30s].
+    #[arg(long, value_name = "DUR", value_parser = positive)]
+    pub(crate) timeout: Option<Duration>,
+    /// How long to look for a provider [default: 1.5s].
+    #[arg(long, value_name = "DUR", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+    /// Call this peer: its name, address or the first digits of its session.
+    #[arg(long, value_name = "PEER")]
+    pub(crate) on: Option<String>,
+    /// Ask N providers at once and take the first answer.
+    #[arg(long, value_name = "N", conflicts_with_all = ["on", "all", "one_way"])]
+    pub(crate) fastest: Option<NonZeroU8>,
+    /// Call every provider and print a line for each.
+    #[arg(long, conflicts_with_all = ["on", "one_way"])]
+    pub(crate) all: bool,
+    /// Send the call and ask for no answer.
+    #[arg(long)]
+    pub(crate) one_way: bool,
+}
+
+/// Options of `peers`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  lanc peers --wait 5s")]
+pub(crate) struct PeersArgs {
+    /// How long to listen before the list is printed [default: 1.5s].
+    #[arg(long, value_name = "DUR", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+/// Options of `functions`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  lanc functions
+  lanc functions add --json")]
+pub(crate) struct FunctionsArgs {
+    /// Show this function only.
+    pub(crate) name: Option<String>,
+    /// How long to listen before the list is printed [default: 1.5s].
+    #[arg(long, value_name = "DUR", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+/// Options of `ping`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  lanc ping workshop --count 10")]
+pub(crate) struct PingArgs {
+    /// Its name, address or the first digits of its session.
+    #[arg(value_name = "PEER")]
+    pub(crate) whom: String,
+    /// How many pings.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) count: u16,
+    /// How long to look for the peer [default: 1.5s].
+    #[arg(long, value_name = "DUR", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("a call needs more time than none".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn call(words: &[&str]) -> CallArgs {
+        let cli = Cli::try_parse_from(["lanc", "call"].iter().chain(words)).unwrap();
+        match cli.verb {
+            Verb::Call(call) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_of_call_keep_their_place() {
+        let args =
+            call(&["f", "-1", "-2.5", "k=v", "-", "--timeout", "2s", "x", "--", "a=b", "-x"]);
+        assert_eq!(args.args, ["-1", "-2.5", "k=v", "-", "x"]);
+        assert_eq!(args.literal, ["a=b", "-x"]);
+        assert_eq!(args.timeout, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn network_options_stand_before_or_behind_the_verb() {
+        for words in [["lanc", "--iface", "lo", "peers"], ["lanc", "peers", "--iface", "lo"]] {
+            assert_eq!(Cli::try_parse_from(words).unwrap().network.iface, ["lo"]);
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for words in [
+            &["call", "f", "--all", "--one-way"][..],
+            &["call", "f", "--fastest", "2", "--on", "x"],
+            &["call", "f", "--fastest", "0"],
+            &["call", "f", "--timeout", "0"],
+            &["peers", "--port", "0"],
+            &["peers", "-q", "-v"],
+            &["ping", "x", "--count", "0"],
+            &["ping", "x", "--count", "10001"],
+        ] {
+            let all = std::iter::once(&"lanc").chain(words);
+            assert!(Cli::try_parse_from(all).is_err(), "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `lanc call`.
+
+use std::io;
+use std::time::Duration;
+
+use lanc::{Call, CallError, Config, ErrorCode, Executed, Node};
+use serde_json::{Value, json};
+
+use crate::args::CallArgs;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::signals::Interrupts;
+use crate::values::{self, Arguments, Style};
+use crate::{escape, exit, network, output, suggest};
+
+/// Makes the call and prints what comes of it; returns the exit code.
+///
+/// # Errors
+/// [`Failure`] of the call or before it.
+pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
+    let config = Config::default();
+    let limit = *config.max_message();
+    let arguments = values::arguments(&args.args, &args.literal, io::stdin().lock(), limit)?;
+    let mut interrupts = Interrupts::listen()?;
+    let node = network::open(settings, None, config).await?;
+    let timeout = args.timeout.or(settings.timeout);
+    let outcome = tokio::select! {
+        outcome = make(&node, &args, arguments, timeout, as_json) => outcome,
+        () = interrupts.next() => Err(interrupted()),
+    };
+    tokio::select! {
+        () = network::close(&node) => {}
+        () = interrupts.next() => {}
+    }
+    outcome
+}
+
+fn interrupted() -> Failure {
+    Failure::interrupted("the call was given up", Executed::Maybe)
+}
+
+async fn make(
+    node: &Node,
+    args: &CallArgs,
+    arguments: Arguments,
+    timeout: Option<Duration>,
+    as_json: bool,
+) -> Result<u8, Failure> {
+    let explain = |error: CallError| explained(node, args, error.into());
+    if args.all {
+        let call = prepare::<Value>(node, args, arguments, timeout);
+        return print_all(call.all().await.map_err(explain)?, as_json);
+    }
+    if args.one_way {
+        let call = prepare::<()>(node, args, arguments, timeout);
+        return call.one_way().await.map(|()| exit::OK).map_err(explain);
+    }
+    let call = prepare::<Value>(node, args, arguments, timeout);
+    let result: Value = call.await.map_err(explain)?;
+    output::line(&values::show(&result, output::style(as_json)))?;
+    Ok(exit::OK)
+}
+
+fn prepare<'n, T>(
+    node: &'n Node,
+    args: &CallArgs,
+    arguments: Arguments,
+    timeout: Option<Duration>,
+) -> Call<'n, T> {
+    let mut call = node.call(&args.name, arguments.positional);
+    for (name, value) in &arguments.named {
+        call = call.kwarg(name, value);
+    }
+    if let Some(timeout) = timeout {
+        call = call.deadline(timeout);
+    }
+    if let Some(wait) = args.wait {
+        call = call.wait(wait);
+    }
+    if let Some(peer) = &args.on {
+        call = call.on(peer);
+    }
+    if let Some(count) = args.fastest {
+        call = call.fastest(count.get().into());
+    }
+    call
+}
+
+/// One line, or one object, for each provider.
+fn print_all(
+    answers: Vec<(String, Result<Value, CallError>)>,
+    as_json: bool,
+) -> Result<u8, Failure> {
+    let answers: Vec<(String, Result<Value, Failure>)> =
+        answers.into_iter().map(|(peer, result)| (peer, result.map_err(Failure::from))).collect();
+    if as_json {
+        let objects = answers.iter().map(|(peer, result)| match result {
+            Ok(value) => json!({ "peer": peer, "result": value }),
+            Err(failure) => json!({ "peer": peer, "error": failure.to_json() }),
+        });
+        output::line(&values::show(&objects.collect(), Style::Json))?;
+    } else {
+        for (peer, result) in &answers {
+            let text = match result {
+                Ok(value) => values::show_in_line(value),
+                Err(failure) => failure.headline(),
+            };
+            output::line(&format!("{}\t{text}", escape::line(peer)))?;
+        }
+    }
+    let asked = answers.len();
+    let mut failures = answers.into_iter().filter_map(|(_, result)| result.err());
+    let Some(first) = failures.next() else { return Ok(exit::OK) };
+    let failed = 1 + failures.count();
+    if failed == asked {
+        return Err(first);
+    }
+    Err(Failure::partial(
+        format!("{failed} of {asked} providers failed"),
+        "see the error of each; `--on PEER` calls one of them again",
+    ))
+}
+
+/// Adds the nearest known name where a name was not found.
+fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failure {
+    if !matches!(failure.code(), Some(ErrorCode::NO_PROVIDER | ErrorCode::NOT_FOUND)) {
+        return failure;
+    }
+    let peers = node.peers();
+    let Some(on) = &args.on else {
+        let functions = node.functions();
+        let known = functions.iter().map(|function| function.name.as_str());
+        return hinted(failure, "", suggest::nearest(&args.name, known));
+    };
+    let Some(peer) = network::find_peer(&peers, on) else {
+        let known = peers.iter().map(|peer| peer.name.as_str());
+        return hinted(failure, "--on ", suggest::nearest(on, known));
+    };
+    let functions = node.functions();
+    let offered = functions.iter().filter(|function| function.providers.contains(&peer.name));
+    let known = offered.map(|function| function.name.as_str());
+    hinted(failure, "", suggest::nearest(&args.name, known))
+}
+
+fn hinted(failure: Failure, option: &str, near: Option<&str>) -> Failure {
+    match near {
+        Some(near) => failure.hint(&format!("did you mean `{option}{near}`?")),
+        None => failure,
+    }
+}

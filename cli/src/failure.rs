@@ -1,0 +1,197 @@
+//! A failure as the command tells it: what happened, whether the function ran, what to do next.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lanc::{CallError, ErrorCode, Executed};
+use serde_json::{Value, json};
+
+use crate::{escape, exit};
+
+/// Why the command did not do what it was asked to.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    executed: Executed,
+    retry_after: Option<Duration>,
+    next: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    /// A call failed, with its code.
+    Call(ErrorCode),
+    /// The person asked for something that makes no sense.
+    Usage,
+    /// Some of several calls failed.
+    Partial,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl Failure {
+    /// A mistake on the command line or in the configuration.
+    pub(crate) fn usage(message: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message, next)
+    }
+
+    /// Something failed before any function could run.
+    pub(crate) fn before_call(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(Kind::Call(code), message, code.advice())
+    }
+
+    /// Some of several calls failed; each has told why.
+    pub(crate) fn partial(message: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { executed: Executed::Maybe, ..Self::new(Kind::Partial, message, next) }
+    }
+
+    /// The person gave up.
+    pub(crate) fn interrupted(message: impl Into<String>, executed: Executed) -> Self {
+        let next = "call again if you still want the result";
+        Self { executed, ..Self::new(Kind::Interrupted, message, next) }
+    }
+
+    fn new(kind: Kind, message: impl Into<String>, next: impl Into<String>) -> Self {
+        let executed = Executed::No;
+        Self { kind, message: message.into(), executed, retry_after: None, next: next.into() }
+    }
+
+    /// The code of a failed call.
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        match self.kind {
+            Kind::Call(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Puts a better hint before the general advice.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: &str) -> Self {
+        self.next =
+            if self.next.is_empty() { hint.into() } else { format!("{hint}; {}", self.next) };
+        self
+    }
+
+    /// What the command exits with.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Call(code) => exit::of(code),
+            Kind::Usage => exit::USAGE,
+            Kind::Partial => exit::PARTIAL,
+            Kind::Interrupted => exit::INTERRUPTED,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Call(code) => code.name(),
+            Kind::Usage => "usage",
+            Kind::Partial => "partial",
+            Kind::Interrupted => "interrupted",
+        }
+    }
+
+    /// The three lines for standard error, each free of control characters.
+    pub(crate) fn to_text(&self) -> String {
+        let ran = match self.executed {
+            Executed::No => "no, the function did not run",
+            Executed::Maybe => "maybe, nobody here can tell",
+            Executed::Yes => "yes, the function ran",
+        };
+        let mut text = format!("error: {}: {}\n", self.name(), escape::line(&self.message));
+        let _ = writeln!(text, "  ran: {ran}");
+        let mut next = escape::line(&self.next).into_owned();
+        if let Some(after) = self.retry_after {
+            let _ = write!(next, " (try again in {} ms)", after.as_millis());
+        }
+        let _ = writeln!(text, " next: {}", next.trim());
+        text
+    }
+
+    /// The error's fields, as they stand under `error` and in lists of results.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "code": self.code().map(|code| code.0),
+            "name": self.name(),
+            "message": self.message,
+            "executed": self.executed.to_string(),
+            "retry_ms": self.retry_after.and_then(|after| u64::try_from(after.as_millis()).ok()),
+            "next": self.next,
+        })
+    }
+
+    /// What happened, in one line, for lists of results.
+    pub(crate) fn headline(&self) -> String {
+        format!("error: {}: {}", self.name(), escape::line(&self.message))
+    }
+
+    /// Tells it on standard error.
+    pub(crate) fn report(&self, as_json: bool) {
+        if as_json {
+            eprintln!("{}", escape::json(&json!({ "error": self.to_json() })));
+        } else {
+            eprint!("{}", self.to_text());
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let next = error.advice().to_owned();
+        let CallError { code, message, executed, retry_after, .. } = error;
+        Self { kind: Kind::Call(code), message, executed, retry_after, next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy() -> Failure {
+        let error = CallError {
+            retry_after: Some(Duration::from_millis(250)),
+            ..CallError::new(ErrorCode::BUSY, Executed::No, "queue \x1b[31mfull\n")
+        };
+        error.into()
+    }
+
+    #[test]
+    fn text_is_three_harmless_lines() {
+        let text = busy().to_text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines[0], "error: busy: queue \\u{1b}[31mfull\\n");
+        assert_eq!(lines[1], "  ran: no, the function did not run");
+        assert!(lines[2].starts_with(" next: try again after"), "{text}");
+        assert!(lines[2].ends_with("(try again in 250 ms)"), "{text}");
+    }
+
+    #[test]
+    fn json_has_every_field() {
+        let value = busy().to_json();
+        assert_eq!(value["code"], 6);
+        assert_eq!(value["name"], "busy");
+        assert_eq!(value["message"], "queue \x1b[31mfull\n");
+        assert_eq!(value["executed"], "no");
+        assert_eq!(value["retry_ms"], 250);
+        assert!(value["next"].as_str().unwrap().starts_with("try again"));
+        let usage = Failure::usage("what", "do").to_json();
+        assert!(usage["code"].is_null() && usage["retry_ms"].is_null());
+    }
+
+    #[test]
+    fn each_kind_has_its_exit_code() {
+        assert_eq!(busy().exit_code(), 9);
+        assert_eq!(Failure::usage("", "").exit_code(), 2);
+        assert_eq!(Failure::before_call(ErrorCode::NETWORK, "").exit_code(), 7);
+        assert_eq!(Failure::partial("", "").exit_code(), 8);
+        assert_eq!(Failure::interrupted("", Executed::No).exit_code(), 130);
+    }
+
+    #[test]
+    fn a_hint_comes_before_the_advice() {
+        let text = busy().hint("did you mean `add`?").to_text();
+        assert!(text.contains(" next: did you mean `add`?; try again"), "{text}");
+    }
+}

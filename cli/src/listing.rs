@@ -1,0 +1,142 @@
+//! `lanc peers` and `lanc functions`: what is there.
+
+use std::time::Duration;
+
+use lanc::{Config, ErrorCode, FunctionInfo, Node, PeerInfo, Trust};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::args::{FunctionsArgs, PeersArgs};
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::values::{self, Style};
+use crate::{duration, exit, network, output, suggest, table};
+
+/// How many peers are pinged for the list, and how long that may take.
+const PINGED: usize = 64;
+const PING_TIME: Duration = Duration::from_millis(500);
+
+/// Lists the peers.
+///
+/// # Errors
+/// [`Failure`] before anything was listed.
+pub(crate) async fn peers(
+    args: PeersArgs,
+    settings: &Settings,
+    as_json: bool,
+) -> Result<u8, Failure> {
+    let node = settled(settings, args.wait).await?;
+    measure(&node).await;
+    let peers = node.peers();
+    network::close(&node).await;
+    if as_json {
+        output::line(&values::show(&peers.iter().map(peer_object).collect(), Style::Json))?;
+    } else if peers.is_empty() {
+        nothing("no peers were heard; wait longer with --wait, or check --iface and --port");
+    } else {
+        let heading = ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "TRUST"];
+        let rows: Vec<_> = peers.iter().map(peer_row).collect();
+        output::bytes(table::render(heading, &rows).as_bytes())?;
+    }
+    Ok(exit::OK)
+}
+
+/// Lists the functions, or one of them.
+///
+/// # Errors
+/// `no_provider` when the one that was asked for is not offered.
+pub(crate) async fn functions(
+    args: FunctionsArgs,
+    settings: &Settings,
+    as_json: bool,
+) -> Result<u8, Failure> {
+    let node = settled(settings, args.wait).await?;
+    let mut functions = node.functions();
+    network::close(&node).await;
+    if let Some(name) = &args.name {
+        let near = suggest::nearest(name, functions.iter().map(|f| f.name.as_str()));
+        let near = near.map(str::to_owned);
+        functions.retain(|function| function.name == *name);
+        if functions.is_empty() {
+            let text = format!("nobody here offers `{name}`");
+            let failure = Failure::before_call(ErrorCode::NO_PROVIDER, text);
+            return Err(match near {
+                Some(near) => failure.hint(&format!("did you mean `{near}`?")),
+                None => failure,
+            });
+        }
+    }
+    if as_json {
+        output::line(&values::show(&functions.iter().map(function_object).collect(), Style::Json))?;
+    } else if functions.is_empty() {
+        nothing("no functions are offered; wait longer with --wait, or check --iface and --port");
+    } else {
+        let rows: Vec<_> =
+            functions.iter().map(|f| [f.name.clone(), f.providers.join(", ")]).collect();
+        output::bytes(table::render(["NAME", "OFFERED BY"], &rows).as_bytes())?;
+    }
+    Ok(exit::OK)
+}
+
+/// A node that has listened for `wait`, or for as long as a call would.
+async fn settled(settings: &Settings, wait: Option<Duration>) -> Result<Node, Failure> {
+    let mut config = Config::default();
+    if let Some(wait) = wait {
+        config = config.with_discovery_wait(wait);
+    }
+    let node = network::open(settings, None, config).await?;
+    node.settled().await;
+    Ok(node)
+}
+
+/// Pings the peers whose round trip is not known yet; the results are in the peer table.
+async fn measure(node: &Node) {
+    let mut pings = JoinSet::new();
+    for peer in node.peers().iter().filter(|peer| peer.round_trip.is_none()).take(PINGED) {
+        let (node, session) = (node.clone(), peer.session.to_string());
+        pings.spawn(async move { node.ping(&session).await });
+    }
+    let all = async { while pings.join_next().await.is_some() {} };
+    // A peer that does not answer in time is listed without a round trip.
+    let _ = tokio::time::timeout(PING_TIME, all).await;
+}
+
+/// An empty list is no error; why it may be empty is for people.
+fn nothing(text: &str) {
+    eprintln!("{text}");
+}
+
+fn trust(peer: &PeerInfo) -> &'static str {
+    match peer.trust {
+        Trust::Tentative => "tentative",
+        Trust::Verified => "verified",
+    }
+}
+
+fn peer_row(peer: &PeerInfo) -> [String; 6] {
+    [
+        peer.name.clone(),
+        peer.endpoint.address(),
+        peer.functions.to_string(),
+        format!("{} ago", duration::show(peer.silent_for)),
+        peer.round_trip.map_or_else(|| "-".to_owned(), duration::show),
+        trust(peer).to_owned(),
+    ]
+}
+
+fn peer_object(peer: &PeerInfo) -> Value {
+    let round_trip = peer.round_trip.map(|trip| u64::try_from(trip.as_micros()).ok());
+    json!({
+        "name": peer.name,
+        "session": peer.session.to_string(),
+        "endpoint": peer.endpoint.to_string(),
+        "functions": peer.functions,
+        "seen_ms": u64::try_from(peer.silent_for.as_millis()).ok(),
+        "round_trip_us": round_trip,
+        "trust": trust(peer),
+    })
+}
+
+fn function_object(function: &FunctionInfo) -> Value {
+    json!({ "name": function.name, "providers": function.providers })
+}

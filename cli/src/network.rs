@@ -1,0 +1,104 @@
+//! Opening a node as the settings say, and closing it again.
+
+use std::time::Duration;
+
+use lanc::ports::TransportError;
+use lanc::{Config, ErrorCode, Interfaces, Node, OpenError, PeerInfo, UdpConfig, UdpTransport};
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The name that stands for the loopback interface on every system.
+const LOOPBACK: &str = "lo";
+
+/// How long a verb that only asks waits for its farewell to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Opens a node. `name` is for nodes that others should recognise; without it the node is named
+/// after the host and some random digits.
+///
+/// # Errors
+/// [`Failure`]: a setting makes no sense, or the network refuses.
+pub(crate) async fn open(
+    settings: &Settings,
+    name: Option<&str>,
+    config: Config,
+) -> Result<Node, Failure> {
+    let discovery = settings.discovery.unwrap_or(true);
+    let mut udp = UdpConfig::default()
+        .with_port(settings.port.unwrap_or(UdpConfig::PORT))
+        .with_interfaces(interfaces(settings.iface.as_deref()))
+        .with_discovery(discovery);
+    if let Some(port) = settings.private_port {
+        udp = udp.with_private_port(port);
+    }
+    if let Some(address) = settings.bind {
+        udp = udp.with_bind(address);
+    }
+    let transport = Box::new(UdpTransport::new(udp));
+    let mut builder = lanc::builder().config(config.with_discovery(discovery)).transport(transport);
+    if let Some(name) = name {
+        builder = builder.name(name);
+    }
+    for endpoint in settings.endpoints()? {
+        builder = builder.peer(endpoint);
+    }
+    builder.open().await.map_err(failure)
+}
+
+/// Waits for farewells to leave, but not for long: nothing runs on this node.
+pub(crate) async fn close(node: &Node) {
+    if tokio::time::timeout(FAREWELL, node.shutdown()).await.is_err() {
+        tracing::warn!("the farewell took too long and was given up");
+    }
+}
+
+/// The peer a person means, as the core finds it: by name (the one heard of last if several share
+/// it), address, or the first digits of its session.
+pub(crate) fn find_peer<'p>(peers: &'p [PeerInfo], text: &str) -> Option<&'p PeerInfo> {
+    let by_name = peers.iter().filter(|peer| peer.name == text);
+    by_name.min_by_key(|peer| peer.known_for).or_else(|| {
+        peers.iter().find(|peer| {
+            let session = text.len() >= 8 && peer.session.to_string().starts_with(text);
+            session || peer.endpoint.to_string() == text || peer.endpoint.address() == text
+        })
+    })
+}
+
+fn interfaces(names: Option<&[String]>) -> Interfaces {
+    match names {
+        None | Some([]) => Interfaces::Auto,
+        Some(names) if names.iter().all(|name| name == LOOPBACK) => Interfaces::Loopback,
+        Some(names) => Interfaces::Named(names.to_vec()),
+    }
+}
+
+fn failure(error: OpenError) -> Failure {
+    let message = error.to_string();
+    match error {
+        OpenError::Config(_) => {
+            Failure::usage(message, "correct the option, LANC_* variable or configuration file")
+        }
+        OpenError::Transport(TransportError::NoInterface { .. }) => {
+            Failure::usage(message, "choose one of them with --iface, or leave the option out")
+        }
+        OpenError::Transport(_) => Failure::before_call(ErrorCode::NETWORK, message),
+        _ => Failure::before_call(ErrorCode::INTERNAL, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lo_is_loopback_wherever_it_runs() {
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        assert_eq!(interfaces(None), Interfaces::Auto);
+        assert_eq!(interfaces(Some(&[])), Interfaces::Auto);
+        assert_eq!(interfaces(Some(&names(&["lo"]))), Interfaces::Loopback);
+        assert_eq!(interfaces(Some(&names(&["lo", "lo"]))), Interfaces::Loopback);
+        let both = names(&["lo", "eth0"]);
+        assert_eq!(interfaces(Some(&both)), Interfaces::Named(both.clone()));
+    }
+}

@@ -1,0 +1,43 @@
+//! Programs as functions: `serve --cmd NAME='program {0}'`.
+
+mod run;
+mod template;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use lanc::{Args, Context, Fault, Handler, Reply};
+use serde_json::Value;
+
+pub(crate) use template::Template;
+
+/// A program that runs once for each call.
+pub(crate) struct Program(Template);
+
+impl Program {
+    pub(crate) fn new(template: Template) -> Self {
+        Self(template)
+    }
+}
+
+#[async_trait]
+impl Handler for Program {
+    async fn run(&self, ctx: Context, args: Args) -> Result<Reply, Fault> {
+        let positional: Vec<Value> = args.positional()?;
+        let named: BTreeMap<String, Value> = args.named()?;
+        let words = self.0.fill(&positional, &named)?;
+        let result = run::run(&words, ctx.cancelled()).await?;
+        Reply::new(&ctx, &result)
+    }
+}
+
+/// Splits `NAME=TEMPLATE` and reads the template.
+///
+/// # Errors
+/// Text for a person.
+pub(crate) fn parse(option: &str) -> Result<(&str, Program), String> {
+    let (name, template) = option
+        .split_once('=')
+        .ok_or_else(|| format!("`{option}` has no name: write NAME='program {{0}}'"))?;
+    Ok((name, Program::new(Template::parse(template)?)))
+}

@@ -1,0 +1,165 @@
+//! Running one program: bounded output, killed when nobody waits for it any more.
+
+use std::process::{ExitStatus, Stdio};
+
+use lanc::{ErrorCode, Executed, Fault};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+
+use crate::values;
+
+/// Most bytes a program may print as its result.
+const MAX_OUTPUT: usize = 1 << 20;
+
+/// How many of the last characters on standard error an error tells.
+const STDERR_CHARS: usize = 500;
+
+/// Runs `words` (program and arguments) without a shell and returns what it prints: JSON if it
+/// parses, else text without the last line feed. The program is killed once `cancelled` is
+/// ready or this future is dropped; processes it has started itself are not.
+///
+/// # Errors
+/// `execution_error` when it cannot be started, fails, or prints no UTF-8; `too_large` when it
+/// prints too much; `cancelled`.
+pub(super) async fn run(
+    words: &[String],
+    cancelled: impl Future<Output = ()>,
+) -> Result<Value, Fault> {
+    tokio::select! {
+        result = finish(words) => result,
+        () = cancelled => {
+            let fault = Fault::new(ErrorCode::CANCELLED, "the program was killed: nobody waits for it");
+            Err(Fault { executed: Executed::Maybe, ..fault })
+        }
+    }
+}
+
+async fn finish(words: &[String]) -> Result<Value, Fault> {
+    let [program, arguments @ ..] = words else {
+        return Err(Fault::new(ErrorCode::INTERNAL, "there is no program to run"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
+        let fault = failed(format!("cannot start `{program}`: {error}"));
+        Fault { executed: Executed::No, ..fault }
+    })?;
+    let broken = |error: std::io::Error| failed(format!("`{program}`: {error}"));
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let output = async { read_bounded(stdout).await.map_err(broken)?.ok_or_else(too_large) };
+    let errors = async { last_chars(stderr).await.map_err(broken) };
+    let (output, errors) = tokio::try_join!(output, errors)?;
+    let status = child.wait().await.map_err(broken)?;
+    if status.success() { result(output) } else { Err(unsuccessful(program, status, &errors)) }
+}
+
+fn result(output: Vec<u8>) -> Result<Value, Fault> {
+    let text = String::from_utf8(output)
+        .map_err(|_| failed("the program's output is not UTF-8".to_owned()))?;
+    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    Ok(values::parse(line.unwrap_or(&text)))
+}
+
+fn unsuccessful(program: &str, status: ExitStatus, errors: &str) -> Fault {
+    let colon = if errors.is_empty() { "" } else { ": " };
+    failed(format!("`{program}` ended with {status}{colon}{errors}"))
+}
+
+fn failed(text: String) -> Fault {
+    Fault::new(ErrorCode::EXECUTION_ERROR, text)
+}
+
+fn too_large() -> Fault {
+    let text = format!("the program printed more than {MAX_OUTPUT} bytes");
+    Fault { executed: Executed::Yes, ..Fault::new(ErrorCode::TOO_LARGE, text) }
+}
+
+/// All bytes, or `None` when they are more than [`MAX_OUTPUT`].
+async fn read_bounded(source: Option<impl AsyncRead + Unpin>) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    if let Some(source) = source {
+        let most = u64::try_from(MAX_OUTPUT).unwrap_or(u64::MAX).saturating_add(1);
+        source.take(most).read_to_end(&mut bytes).await?;
+    }
+    Ok((bytes.len() <= MAX_OUTPUT).then_some(bytes))
+}
+
+/// The last characters of a stream of any length.
+async fn last_chars(source: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    // Four bytes make the longest character.
+    let keep = STDERR_CHARS * 4;
+    let (mut tail, mut chunk) = (Vec::new(), vec![0; 4096]);
+    let Some(mut source) = source else { return Ok(String::new()) };
+    loop {
+        let count = source.read(&mut chunk).await?;
+        if count == 0 {
+            break;
+        }
+        tail.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        tail.drain(..tail.len().saturating_sub(keep));
+    }
+    let text = String::from_utf8_lossy(&tail);
+    let text = text.trim_end();
+    let skip = text.chars().count().saturating_sub(STDERR_CHARS);
+    Ok(text.chars().skip(skip).collect())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::future::{pending, ready};
+
+    use serde_json::json;
+
+    use super::*;
+
+    async fn sh(script: &str) -> Result<Value, Fault> {
+        run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], pending()).await
+    }
+
+    #[tokio::test]
+    async fn output_is_the_result() {
+        for (script, value) in [
+            ("echo 3", json!(3)),
+            ("printf '{\"a\":[1]}'", json!({ "a": [1] })),
+            ("echo hello", json!("hello")),
+            ("printf 'two\\nlines\\n\\n'", json!("two\nlines\n")),
+            ("true", json!("")),
+        ] {
+            assert_eq!(sh(script).await.unwrap(), value, "{script}");
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_tell_the_end_of_standard_error() {
+        let fault = sh("echo broken >&2; exit 3").await.unwrap_err();
+        assert_eq!((fault.code, fault.executed), (ErrorCode::EXECUTION_ERROR, Executed::Yes));
+        assert!(fault.message.contains("exit status: 3: broken"), "{}", fault.message);
+        let fault = sh("head -c 100000 /dev/zero | tr '\\0' x >&2; echo END >&2; exit 1").await;
+        let message = fault.unwrap_err().message;
+        assert!(message.ends_with(&format!(": {}END", "x".repeat(STDERR_CHARS - 3))), "{message}");
+    }
+
+    #[tokio::test]
+    async fn output_is_bounded_and_text() {
+        let print = |count: usize| format!("head -c {count} /dev/zero | tr '\\0' x");
+        assert!(sh(&print(MAX_OUTPUT)).await.is_ok());
+        let fault = sh(&print(MAX_OUTPUT + 1)).await.unwrap_err();
+        assert_eq!((fault.code, fault.executed), (ErrorCode::TOO_LARGE, Executed::Yes));
+        let fault = sh("printf '\\377'").await.unwrap_err();
+        assert_eq!(fault.code, ErrorCode::EXECUTION_ERROR);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_did_not_run() {
+        let fault = run(&["/no/such/program".to_owned()], pending()).await.unwrap_err();
+        assert_eq!((fault.code, fault.executed), (ErrorCode::EXECUTION_ERROR, Executed::No));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_program_is_given_up_at_once() {
+        let words = ["sleep".to_owned(), "1000".to_owned()];
+        let fault = run(&words, ready(())).await.unwrap_err();
+        assert_eq!((fault.code, fault.executed), (ErrorCode::CANCELLED, Executed::Maybe));
+    }
+}

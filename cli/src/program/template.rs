@@ -1,0 +1,190 @@
+//! A command line with places for arguments. It is split into words before any argument is
+//! known, so no argument can ever become a second word, an operator or a variable.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanc::{ErrorCode, Fault};
+use serde_json::Value;
+
+use crate::values::is_identifier;
+
+/// A program's words.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Template {
+    words: Vec<Vec<Part>>,
+    positional: usize,
+    named: BTreeSet<String>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum Part {
+    Text(String),
+    Positional(usize),
+    Named(String),
+}
+
+impl Template {
+    /// Splits the text as a shell would split words, quotes honoured, and finds the
+    /// placeholders `{0}`, `{1}`.. and `{name}`; `{{name}}` stands for `{name}` itself.
+    ///
+    /// # Errors
+    /// Text for a person: no program, an open quote, or a placeholder as the program.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let words = shlex::split(text).ok_or_else(|| format!("`{text}` has an open quote"))?;
+        let words: Vec<_> = words.iter().map(|word| parts(word)).collect();
+        let program = words.first().ok_or("the program is missing: write NAME='program {0}'")?;
+        if program.iter().any(|part| !matches!(part, Part::Text(_))) {
+            return Err(format!("`{text}` would let the caller choose the program"));
+        }
+        let mut template = Self { positional: 0, named: BTreeSet::new(), words };
+        for part in template.words.iter().flatten() {
+            match part {
+                Part::Text(_) => {}
+                Part::Positional(number) => {
+                    template.positional = template.positional.max(number + 1)
+                }
+                Part::Named(name) => _ = template.named.insert(name.clone()),
+            }
+        }
+        Ok(template)
+    }
+
+    /// The words with the arguments in their places.
+    ///
+    /// # Errors
+    /// `invalid_arguments` for one that is missing, has no place, or holds a NUL.
+    pub(crate) fn fill(
+        &self,
+        positional: &[Value],
+        named: &BTreeMap<String, Value>,
+    ) -> Result<Vec<String>, Fault> {
+        if positional.len() > self.positional {
+            let (given, places) = (positional.len(), self.positional);
+            return Err(invalid(format!("{given} arguments were given, but there are {places}")));
+        }
+        if let Some(name) = named.keys().find(|name| !self.named.contains(*name)) {
+            return Err(invalid(format!("there is no argument `{name}`")));
+        }
+        let fill_word =
+            |word: &Vec<Part>| word.iter().map(|part| part.fill(positional, named)).collect();
+        self.words.iter().map(fill_word).collect()
+    }
+}
+
+impl Part {
+    fn fill(&self, positional: &[Value], named: &BTreeMap<String, Value>) -> Result<String, Fault> {
+        let value = match self {
+            Self::Text(text) => return Ok(text.clone()),
+            Self::Positional(number) => positional
+                .get(*number)
+                .ok_or_else(|| invalid(format!("argument {} is missing", number + 1)))?,
+            Self::Named(name) => {
+                named.get(name).ok_or_else(|| invalid(format!("argument `{name}` is missing")))?
+            }
+        };
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        if text.contains('\0') {
+            return Err(invalid("a program's argument cannot hold a NUL character".to_owned()));
+        }
+        Ok(text)
+    }
+}
+
+fn invalid(text: String) -> Fault {
+    Fault::new(ErrorCode::INVALID_ARGUMENTS, text)
+}
+
+/// Takes one word apart. Braces that hold neither a number nor an identifier are text.
+fn parts(word: &str) -> Vec<Part> {
+    let (mut out, mut text, mut rest) = (Vec::new(), String::new(), word);
+    while let Some(c) = rest.chars().next() {
+        if let Some((name, after)) = braced(rest, "{{", "}}") {
+            text.push_str(&format!("{{{name}}}"));
+            rest = after;
+        } else if let Some((name, after)) = braced(rest, "{", "}") {
+            if !text.is_empty() {
+                out.push(Part::Text(std::mem::take(&mut text)));
+            }
+            out.push(name.parse().map_or_else(|_| Part::Named(name.to_owned()), Part::Positional));
+            rest = after;
+        } else {
+            text.push(c);
+            rest = rest.strip_prefix(c).unwrap_or_default();
+        }
+    }
+    // An empty word (`''`) is a word too.
+    if !text.is_empty() || out.is_empty() {
+        out.push(Part::Text(text));
+    }
+    out
+}
+
+/// The placeholder's name at the start of `text`, and what follows. Numbers have at most three
+/// digits.
+fn braced<'t>(text: &'t str, open: &str, close: &str) -> Option<(&'t str, &'t str)> {
+    let (name, after) = text.strip_prefix(open)?.split_once(close)?;
+    let is_number = (1..=3).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
+    (is_number || is_identifier(name)).then_some((name, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fill(template: &str, positional: &[Value], named: Value) -> Result<Vec<String>, Fault> {
+        let named = serde_json::from_value(named).unwrap();
+        Template::parse(template).unwrap().fill(positional, &named)
+    }
+
+    #[test]
+    fn arguments_fill_their_places() {
+        for (template, positional, named, words) in [
+            ("tr a-z A-Z", vec![], json!({}), vec!["tr", "a-z", "A-Z"]),
+            ("p {0} x{1}y", vec![json!("a b"), json!(2)], json!({}), vec!["p", "a b", "x2y"]),
+            ("p '{0} z'", vec![json!([1, "b"])], json!({}), vec!["p", "[1,\"b\"] z"]),
+            ("p {k}{k}", vec![], json!({ "k": true }), vec!["p", "truetrue"]),
+            (
+                "p {{0}} {{k}} {} {a-b} }{ ''",
+                vec![],
+                json!({}),
+                vec!["p", "{0}", "{k}", "{}", "{a-b}", "}{", ""],
+            ),
+            (
+                "p {0}",
+                vec![json!("{1} $(touch x) ; 'q' {0}")],
+                json!({}),
+                vec!["p", "{1} $(touch x) ; 'q' {0}"],
+            ),
+            ("p {1}", vec![json!(1), json!("")], json!({}), vec!["p", ""]),
+        ] {
+            assert_eq!(fill(template, &positional, named).unwrap(), words, "{template}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_refused() {
+        for (template, positional, named) in [
+            ("p {0}", vec![], json!({})),
+            ("p {k}", vec![], json!({})),
+            ("p {0}", vec![json!(1), json!(2)], json!({})),
+            ("p {k}", vec![], json!({ "k": 1, "l": 2 })),
+            ("p", vec![json!(1)], json!({})),
+            ("p {0}", vec![json!("a\0b")], json!({})),
+        ] {
+            let fault = fill(template, &positional, named).unwrap_err();
+            assert_eq!(fault.code, ErrorCode::INVALID_ARGUMENTS, "{template}");
+        }
+    }
+
+    #[test]
+    fn templates_that_make_no_sense_are_refused() {
+        for template in ["", "  ", "p 'open", "{0} x", "a{k}"] {
+            assert!(Template::parse(template).is_err(), "{template}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `lanc serve`.
+
+use std::sync::Arc;
+
+use lanc::{Config, ErrorCode, Event, Events, Node};
+
+use crate::args::ServeArgs;
+use crate::failure::Failure;
+use crate::program::{self, Program};
+use crate::settings::Settings;
+use crate::signals::Interrupts;
+use crate::{demo_functions, escape, exit, network, output};
+
+/// Serves until it is told to end; returns the exit code.
+///
+/// # Errors
+/// [`Failure`] before it serves, or when it was ended a second time.
+pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Failure> {
+    let programs = args.cmd.iter().map(|option| program::parse(option));
+    let programs: Vec<_> = programs.collect::<Result<_, _>>().map_err(|text| {
+        Failure::usage(format!("--cmd: {text}"), "see the examples in `lanc serve --help`")
+    })?;
+    let name = args.name.as_deref().or(settings.name.as_deref());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut interrupts = Interrupts::listen()?;
+    let node = network::open(settings, name, Config::default().with_workers(cores)).await?;
+    if args.demo {
+        demo_functions::register(&node).map_err(|error| not_registered("--demo", error))?;
+    }
+    for (name, program) in programs {
+        register(&node, name, program)?;
+    }
+    if node.functions().is_empty() {
+        tracing::warn!("no functions are offered: add --demo or --cmd");
+    }
+    eprintln!(
+        "OPEN MODE: anyone who reaches this node over the network can call its functions, and \
+         nothing is encrypted"
+    );
+    let news = tokio::spawn(tell(node.events()));
+    let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();
+    output::line(&format!("ready {address}"))?;
+    tokio::select! {
+        () = interrupts.next() => {}
+        () = node.run_forever() => {}
+    }
+    tracing::info!("going down: running functions may finish; interrupt again to exit at once");
+    let ended = tokio::select! {
+        () = node.shutdown() => Ok(exit::OK),
+        () = interrupts.next() => {
+            let executed = lanc::Executed::Maybe;
+            Err(Failure::interrupted("running functions were cut off", executed))
+        }
+    };
+    news.abort();
+    ended
+}
+
+fn register(node: &Node, name: &str, program: Program) -> Result<(), Failure> {
+    let registration = node.handler(name, Arc::new(program));
+    registration.register().map_err(|error| not_registered(&format!("--cmd {name}"), error))
+}
+
+fn not_registered(option: &str, error: lanc::RegisterError) -> Failure {
+    Failure::usage(format!("{option}: {error}"), "choose another name for the function")
+}
+
+/// Logs the node's news.
+async fn tell(mut events: Events) {
+    while let Some(event) = events.next().await {
+        log(&event);
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::PeerUp { name, endpoint, .. } => {
+            tracing::info!("{} is here, at {}", escape::line(name), endpoint.address());
+        }
+        Event::PeerDown { name, reason, .. } => {
+            tracing::info!("{} is gone ({reason:?})", escape::line(name));
+        }
+        Event::FunctionConflict { function, peer, providers } => tracing::warn!(
+            "{} offers `{}` too: {providers} nodes do, and calls go to the latest",
+            escape::line(peer),
+            escape::line(function),
+        ),
+        Event::LimitHit { limit } => tracing::warn!("the limit {limit} was reached"),
+        Event::Unreachable { endpoint, reason } => {
+            let error = ErrorCode::NETWORK;
+            tracing::warn!("{error}: {endpoint} cannot be reached: {}", escape::line(reason));
+        }
+        Event::IncompatibleVersion { endpoint } => {
+            tracing::warn!("{endpoint} speaks another major version");
+        }
+        other => tracing::debug!("{other:?}"),
+    }
+}

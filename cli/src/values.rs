@@ -1,0 +1,238 @@
+//! Values on their way in and out: the arguments of `call`, and its printed result.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::escape;
+use crate::failure::Failure;
+
+/// The arguments of a call.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Arguments {
+    /// In order.
+    pub(crate) positional: Vec<Value>,
+    /// By name.
+    pub(crate) named: BTreeMap<String, Value>,
+}
+
+/// Reads arguments from the words of the command line. `literal` are the words after `--`:
+/// always positional, never a file. Values from a file or `stdin` have at most `limit` bytes.
+///
+/// # Errors
+/// A file that cannot be read, a name given twice, or two values from standard input.
+pub(crate) fn arguments(
+    words: &[String],
+    literal: &[String],
+    mut stdin: impl Read,
+    limit: usize,
+) -> Result<Arguments, Failure> {
+    let mut out = Arguments::default();
+    let mut stdin_is_used = false;
+    let mut value = |word: &str| {
+        if word == "-" {
+            if std::mem::replace(&mut stdin_is_used, true) {
+                let text = "`-` stands twice, but standard input can be read only once";
+                return Err(Failure::usage(text, "write one of the values to a file, and @FILE"));
+            }
+            return from_bytes("standard input", read_bounded(&mut stdin, limit));
+        }
+        match word.strip_prefix('@') {
+            Some(path) => {
+                let bytes = File::open(path).map_err(ReadError::from);
+                from_bytes(path, bytes.and_then(|file| read_bounded(file, limit)))
+            }
+            None => Ok(parse(word)),
+        }
+    };
+    for word in words {
+        match named(word) {
+            Some((name, text)) => {
+                if out.named.insert(name.to_owned(), value(text)?).is_some() {
+                    let text = format!("the argument `{name}` is given twice");
+                    return Err(Failure::usage(text, "give every named argument once"));
+                }
+            }
+            None => out.positional.push(value(word)?),
+        }
+    }
+    out.positional.extend(literal.iter().map(|word| parse(word)));
+    Ok(out)
+}
+
+/// JSON where it parses, else text. A whole number too large for JSON's 64 bits stays text, so
+/// that no digit is lost.
+pub(crate) fn parse(text: &str) -> Value {
+    let as_text = || Value::String(text.to_owned());
+    match serde_json::from_str(text) {
+        Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => {
+            as_text()
+        }
+        Ok(value) => value,
+        Err(_) => as_text(),
+    }
+}
+
+/// Splits `k=v` where `k` is an identifier.
+fn named(word: &str) -> Option<(&str, &str)> {
+    let (name, value) = word.split_once('=')?;
+    is_identifier(name).then_some((name, value))
+}
+
+/// Whether `name` is a letter or underscore, then letters, digits and underscores (ASCII).
+pub(crate) fn is_identifier(name: &str) -> bool {
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn from_bytes(source: &str, bytes: Result<Vec<u8>, ReadError>) -> Result<Value, Failure> {
+    let cannot = |reason: String| {
+        let next = "check the file; text that begins with @ goes after `--`";
+        Failure::usage(format!("cannot read an argument from {source}: {reason}"), next)
+    };
+    let bytes = bytes.map_err(|error| cannot(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| cannot("it is not UTF-8".to_owned()))?;
+    Ok(parse(&text))
+}
+
+/// A source could not be read whole.
+#[derive(Debug, Error)]
+pub(crate) enum ReadError {
+    /// The system's reason.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// More than the limit.
+    #[error("it is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// Reads all, if that is at most `limit` bytes.
+///
+/// # Errors
+/// [`ReadError`]; at most one byte more than the limit is read.
+pub(crate) fn read_bounded(reader: impl Read, limit: usize) -> Result<Vec<u8>, ReadError> {
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    reader.take(most).read_to_end(&mut bytes)?;
+    if bytes.len() > limit { Err(ReadError::TooLarge(limit)) } else { Ok(bytes) }
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Style {
+    /// JSON whatever it is.
+    Json,
+    /// Text as it is, byte for byte; anything else as JSON. For pipes and files.
+    Plain,
+    /// The same, with control characters escaped. For terminals.
+    Terminal,
+}
+
+/// A result as it is printed, without a line feed at the end.
+pub(crate) fn show(value: &Value, style: Style) -> String {
+    match (value, style) {
+        (Value::String(text), Style::Plain) => text.clone(),
+        (Value::String(text), Style::Terminal) => escape::block(text).into_owned(),
+        (value, _) => escape::json(value),
+    }
+}
+
+/// A result in one line, for lists: text as it is where that is one harmless line.
+pub(crate) fn show_in_line(value: &Value) -> String {
+    match value {
+        Value::String(text) if escape::line(text) == *text => text.clone(),
+        value => escape::json(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::test_folder::TestFolder;
+
+    fn read(words: &[&str], literal: &[&str], stdin: &str) -> Result<Arguments, Failure> {
+        let owned = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        arguments(&owned(words), &owned(literal), stdin.as_bytes(), 10)
+    }
+
+    #[test]
+    fn values_are_json_or_text() {
+        for (text, value) in [
+            ("1", json!(1)),
+            ("-2.5", json!(-2.5)),
+            ("true", json!(true)),
+            ("null", json!(null)),
+            ("[1, \"a\"]", json!([1, "a"])),
+            ("\"1\"", json!("1")),
+            ("hello", json!("hello")),
+            ("", json!("")),
+            ("{broken", json!("{broken")),
+            ("NaN", json!("NaN")),
+            ("007", json!("007")),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("18446744073709551616", json!("18446744073709551616")),
+            ("1e3", json!(1000.0)),
+        ] {
+            assert_eq!(parse(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_become_arguments() {
+        let got =
+            read(&["1", "k=2", "a b=c", "=x", "_k9=-", "url=a=b"], &["k=v", "-", "@x"], "[3]");
+        let got = got.unwrap();
+        assert_eq!(
+            got.positional,
+            [json!(1), json!("a b=c"), json!("=x"), json!("k=v"), json!("-"), json!("@x")]
+        );
+        assert_eq!(json!(got.named), json!({ "k": 2, "_k9": [3], "url": "a=b" }));
+    }
+
+    #[test]
+    fn files_are_values() {
+        let folder = TestFolder::new();
+        for (text, value) in [("{\"a\":1}\n", json!({ "a": 1 })), ("plain\n", json!("plain\n"))] {
+            let path = folder.path().join("value");
+            std::fs::write(&path, text).unwrap();
+            let at = format!("@{}", path.display());
+            assert_eq!(read(&[&at], &[], "").unwrap().positional, [value.clone()]);
+            assert_eq!(read(&[&format!("k={at}")], &[], "").unwrap().named["k"], value);
+        }
+        assert_eq!(read(&["@/no/such/file"], &[], "").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn standard_input_is_read_once_and_bounded() {
+        assert_eq!(read(&["-"], &[], "0123456789").unwrap().positional, [json!("0123456789")]);
+        let told = read(&["-"], &[], "0123456789x").unwrap_err().to_text();
+        assert!(told.contains("larger than 10 bytes"), "{told}");
+        assert!(read(&["-", "-"], &[], "1").is_err());
+        assert!(read(&["k=1", "k=2"], &[], "").is_err());
+        let bytes = arguments(&["-".to_owned()], &[], &b"\xff"[..], 10);
+        assert!(bytes.unwrap_err().to_text().contains("not UTF-8"));
+    }
+
+    #[test]
+    fn results_are_printed_by_style() {
+        let text = json!("a\x1b\n");
+        for (value, style, shown) in [
+            (&json!(3), Style::Plain, "3"),
+            (&json!({ "a": [1, 2] }), Style::Terminal, "{\"a\":[1,2]}"),
+            (&json!(null), Style::Plain, "null"),
+            (&text, Style::Plain, "a\x1b\n"),
+            (&text, Style::Terminal, "a\\u{1b}\n"),
+            (&text, Style::Json, "\"a\\u001b\\n\""),
+        ] {
+            assert_eq!(show(value, style), shown);
+        }
+        assert_eq!(show_in_line(&json!("two words")), "two words");
+        assert_eq!(show_in_line(&json!("two\nlines")), "\"two\\nlines\"");
+        assert_eq!(show_in_line(&json!("tab\t")), "\"tab\\t\"");
+    }
+}

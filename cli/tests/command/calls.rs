@@ -1,0 +1,174 @@
+//! `lanc call` and `lanc serve --demo`.
+
+use serde_json::json;
+
+use crate::support::{Lan, finish, finish_with_input};
+
+#[test]
+fn results_are_printed() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    for (words, printed) in [
+        (&["add", "1", "2"][..], "3\n"),
+        (&["add", "-1", "0.5"], "-0.5\n"),
+        (&["add", "--json", "1", "2"], "3\n"),
+        (&["echo", "two words"], "two words\n"),
+        (&["echo", "two words", "--json"], "\"two words\"\n"),
+        (&["echo", "{\"a\": [1, null]}"], "{\"a\":[1,null]}\n"),
+        (&["echo", "--", "a=b"], "a=b\n"),
+        (&["echo", "\u{e4}\u{1f600}"], "\u{e4}\u{1f600}\n"),
+        (&["sleep", "1"], "1\n"),
+        (&["echo", "x", "--fastest", "2"], "x\n"),
+        (&["echo", "x", "--one-way"], ""),
+    ] {
+        let mut all = vec!["call"];
+        all.extend(words);
+        lan.run(&all).expect(0, printed);
+    }
+}
+
+#[test]
+fn values_come_from_files_and_standard_input() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    std::fs::write(lan.folder().join("value.json"), "[1,\n 2]\n").unwrap();
+    lan.run(&["call", "echo", "@value.json"]).expect(0, "[1,2]\n");
+    lan.run(&["call", "echo", "--", "@value.json"]).expect(0, "@value.json\n");
+    let mut command = lan.command(&["call", "add", "-", "2"]);
+    finish_with_input(&mut command, "40\n").expect(0, "42\n");
+    let done = lan.run(&["call", "echo", "@missing"]);
+    done.expect_error(2, &["usage", "missing", "the function did not run"]);
+}
+
+#[test]
+fn failures_exit_with_their_code() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo", "--name", "shop"]);
+    let ran = "yes, the function ran";
+    let did_not = "no, the function did not run";
+    for (words, code, parts) in [
+        (&["fail", "boom \x1b[31m"][..], 1, &["execution_error: boom \\u{1b}[31m", ran][..]),
+        (&["nosuch"], 3, &["no_provider", "nosuch", did_not, "lanc functions"]),
+        (&["ecoh", "1"], 3, &["did you mean `echo`?"]),
+        (&["add", "1", "2", "--on", "shpo"], 3, &["did you mean `--on shop`?"]),
+        (&["ad", "1", "2", "--on", "shop"], 3, &["not_found", "did you mean `add`?", did_not]),
+        (&["sleep", "60000", "--timeout", "300ms"], 4, &["timeout", "maybe"]),
+        (&["sleep", "soon"], 6, &["invalid_arguments", did_not]),
+        (&["add", "1"], 6, &["invalid_arguments"]),
+        (&["add", "1", "2", "--wait", "later"], 2, &[]),
+        (&["two words"], 6, &["invalid_arguments"]),
+    ] {
+        let mut all = vec!["call"];
+        all.extend(words);
+        let done = lan.run(&all);
+        if parts.is_empty() {
+            assert_eq!(done.code, code, "{done:?}");
+        } else {
+            done.expect_error(code, parts);
+        }
+        assert_eq!(done.out, "", "{words:?}");
+    }
+}
+
+#[test]
+fn errors_are_json_when_asked() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    let done = lan.run(&["call", "fail", "boom", "--json"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let error = done.json_error();
+    assert_eq!(error["code"], 4);
+    assert_eq!(error["name"], "execution_error");
+    assert_eq!(error["message"], "boom");
+    assert_eq!(error["executed"], "yes");
+    assert!(error["retry_ms"].is_null());
+    assert!(!error["next"].as_str().unwrap().is_empty());
+    let error = lan.run(&["call", "nosuch", "--json", "--wait", "0"]).json_error();
+    assert_eq!((&error["code"], &error["executed"]), (&json!(12), &json!("no")));
+}
+
+#[test]
+fn a_cold_call_waits_as_long_as_it_is_told() {
+    let lan = Lan::new();
+    let (short, short_took) = timed(|| lan.run(&["call", "nosuch", "--wait", "100ms"]));
+    let (usual, usual_took) = timed(|| lan.run(&["call", "nosuch"]));
+    short.expect_error(3, &["no_provider"]);
+    usual.expect_error(3, &["no_provider"]);
+    assert!(usual_took >= std::time::Duration::from_millis(1500), "{usual_took:?}");
+    assert!(short_took < usual_took, "{short_took:?} {usual_took:?}");
+}
+
+/// A call that waits for a provider starts before there is one.
+#[test]
+fn a_waiting_call_reaches_a_provider_that_comes_later() {
+    let lan = Lan::new();
+    let mut command = lan.command(&["call", "add", "1", "2", "--wait", "20s", "-v"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let _server = lan.serve(&["--demo"]);
+    crate::support::end(child).expect(0, "3\n");
+}
+
+#[test]
+fn all_providers_answer_one_line_each() {
+    let lan = Lan::new();
+    let _good = lan.serve(&["--name", "good", "--cmd", "f=echo fine"]);
+    let _bad = lan.serve(&["--name", "bad", "--cmd", "f=sh -c 'echo oh no >&2; exit 3'"]);
+    let done = lan.run(&["call", "f", "--all"]);
+    done.expect_error(8, &["partial: 1 of 2 providers failed"]);
+    let mut lines: Vec<_> = done.out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 2, "{done:?}");
+    assert!(lines[0].starts_with("bad\terror: execution_error: "), "{done:?}");
+    assert!(lines[0].ends_with("exit status: 3: oh no"), "{done:?}");
+    assert_eq!(lines[1], "good\tfine");
+
+    let done = lan.run(&["call", "f", "--all", "--json"]);
+    assert_eq!(done.code, 8);
+    let answers = done.json();
+    let find = |name: &str| {
+        let list = answers.as_array().unwrap().iter();
+        list.clone().find(|answer| answer["peer"] == name).unwrap().clone()
+    };
+    assert_eq!(find("good")["result"], "fine");
+    assert_eq!(find("bad")["error"]["name"], "execution_error");
+
+    lan.run(&["call", "f", "--on", "good"]).expect(0, "fine\n");
+    lan.run(&["call", "f", "--on", "bad"]).expect_error(1, &["oh no"]);
+    // The first answer that succeeds is the result.
+    lan.run(&["call", "f", "--fastest", "2", "--wait", "2s"]).expect(0, "fine\n");
+}
+
+#[test]
+fn configured_peers_need_no_discovery() {
+    let lan = Lan::new();
+    let server = lan.serve(&["--demo", "--no-discovery"]);
+    lan.run(&["call", "add", "1", "2", "--wait", "0"]).expect_error(3, &["no_provider"]);
+    let done = lan.run(&["call", "--no-discovery", "--peer", &server.address, "add", "1", "2"]);
+    done.expect(0, "3\n");
+    std::fs::write(
+        lan.folder().join("lanc.toml"),
+        format!("discovery = false\npeer = ['s1']\n[peers]\ns1 = '{}'\n", server.address),
+    )
+    .unwrap();
+    lan.run(&["call", "add", "1", "2"]).expect(0, "3\n");
+    finish(lan.command(&["call", "add", "1", "2"]).env("LANC_PEERS", "s2"))
+        .expect_error(2, &["did you mean `s1`?"]);
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a whole command takes is what is tested")]
+fn timed<T>(run: impl FnOnce() -> T) -> (T, std::time::Duration) {
+    let began = std::time::Instant::now();
+    let value = run();
+    (value, began.elapsed())
+}
+
+#[test]
+fn a_timeout_ends_in_time() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    let (done, took) = timed(|| lan.run(&["call", "sleep", "60000", "--timeout", "300ms"]));
+    done.expect_error(4, &["timeout"]);
+    assert!(took >= std::time::Duration::from_millis(300), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+}

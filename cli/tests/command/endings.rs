@@ -1,0 +1,62 @@
+//! How `serve` ends, and what it says while it lives.
+
+use std::process::{Child, Stdio};
+
+use crate::support::{Lan, end, signal};
+
+#[test]
+fn serve_says_ready_once_and_that_it_is_open_once() {
+    for name in ["-INT", "-TERM"] {
+        let lan = Lan::new();
+        let server = lan.serve(&["--demo"]);
+        assert!(server.address.starts_with("127.0.0.1:"), "{}", server.address);
+        server.signal(name);
+        let done = server.end();
+        assert_eq!((done.code, done.out.as_str()), (0, ""), "{done:?}");
+        assert_eq!(done.err.matches("OPEN MODE").count(), 1, "{done:?}");
+    }
+}
+
+/// A function that says `started` and ends when something is written back.
+const HOLD: &str = "hold=sh -c 'echo started >{out}; cat {in}'";
+
+fn hold(lan: &Lan) -> String {
+    let path = |name: &str| lan.fifo(name).display().to_string();
+    HOLD.replace("{out}", &path("out")).replace("{in}", &path("in"))
+}
+
+fn start(lan: &Lan) -> Child {
+    let mut command = lan.command(&["call", "hold", "--timeout", "10s"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(std::fs::read_to_string(lan.folder().join("out")).unwrap(), "started\n");
+    child
+}
+
+#[test]
+fn running_functions_finish_first() {
+    let lan = Lan::new();
+    let mut server = lan.serve(&["--cmd", &hold(&lan)]);
+    let call = start(&lan);
+    server.signal("-INT");
+    server.wait_for_log("going down");
+    std::fs::write(lan.folder().join("in"), "done\n").unwrap();
+    end(call).expect(0, "done\n");
+    let done = server.end();
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+#[test]
+fn the_second_signal_cuts_running_functions_off() {
+    let lan = Lan::new();
+    let mut server = lan.serve(&["--cmd", &hold(&lan)]);
+    let call = start(&lan);
+    server.signal("-INT");
+    server.wait_for_log("going down");
+    server.signal("-TERM");
+    let done = server.end();
+    done.expect_error(130, &["interrupted", "maybe"]);
+    signal(call.id(), "-INT");
+    end(call).expect_error(130, &["interrupted"]);
+    // Lets the program's own process end: nobody reads from it any more.
+    std::fs::write(lan.folder().join("in"), "").unwrap();
+}

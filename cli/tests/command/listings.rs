@@ -1,0 +1,81 @@
+//! `lanc peers`, `lanc functions`, `lanc ping`, `lanc demo`.
+
+use serde_json::json;
+
+use crate::support::Lan;
+
+#[test]
+fn peers_are_listed() {
+    let lan = Lan::new();
+    let done = lan.run(&["peers", "--wait", "0"]);
+    done.expect(0, "");
+    assert!(done.err.contains("no peers were heard"), "{done:?}");
+    lan.run(&["peers", "--wait", "0", "--json"]).expect(0, "[]\n");
+
+    let server = lan.serve(&["--demo", "--name", "shop"]);
+    let done = lan.run(&["peers"]);
+    let lines: Vec<_> = done.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{done:?}");
+    let heading: Vec<_> =
+        lines[0].split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect();
+    assert_eq!(heading, ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "TRUST"]);
+    assert!(lines[1].starts_with(&format!("shop  {}", server.address)), "{done:?}");
+    let at = lines[0].find("TRUST").unwrap();
+    assert_eq!(&lines[1][at..], "verified", "{done:?}");
+
+    let peers = lan.run(&["peers", "--json"]).json();
+    let [peer] = peers.as_array().unwrap().as_slice() else { panic!("{peers}") };
+    assert_eq!(peer["name"], "shop");
+    assert_eq!(peer["endpoint"], format!("udp://{}", server.address));
+    assert_eq!((&peer["functions"], &peer["trust"]), (&json!(4), &json!("verified")));
+    assert!(peer["round_trip_us"].is_u64() && peer["seen_ms"].is_u64(), "{peer}");
+}
+
+#[test]
+fn functions_are_listed() {
+    let lan = Lan::new();
+    let _a = lan.serve(&["--demo", "--name", "a"]);
+    let _b = lan.serve(&["--cmd", "echo=echo {0}", "--name", "b"]);
+    let done = lan.run(&["functions"]);
+    assert_eq!(done.code, 0);
+    assert!(done.out.starts_with("NAME   OFFERED BY\nadd    a\necho   "), "{done:?}");
+    let functions = lan.run(&["functions", "--json"]).json();
+    let names: Vec<_> = functions.as_array().unwrap().iter().map(|f| f["name"].clone()).collect();
+    assert_eq!(names, ["add", "echo", "fail", "sleep"]);
+    let one = lan.run(&["functions", "echo", "--json"]).json();
+    let mut providers: Vec<String> = serde_json::from_value(one[0]["providers"].clone()).unwrap();
+    providers.sort_unstable();
+    assert_eq!(providers, ["a", "b"]);
+    lan.run(&["functions", "ech"]).expect_error(3, &["no_provider", "did you mean `echo`?"]);
+}
+
+#[test]
+fn peers_are_pinged() {
+    let lan = Lan::new();
+    let server = lan.serve(&["--demo", "--name", "shop"]);
+    for whom in ["shop", &server.address] {
+        let done = lan.run(&["ping", whom, "--count", "2"]);
+        assert_eq!(done.code, 0, "{done:?}");
+        let lines: Vec<_> = done.out.lines().collect();
+        assert_eq!(lines.len(), 2, "{done:?}");
+        assert!(lines[0].starts_with(&format!("pong from {whom}: ")), "{done:?}");
+        assert!(lines[0].ends_with(" ms"), "{done:?}");
+    }
+    let report = lan.run(&["ping", "shop", "--count", "2", "--json"]).json();
+    assert_eq!(report["round_trips_us"].as_array().unwrap().len(), 2);
+    assert_eq!(report["lost"], 0);
+    lan.run(&["ping", "shpo"]).expect_error(3, &["no_provider", "did you mean `shop`?"]);
+}
+
+#[test]
+fn the_demo_succeeds() {
+    let lan = Lan::new();
+    let done = lan.run(&["demo"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    for part in
+        ["laptop found workshop at 127.0.0.1:", "the result is 3", "division by zero", "144"]
+    {
+        assert!(done.out.contains(part), "{part}: {done:?}");
+    }
+    assert_eq!(done.err, "");
+}

@@ -1,0 +1,32 @@
+//! What needs no network.
+
+use crate::support::{Lan, finish};
+
+#[test]
+fn completions_and_manual_pages_are_printed() {
+    let lan = Lan::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = finish(&mut lan.bare(&["completions", shell]));
+        assert_eq!(done.code, 0);
+        assert!(done.out.contains("no-discovery"), "{shell}");
+    }
+    let page = finish(&mut lan.bare(&["man"]));
+    assert!(page.out.contains(".TH lanc 1") && page.out.contains("functions"), "{page:?}");
+    let page = finish(&mut lan.bare(&["man", "call"]));
+    assert!(page.out.contains("fastest") && page.out.contains("iface"), "{page:?}");
+    finish(&mut lan.bare(&["man", "cal"])).expect_error(2, &["did you mean `call`?"]);
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let lan = Lan::new();
+    let version = finish(&mut lan.bare(&["--version"]));
+    version.expect(0, &format!("lanc {}\n", env!("CARGO_PKG_VERSION")));
+    for verb in ["serve", "call", "peers", "functions", "ping", "demo", "completions", "man"] {
+        let help = finish(&mut lan.bare(&[verb, "--help"]));
+        assert_eq!(help.code, 0);
+        assert!(help.out.contains("Usage: lanc "), "{help:?}");
+    }
+    assert_eq!(finish(&mut lan.bare(&[])).code, 2);
+    assert_eq!(finish(&mut lan.bare(&["nosuch"])).code, 2);
+}

@@ -1,0 +1,112 @@
+//! Programs as functions: `serve --cmd`.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+
+use crate::support::{Lan, end, signal};
+
+#[test]
+fn arguments_reach_the_program_as_text_and_no_shell() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--cmd", "show=printf '%s|' {0} 'in {name} word'"]);
+    for hostile in ["$(touch x)", "`touch x`", "; touch x", "a\nb", "*", "'\"", "{name}", "%s"] {
+        let name = format!("name={hostile}");
+        let printed = format!("{hostile}|in {hostile} word|\n");
+        lan.run(&["call", "show", &name, "--", hostile]).expect(0, &printed);
+    }
+    assert!(!lan.folder().join("x").exists());
+}
+
+#[test]
+fn output_is_the_result() {
+    let lan = Lan::new();
+    let _server = lan.serve(&[
+        "--cmd",
+        "json=echo '{{\"a\":{n}}}'",
+        "--cmd",
+        "text=printf 'one\\ntwo\\n'",
+        "--cmd",
+        "bad=sh -c 'echo broken >&2; exit 3'",
+        "--cmd",
+        "gone=/no/such/program",
+    ]);
+    lan.run(&["call", "json", "n=[1]"]).expect(0, "{{\"a\":[1]}}\n");
+    lan.run(&["call", "text", "--json"]).expect(0, "\"one\\ntwo\"\n");
+    lan.run(&["call", "bad"]).expect_error(1, &["execution_error", "exit status: 3", "broken"]);
+    lan.run(&["call", "gone"]).expect_error(1, &["cannot start", "the function did not run"]);
+    lan.run(&["call", "json"]).expect_error(6, &["argument `n` is missing"]);
+    lan.run(&["call", "text", "1"]).expect_error(6, &["there are 0"]);
+    lan.run(&["call", "text", "k=1"]).expect_error(6, &["there is no argument `k`"]);
+}
+
+/// A program that says `started`, and would say `finished` long after everybody gave up.
+const BLOCK: &str =
+    "block=sh -c 'exec 3>{pipe}; echo started >&3; sleep 20 3>&-; echo finished >&3'";
+
+fn blocked(lan: &Lan, words: &[&str]) -> (std::process::Child, BufReader<File>) {
+    let pipe = lan.fifo("pipe");
+    let mut all = vec!["call", "block"];
+    all.extend(words);
+    let mut command = lan.command(&all);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = BufReader::new(File::open(pipe).unwrap());
+    let mut line = String::new();
+    pipe.read_line(&mut line).unwrap();
+    assert_eq!(line, "started\n");
+    (child, pipe)
+}
+
+/// The pipe's writing end closes when the program dies.
+fn expect_killed(mut pipe: BufReader<File>) {
+    let mut rest = String::new();
+    pipe.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
+
+fn block(lan: &Lan) -> String {
+    BLOCK.replace("{pipe}", &lan.folder().join("pipe").display().to_string())
+}
+
+#[test]
+fn an_interrupted_call_kills_its_program() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--cmd", &block(&lan)]);
+    let (child, pipe) = blocked(&lan, &[]);
+    signal(child.id(), "-INT");
+    end(child).expect_error(130, &["interrupted", "maybe"]);
+    expect_killed(pipe);
+}
+
+#[test]
+fn a_program_is_killed_when_its_time_is_up() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--cmd", &block(&lan)]);
+    let (child, pipe) = blocked(&lan, &["--timeout", "1s"]);
+    end(child).expect_error(4, &["timeout"]);
+    expect_killed(pipe);
+}
+
+#[test]
+fn a_one_way_call_runs_without_an_answer() {
+    let lan = Lan::new();
+    let pipe = lan.fifo("pipe");
+    let _server = lan.serve(&["--cmd", &format!("note=sh -c 'echo {{text}} >{}'", pipe.display())]);
+    let done = lan.run(&["call", "note", "text=hello", "--one-way"]);
+    done.expect(0, "");
+    assert_eq!(std::fs::read_to_string(pipe).unwrap(), "hello\n");
+}
+
+#[test]
+fn templates_that_make_no_sense_are_usage_errors() {
+    let lan = Lan::new();
+    for (cmd, part) in [
+        ("noname", "has no name"),
+        ("f=", "the program is missing"),
+        ("f='open", "open quote"),
+        ("f={0} x", "choose the program"),
+        ("bad name=true", "--cmd bad name"),
+    ] {
+        lan.run(&["serve", "--cmd", cmd, "-q"]).expect_error(2, &["usage", part]);
+    }
+}

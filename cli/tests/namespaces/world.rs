@@ -1,0 +1,110 @@
+//! Hosts in network namespaces of their own. No interface of the machine is touched: wires are
+//! made between the namespaces, and go with them.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::process::now;
+
+/// A namespace, gone when this is dropped.
+pub(crate) struct Host {
+    name: String,
+}
+
+impl Host {
+    /// `None`, with the reason printed, where namespaces cannot be made; a failure in CI.
+    pub(crate) fn new() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("lanc-cli-{}-{number}", std::process::id());
+        if let Err(why) = ip(&format!("netns add {name}")) {
+            let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+            assert!(!in_ci, "CI must be able to make namespaces: {why}");
+            eprintln!("skipped: no network namespace can be made here: {why}");
+            return None;
+        }
+        let host = Self { name };
+        host.ip("link set lo up");
+        Some(host)
+    }
+
+    /// As many hosts as asked for, or none.
+    pub(crate) fn some<const N: usize>() -> Option<[Self; N]> {
+        let hosts: Option<Vec<Self>> = (0..N).map(|_| Self::new()).collect();
+        hosts?.try_into().ok()
+    }
+
+    /// Runs `ip` inside; what it refuses is a failure.
+    #[track_caller]
+    pub(crate) fn ip(&self, arguments: &str) {
+        self.told(arguments);
+    }
+
+    /// What `ip` tells inside.
+    #[track_caller]
+    fn told(&self, arguments: &str) -> String {
+        match ip(&format!("-n {} {arguments}", self.name)) {
+            Ok(text) => text,
+            Err(why) => panic!("ip {arguments}: {why}"),
+        }
+    }
+
+    /// Waits until the system reports the wire as working, which it does some time after both
+    /// ends are up. A node opened before that would not see the interface.
+    fn wait_for(&self, wire: &str) {
+        let began = now();
+        while !self.told(&format!("link show {wire}")).contains("state UP") {
+            assert!(began.elapsed() < Duration::from_secs(30), "{wire} does not come up");
+        }
+    }
+
+    /// Draws a wire named `wire` at both ends, and gives each end its address.
+    pub(crate) fn wire(&self, wire: &str, address: &str, far: &Self, far_address: &str) {
+        self.ip(&format!("link add {wire} type veth peer name {wire} netns {}", far.name));
+        for (host, address) in [(self, address), (far, far_address)] {
+            host.ip(&format!("addr add {address} brd + dev {wire}"));
+            host.ip(&format!("link set {wire} up"));
+        }
+        self.wait_for(wire);
+        far.wait_for(wire);
+    }
+
+    /// Passes on what is not for this host.
+    pub(crate) fn forward(&self) {
+        // The namespace's own switch, not the machine's.
+        let done = self.command("sysctl", &["-qw", "net.ipv4.ip_forward=1"]).status();
+        assert!(done.unwrap().success(), "forwarding could not be switched on");
+    }
+
+    /// A program that will run inside, with a clean environment.
+    pub(crate) fn command(&self, program: &str, words: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]).args(words);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.current_dir(std::env::temp_dir());
+        command
+    }
+
+    /// `lanc` inside.
+    pub(crate) fn lanc(&self, words: &[&str]) -> Command {
+        self.command(env!("CARGO_BIN_EXE_lanc"), words)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // What runs inside has been ended before: processes are dropped ahead of their hosts.
+        let _ = ip(&format!("netns del {}", self.name));
+    }
+}
+
+fn ip(arguments: &str) -> Result<String, String> {
+    match Command::new("ip").args(arguments.split(' ')).output() {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(format!("ip: {error}")),
+    }
+}

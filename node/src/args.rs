@@ -1,0 +1,137 @@
+//! Arguments: from a caller's tuple to bytes, and from bytes to a function's parameters.
+
+use std::sync::Arc;
+
+use lanc_core::error::{ErrorCode, Fault};
+use lanc_core::payload::Arguments;
+use lanc_core::ports::{Codec, EncodeError};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What may stand as the arguments of a call: a tuple of up to eight values, a vector or array
+/// of values of one type, or `()` for none.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of arguments",
+    note = "arguments are a tuple: write `(5,)` for one, `(1, 2)` for two, `()` for none"
+)]
+pub trait IntoArgs {
+    /// Appends the arguments as an encoded list; nothing at all for no arguments.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the format cannot express a value.
+    fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+}
+
+impl IntoArgs for () {
+    fn encode(&self, _: &dyn Codec, _: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Ok(())
+    }
+}
+
+impl<T: Serialize> IntoArgs for Vec<T> {
+    fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if self.is_empty() { Ok(()) } else { codec.serialize(self, out) }
+    }
+}
+
+impl<T: Serialize, const N: usize> IntoArgs for [T; N] {
+    fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if N == 0 { Ok(()) } else { codec.serialize(&self.as_slice(), out) }
+    }
+}
+
+macro_rules! tuples {
+    ($($($name:ident)+;)*) => {$(
+        impl<$($name: Serialize),+> IntoArgs for ($($name,)+) {
+            fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+                codec.serialize(self, out)
+            }
+        }
+    )*};
+}
+
+tuples! {
+    A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D E F G H;
+}
+
+/// The arguments of a received call, still encoded.
+#[derive(Clone)]
+pub struct Args {
+    arguments: Arguments,
+    codec: Arc<dyn Codec>,
+}
+
+impl Args {
+    pub(crate) fn new(arguments: Arguments, codec: Arc<dyn Codec>) -> Self {
+        Self { arguments, codec }
+    }
+
+    pub(crate) fn codec(&self) -> &Arc<dyn Codec> {
+        &self.codec
+    }
+
+    /// The positional arguments, as a list type: a vector, a tuple struct, a list of values.
+    ///
+    /// # Errors
+    /// `invalid_arguments` when they do not fit.
+    pub fn positional<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        self.read(self.arguments.positional(), "[]", "arguments")
+    }
+
+    /// The named arguments, as a map type or a struct.
+    ///
+    /// # Errors
+    /// `invalid_arguments` when they do not fit.
+    pub fn named<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        self.read(self.arguments.named(), "{}", "named arguments")
+    }
+
+    pub(crate) fn positional_bytes(&self) -> &[u8] {
+        self.arguments.positional()
+    }
+
+    /// Whether the caller gave named arguments.
+    pub fn has_named(&self) -> bool {
+        !self.arguments.named().is_empty()
+    }
+
+    fn read<T: DeserializeOwned>(&self, bytes: &[u8], none: &str, what: &str) -> Result<T, Fault> {
+        let invalid = |reason: String| {
+            Fault::new(ErrorCode::INVALID_ARGUMENTS, format!("{what}: {}", printable(&reason)))
+        };
+        if bytes.is_empty() {
+            // No arguments read like an empty container, whatever the format.
+            return serde_json::from_str(none).map_err(|e| invalid(e.to_string()));
+        }
+        decode(self.codec.as_ref(), bytes).map_err(invalid)
+    }
+}
+
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Args({} bytes of {})", self.arguments.len(), self.arguments.format().name())
+    }
+}
+
+/// Decodes one value.
+pub(crate) fn decode<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Result<T, String> {
+    let mut value = None;
+    codec.deserialize(bytes, &mut |deserializer| {
+        value = Some(T::deserialize(deserializer)?);
+        Ok(())
+    })?;
+    value.ok_or_else(|| "no value".to_owned())
+}
+
+/// Text that may quote what a peer sent, made safe for a terminal and cut.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().take(300).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A parameter that the caller left out: `None` for an option, else an error.
+pub(crate) fn missing<'de, T: Deserialize<'de>, E: serde::de::Error>(
+    number: usize,
+) -> Result<T, E> {
+    let unit = serde::de::value::UnitDeserializer::<E>::new();
+    T::deserialize(unit).map_err(|_| E::custom(format_args!("argument {number} is missing")))
+}

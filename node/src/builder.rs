@@ -1,0 +1,181 @@
+//! Putting a node together.
+
+use std::sync::Arc;
+
+use lanc_core::config::ConfigError;
+use lanc_core::endpoint::Endpoint;
+use lanc_core::ports::{Codec, Compressor, Entropy, Transport, TransportError};
+use lanc_core::{Config, Core, Pipeline};
+use thiserror::Error;
+
+use crate::clock::{Clock, SystemEntropy};
+use crate::driver::Driver;
+use crate::hub::{Hub, Outlets};
+use crate::node::{Node, Owner};
+
+/// A node could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The builder was given no codec.
+    #[error("the node has no codec; add one with NodeBuilder::codec")]
+    NoCodec,
+    /// The builder was given no transport.
+    #[error("the node has no transport; add one with NodeBuilder::transport")]
+    NoTransport,
+    /// More transports than a node can number.
+    #[error("a node has at most 256 transports")]
+    TooManyTransports,
+    /// More configured peers than a node remembers.
+    #[error("a node has at most 1024 configured peers")]
+    TooManyPeers,
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A transport could not be opened.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// There is no tokio runtime to run on.
+    #[error("no tokio runtime is running here; use #[tokio::main] or lanc::blocking::Node")]
+    NoRuntime,
+}
+
+/// Collects the parts of a node. What is missing is named by [`Self::open`].
+#[derive(Default)]
+pub struct NodeBuilder {
+    name: Option<String>,
+    config: Option<Config>,
+    codecs: Vec<Arc<dyn Codec>>,
+    compressor: Option<(Arc<dyn Compressor>, usize)>,
+    transports: Vec<Box<dyn Transport>>,
+    peers: Vec<Endpoint>,
+    entropy: Option<Box<dyn Entropy>>,
+}
+
+impl NodeBuilder {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The node's name, for people and for `on(...)`. Default: host name and four hex digits.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Every limit and interval. Default: [`Config::default`], with as many workers as the
+    /// machine has cores.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Adds a data format. The first is the one this node writes by default.
+    #[must_use]
+    pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.codecs.push(codec);
+        self
+    }
+
+    /// Compresses frames of at least `threshold` bytes to peers that read it.
+    #[must_use]
+    pub fn compressor(mut self, compressor: Arc<dyn Compressor>, threshold: usize) -> Self {
+        self.compressor = Some((compressor, threshold));
+        self
+    }
+
+    /// Adds a transport. A node may have several; each is a lane of its own.
+    #[must_use]
+    pub fn transport(mut self, transport: Box<dyn Transport>) -> Self {
+        self.transports.push(transport);
+        self
+    }
+
+    /// Adds a peer that is greeted by unicast, on whatever network segment it is.
+    #[must_use]
+    pub fn peer(mut self, endpoint: Endpoint) -> Self {
+        self.peers.push(endpoint);
+        self
+    }
+
+    /// Replaces the operating system's randomness, for repeatable tests.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Box<dyn Entropy>) -> Self {
+        self.entropy = Some(entropy);
+        self
+    }
+
+    /// Opens the node on the current tokio runtime and says the first hello.
+    ///
+    /// Not cancel safe: a future dropped half-way may leave a port bound for a moment.
+    ///
+    /// # Errors
+    /// [`OpenError`] names what is missing, out of range or taken.
+    pub async fn open(self) -> Result<Node, OpenError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+        let mut codecs = self.codecs.into_iter();
+        let mut pipeline = Pipeline::new(codecs.next().ok_or(OpenError::NoCodec)?);
+        for codec in codecs {
+            pipeline = pipeline.with_codec(codec);
+        }
+        if let Some((compressor, threshold)) = self.compressor {
+            pipeline = pipeline.with_compressor(compressor, threshold);
+        }
+        if self.transports.is_empty() {
+            return Err(OpenError::NoTransport);
+        }
+        let mut config = self.config.unwrap_or_else(default_config);
+        if let Some(name) = self.name {
+            config = config.with_name(name);
+        } else if config.name() == Config::default().name() {
+            config = config.with_name(default_name());
+        }
+        let clock = Clock::start();
+        let entropy = self.entropy.unwrap_or_else(|| Box::new(SystemEntropy));
+        let mut core = Core::new(config, pipeline, entropy, clock.now())?;
+        let (mut lanes, mut inlets, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
+        for transport in &self.transports {
+            let capabilities = transport.capabilities();
+            let lane = core.add_lane(capabilities).ok_or(OpenError::TooManyTransports)?;
+            let opened = transport.open(lane).await?;
+            lanes.push((transport.scheme().to_owned(), opened.outlet));
+            inlets.push(opened.inlet);
+            endpoints.push(opened.local);
+        }
+        let now = clock.now();
+        core.start(now);
+        for peer in self.peers {
+            if !core.add_peer(now, peer) {
+                return Err(OpenError::TooManyPeers);
+            }
+        }
+        let name = core.config().name().clone();
+        let session = core.session();
+        let hub = Arc::new(Hub::new(core, Outlets::new(lanes), clock));
+        let owner = Arc::new(Owner::new(Arc::clone(&hub), name, session, endpoints));
+        let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets);
+        runtime.spawn(driver.run());
+        Ok(Node::from_parts(hub, owner))
+    }
+}
+
+fn default_config() -> Config {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Config::default().with_workers(cores)
+}
+
+/// The host's name and four random hex digits: several nodes of one host stay distinct.
+fn default_name() -> String {
+    let host = ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|key| std::env::var(key).ok());
+    let host = host.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    let host = host.unwrap_or_else(|| "node".to_owned());
+    let host: String =
+        host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let mut tail = [0; 2];
+    SystemEntropy.fill(&mut tail);
+    let host = if host.is_empty() { "node" } else { &host };
+    format!("{host}-{:04x}", u16::from_be_bytes(tail))
+}

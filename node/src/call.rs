@@ -1,0 +1,323 @@
+//! Calls: options, then one of the ways to get the outcome.
+
+use std::collections::BTreeMap;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanc_core::error::{CallError, ErrorCode, Executed};
+use lanc_core::id::{CallKey, ExeId, FunctionName};
+use lanc_core::payload::{Arguments, Payload};
+use lanc_core::policy::Policy;
+use lanc_core::ports::Codec;
+use lanc_core::{Answer, CallRequest, Mode, Outcome, Target};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::args::{IntoArgs, decode, printable};
+use crate::hub::Hub;
+use crate::node::Node;
+
+/// A call about to be made: [`Node::call`]. Await it for its result.
+///
+/// ```no_run
+/// # async fn demo(node: lanc_node::Node) -> Result<(), lanc_node::CallError> {
+/// use std::time::Duration;
+/// let sum: i64 = node.call("add", (1, 2)).deadline(Duration::from_secs(2)).await?;
+/// # Ok(()) }
+/// ```
+///
+/// Dropping the future gives the call up: the callee is told, its result is not kept.
+#[must_use = "a call is made when it is awaited or started"]
+pub struct Call<'n, T> {
+    node: &'n Node,
+    codec: Arc<dyn Codec>,
+    function: Result<FunctionName, CallError>,
+    positional: Result<Vec<u8>, CallError>,
+    named: BTreeMap<String, Vec<u8>>,
+    deadline: Option<Duration>,
+    wait: Option<Duration>,
+    target: Target,
+    policy: Policy,
+    mode: Mode,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<'n, T> Call<'n, T> {
+    pub(crate) fn new(node: &'n Node, function: &str, args: impl IntoArgs) -> Self {
+        let codec = Arc::clone(node.hub().state().core.pipeline().preferred());
+        let mut bytes = Vec::new();
+        let positional = args
+            .encode(codec.as_ref(), &mut bytes)
+            .map(|()| bytes)
+            .map_err(|error| invalid(format!("the arguments {error}")));
+        let function = FunctionName::new(function).map_err(|error| invalid(error.to_string()));
+        Self {
+            node,
+            codec,
+            function,
+            positional,
+            named: BTreeMap::new(),
+            deadline: None,
+            wait: None,
+            target: Target::Any,
+            policy: Policy::default(),
+            mode: Mode::One,
+            result: PhantomData,
+        }
+    }
+
+    /// Time until the outcome must be there. Default 30 s (see the node's configuration).
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How long to wait for a provider to appear. By default a node that has just been opened
+    /// waits until 1.5 s after its first hello, a settled one not at all.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    /// Adds a named argument.
+    pub fn kwarg(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
+        let mut bytes = Vec::new();
+        match self.codec.serialize(&value, &mut bytes) {
+            Ok(()) => {
+                self.named.insert(name.to_owned(), bytes);
+            }
+            Err(error) => self.positional = Err(invalid(format!("argument `{name}` {error}"))),
+        }
+        self
+    }
+
+    /// Calls this peer and no other: its name, address, or the first digits of its session.
+    pub fn on(mut self, peer: &str) -> Self {
+        self.target = Target::Peer(peer.to_owned());
+        self
+    }
+
+    /// Which provider to choose when there are several. Default: the latest announcer.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Calls up to `count` providers at once and takes the first success; the others are told
+    /// that nobody waits. The function may run on each of them.
+    pub fn fastest(mut self, count: usize) -> Self {
+        self.mode = Mode::Fastest(count.max(1));
+        self
+    }
+
+    /// Calls every provider and collects all answers.
+    pub fn all(mut self) -> AllCall<'n, T> {
+        self.mode = Mode::All;
+        AllCall(self)
+    }
+
+    /// Puts the call into the core.
+    fn submit(self) -> Result<Pending, CallError> {
+        let (function, positional) = (self.function?, self.positional?);
+        let mut bytes = positional;
+        let named_at = bytes.len();
+        if !self.named.is_empty() {
+            let entries: Vec<_> = self
+                .named
+                .iter()
+                .map(|(name, value)| (name.as_str(), lanc_core::ports::Item::Encoded(value)))
+                .collect();
+            self.codec.write_map(&entries, &mut bytes);
+        }
+        let args = Arguments::from_buffer(self.codec.format(), bytes, named_at);
+        let request = CallRequest {
+            deadline: self.deadline,
+            wait: self.wait,
+            target: self.target,
+            policy: self.policy,
+            mode: self.mode,
+            ..CallRequest::new(function, args)
+        };
+        let hub = Arc::clone(self.node.hub());
+        let now = hub.clock.now();
+        let key = hub.submit(|state| {
+            let key = state.core.call(now, request)?;
+            state.begin_call(key);
+            Ok(key)
+        })?;
+        Ok(Pending { hub, key, over: false })
+    }
+}
+
+impl Call<'_, ()> {
+    /// Sends the call and wants no answer. Returns once it has left this node; whether it
+    /// arrives or succeeds is not known. Cancel safe.
+    ///
+    /// # Errors
+    /// [`CallError`] when there was nobody to send it to.
+    pub async fn one_way(mut self) -> Result<(), CallError> {
+        self.mode = Mode::OneWay;
+        self.submit()?.outcome().await?.result.map(|_| ())
+    }
+
+    /// Starts the call and returns its id at once (S0's `call`): fetch the result with
+    /// [`Node::join`] or [`Node::get`]. It is kept for ten minutes after its arrival, within
+    /// the node's bounds.
+    ///
+    /// # Errors
+    /// [`CallError`] when this node cannot take the call.
+    pub fn start(self) -> Result<ExeId, CallError> {
+        let pending = self.submit()?;
+        let id = pending.exe_id();
+        pending.detach();
+        id
+    }
+
+    /// Starts the call, has `on_done` called with the outcome on a thread that may block, and
+    /// returns the call's id at once (S0's completion callback).
+    ///
+    /// # Errors
+    /// [`CallError`] when this node cannot take the call; `on_done` is not called then.
+    pub fn start_with<R: DeserializeOwned + 'static>(
+        self,
+        on_done: impl FnOnce(Result<R, CallError>) + Send + 'static,
+    ) -> Result<ExeId, CallError> {
+        let pending = self.submit()?;
+        let id = pending.exe_id()?;
+        let hub = Arc::clone(&pending.hub);
+        let key = pending.detach();
+        let for_decoding = Arc::clone(&hub);
+        let finish = move |outcome: Option<Outcome>| {
+            on_done(single(outcome).and_then(|answer| typed(&for_decoding, answer.result?)));
+        };
+        // The call may be over already; its outcome waits for whoever asks.
+        let early = hub.submit(|state| {
+            if state.core.is_done(key) {
+                return Some((finish, state.core.take(key)));
+            }
+            state.on_done(key, Box::new(finish));
+            None
+        });
+        if let Some((finish, outcome)) = early {
+            tokio::task::spawn_blocking(move || finish(outcome));
+        }
+        Ok(id)
+    }
+}
+
+impl<'n, T: DeserializeOwned + Send + 'n> IntoFuture for Call<'n, T> {
+    type Output = Result<T, CallError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'n>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let pending = self.submit()?;
+            let hub = Arc::clone(&pending.hub);
+            typed(&hub, pending.outcome().await?.result?)
+        })
+    }
+}
+
+/// A call to every provider: await it for each provider's name and answer.
+#[must_use = "a call is made when it is awaited"]
+pub struct AllCall<'n, T>(Call<'n, T>);
+
+impl<'n, T: DeserializeOwned + Send + 'n> IntoFuture for AllCall<'n, T> {
+    type Output = Result<Vec<(String, Result<T, CallError>)>, CallError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'n>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut pending = self.0.submit()?;
+            let hub = Arc::clone(&pending.hub);
+            let answers = match pending.take().await {
+                Some(Outcome::All(answers)) => answers,
+                Some(Outcome::One(Answer { result: Err(error), .. })) => return Err(error),
+                Some(Outcome::One(answer)) => vec![answer],
+                None => return Err(taken()),
+            };
+            let one = |answer: Answer| {
+                let result = answer.result.and_then(|payload| typed(&hub, payload));
+                (answer.from, result)
+            };
+            Ok(answers.into_iter().map(one).collect())
+        })
+    }
+}
+
+/// A call in the core. Dropped before its outcome, it is given up.
+struct Pending {
+    hub: Arc<Hub>,
+    key: CallKey,
+    over: bool,
+}
+
+impl Pending {
+    fn exe_id(&self) -> Result<ExeId, CallError> {
+        self.hub.state().core.exe_id(self.key).ok_or_else(taken)
+    }
+
+    async fn take(&mut self) -> Option<Outcome> {
+        let outcome = self.hub.outcome(self.key).await;
+        self.over = true;
+        outcome
+    }
+
+    async fn outcome(mut self) -> Result<Answer, CallError> {
+        single(self.take().await)
+    }
+
+    fn detach(mut self) -> CallKey {
+        self.over = true;
+        self.key
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.over {
+            let now = self.hub.clock.now();
+            self.hub.submit(|state| state.core.abandon(now, self.key));
+        }
+    }
+}
+
+/// The one answer of an outcome.
+pub(crate) fn single(outcome: Option<Outcome>) -> Result<Answer, CallError> {
+    match outcome {
+        Some(Outcome::One(answer)) => Ok(answer),
+        Some(Outcome::All(answers)) => answers.into_iter().next().ok_or_else(taken),
+        None => Err(taken()),
+    }
+}
+
+/// Decodes a result into the caller's type.
+pub(crate) fn typed<T: DeserializeOwned>(hub: &Hub, payload: Payload) -> Result<T, CallError> {
+    let codec = hub.state().core.pipeline().codec(payload.format).cloned();
+    let fail = |reason: String| {
+        let text = format!("the result is not of the type asked for: {}", printable(&reason));
+        CallError::new(ErrorCode::DECODE_ERROR, Executed::Yes, text)
+    };
+    let codec = codec.ok_or_else(|| fail(format!("no codec for {}", payload.format.name())))?;
+    let mut null = Vec::new();
+    let bytes = if payload.bytes.is_empty() {
+        codec.write_item(&lanc_core::ports::Item::Null, &mut null);
+        &null
+    } else {
+        &payload.bytes
+    };
+    decode(codec.as_ref(), bytes).map_err(fail)
+}
+
+pub(crate) fn invalid(text: String) -> CallError {
+    CallError::new(ErrorCode::INVALID_ARGUMENTS, Executed::No, text)
+}
+
+/// The outcome is not here any more.
+pub(crate) fn taken() -> CallError {
+    let text = "the outcome was fetched elsewhere or is no longer kept";
+    CallError::new(ErrorCode::RESULT_EXPIRED, Executed::Maybe, text)
+}

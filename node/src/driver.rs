@@ -1,0 +1,297 @@
+//! The driver: the only task that waits for the network, for time and for callers at once.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, Weak};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use lanc_core::endpoint::LinkId;
+use lanc_core::error::Fault;
+use lanc_core::id::TaskKey;
+use lanc_core::payload::Payload;
+use lanc_core::ports::{Arrived, Inlet, LinkEvent, RecvBatch};
+use lanc_core::{Class, Task, TaskStep};
+use tokio::time::Sleep;
+
+use crate::args::Args;
+use crate::context::{Call, Cancellation, Context};
+use crate::functions::{Function, Started};
+use crate::hub::{Effects, Hub, slot};
+use crate::node::{Node, Owner};
+use crate::workers;
+
+/// Callers woken before what they submit is sent. Waking a batch in chunks lets the first full
+/// frame leave while the rest of the callers still run, which keeps both sides busy; measured
+/// against a fixed yield, feedback and sending from callers in `docs/decisions`.
+const CHUNK: usize = 43;
+
+/// What the driver owns.
+pub(crate) struct Driver {
+    hub: Arc<Hub>,
+    owner: Weak<Owner>,
+    inlets: Vec<Option<Box<dyn Inlet>>>,
+    batch: RecvBatch,
+    effects: Effects,
+    /// Callers whose outcome is there and who have not been woken yet.
+    held: VecDeque<Waker>,
+    writable: Vec<LinkId>,
+    /// Links that went down: what is held for them will never leave.
+    down: Vec<LinkId>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Driver {
+    pub(crate) fn new(hub: Arc<Hub>, owner: Weak<Owner>, inlets: Vec<Box<dyn Inlet>>) -> Self {
+        Self {
+            hub,
+            owner,
+            inlets: inlets.into_iter().map(Some).collect(),
+            batch: RecvBatch::default(),
+            effects: Effects::default(),
+            held: VecDeque::new(),
+            writable: Vec::new(),
+            down: Vec::new(),
+            sleep: None,
+        }
+    }
+
+    /// Runs until the node is closed.
+    pub(crate) async fn run(mut self) {
+        // The first hello is ready already; nothing else may come that would send it.
+        self.turn();
+        self.flush();
+        loop {
+            if self.held.is_empty() {
+                poll_fn(|cx| self.poll_work(cx)).await;
+                self.turn();
+            }
+            let woken = self.wake_chunk();
+            if woken > 1 {
+                // One trip through the run queue: what the woken callers submit next shares a
+                // frame. A single caller has nobody to share with.
+                tokio::task::yield_now().await;
+                self.turn();
+            }
+            self.flush();
+            if self.hub.state().core.is_closed() {
+                break;
+            }
+        }
+        // A shutdown may have come between the last turn and the flush: those who wait for
+        // calls, and the event, have not been told yet.
+        self.turn();
+        while self.wake_chunk() > 0 {}
+        self.hub.closed.send_replace(true);
+    }
+
+    /// Ready when a frame arrived, a timer is due, or a caller submitted something.
+    fn poll_work(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let mut ready = self.hub.poll_submitted(cx.waker()).is_ready();
+        for (number, place) in self.inlets.iter_mut().enumerate() {
+            let Some(inlet) = place else { continue };
+            match inlet.poll_recv(cx, &mut self.batch) {
+                Poll::Ready(Ok(())) => ready = true,
+                Poll::Ready(Err(error)) => {
+                    tracing::error!(lane = number, %error, "a transport can receive no more");
+                    *place = None;
+                }
+                Poll::Pending => {}
+            }
+        }
+        if self.poll_timer(cx).is_ready() {
+            ready = true;
+        }
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let Some((due, _)) = self.hub.state().core.poll_timeout() else { return Poll::Pending };
+        let due = self.hub.clock.instant(due);
+        match &mut self.sleep {
+            // Only ever moved forward to an earlier time: waking too early costs less than
+            // touching the runtime's timer on every call.
+            Some(sleep) if sleep.deadline() <= due && !sleep.is_elapsed() => {
+                sleep.as_mut().poll(cx)
+            }
+            Some(sleep) => {
+                sleep.as_mut().reset(due);
+                sleep.as_mut().poll(cx)
+            }
+            None => {
+                let sleep = self.sleep.insert(Box::pin(tokio::time::sleep_until(due)));
+                sleep.as_mut().poll(cx)
+            }
+        }
+    }
+
+    /// Hands everything that arrived to the core and does what follows from it.
+    fn turn(&mut self) {
+        let hub = Arc::clone(&self.hub);
+        let now = hub.clock.now();
+        let mut batch = std::mem::take(&mut self.batch);
+        // The functions of one frame start before the next frame is read: the queue of waiting
+        // calls is not filled by calls that could have run.
+        batch.drain(|arrived| {
+            let mut state = hub.state();
+            match arrived {
+                Arrived::Frame(frame) => state.core.handle_frame(now, frame),
+                Arrived::Event(LinkEvent::Writable(link)) => self.writable.push(link),
+                Arrived::Event(event) => {
+                    if let LinkEvent::Down { link, .. } = event {
+                        self.down.push(link);
+                    }
+                    state.core.handle_link(now, event);
+                }
+            }
+            state.collect(now, &mut self.effects);
+            drop(state);
+            self.apply();
+        });
+        self.batch = batch;
+        let mut state = hub.state();
+        if state.orphaned {
+            state.core.shutdown(now);
+        }
+        state.core.handle_timeout(now);
+        state.collect(now, &mut self.effects);
+        drop(state);
+        self.apply();
+    }
+
+    /// Does what the core asked for, until it asks for nothing more.
+    fn apply(&mut self) {
+        loop {
+            self.held.extend(self.effects.wakers.drain(..));
+            for (on_done, outcome) in self.effects.callbacks.drain(..) {
+                // The user's code may block.
+                tokio::task::spawn_blocking(move || on_done(outcome));
+            }
+            for event in self.effects.events.drain(..) {
+                tracing::debug!(?event);
+                // Nobody may be listening.
+                let _ = self.hub.events.send(event);
+            }
+            if !self.effects.links.is_empty() {
+                let mut outlets = self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+                for command in self.effects.links.drain(..) {
+                    outlets.command(command);
+                }
+            }
+            if self.effects.steps.is_empty() {
+                self.effects.give_back();
+                return;
+            }
+            let done = self.start_tasks();
+            let hub = Arc::clone(&self.hub);
+            let now = hub.clock.now();
+            let mut state = hub.state();
+            for (key, result) in done {
+                state.core.complete(now, key, result);
+            }
+            state.collect(now, &mut self.effects);
+        }
+    }
+
+    /// Starts functions and returns the results of those that were done at once.
+    fn start_tasks(&mut self) -> Vec<(TaskKey, Result<Payload, Fault>)> {
+        let mut done = Vec::new();
+        for step in std::mem::take(&mut self.effects.steps) {
+            match step {
+                TaskStep::Cancel(key) => {
+                    let running = self.hub.state().running.get(key.slot()).cloned().flatten();
+                    if let Some(cancellation) = running {
+                        cancellation.cancel();
+                    }
+                }
+                TaskStep::Run(task) => {
+                    let key = task.key;
+                    if let Some(result) = self.start_task(task) {
+                        done.push((key, result));
+                    }
+                }
+            }
+        }
+        done
+    }
+
+    fn start_task(&self, task: Task) -> Option<Result<Payload, Fault>> {
+        let (key, class, name) = (task.key, task.class, task.function);
+        let Some((function, context)) = self.prepare(task) else {
+            let text = "the function was taken away while the call waited";
+            return Some(Err(Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text)));
+        };
+        match class {
+            Class::Blocking => {
+                workers::block(Arc::clone(&self.hub), key, function, context);
+                None
+            }
+            Class::Async => {
+                workers::spawn(Arc::clone(&self.hub), key, function, context);
+                None
+            }
+            Class::Inline => {
+                let began = self.hub.clock.now();
+                let started = workers::guarded(|| function.start(context));
+                let took = self.hub.clock.now().since(began);
+                if took > workers::INLINE_LIMIT {
+                    self.hub.state().core.demote(name, took);
+                }
+                match started {
+                    Ok(Started::Done(result)) => Some(result),
+                    Ok(Started::Later(future)) => {
+                        workers::spawn_future(Arc::clone(&self.hub), key, future);
+                        None
+                    }
+                    Err(fault) => Some(Err(fault)),
+                }
+            }
+        }
+    }
+
+    /// The function of a task and the context it runs in.
+    fn prepare(&self, task: Task) -> Option<(Arc<dyn Function>, Context)> {
+        let node = Node::from_parts(Arc::clone(&self.hub), self.owner.upgrade()?);
+        let cancellation = Arc::new(Cancellation::default());
+        let (function, codec) = {
+            let mut state = self.hub.state();
+            let function = state.functions.get(task.function)?;
+            *slot(&mut state.running, task.key.slot()) = Some(Arc::clone(&cancellation));
+            let pipeline = state.core.pipeline();
+            let codec = pipeline.codec(task.args.format()).unwrap_or(pipeline.preferred());
+            (function, Arc::clone(codec))
+        };
+        let call = Call {
+            function: task.name.to_string(),
+            caller: task.caller,
+            exe_id: task.id.map(|id| id.to_string()),
+            deadline: task.deadline.map(|deadline| self.hub.clock.instant(deadline)),
+            cancellation,
+            args: Args::new(task.args, codec),
+        };
+        Some((function, Context::new(node, call)))
+    }
+
+    /// Wakes the next callers and returns how many.
+    fn wake_chunk(&mut self) -> usize {
+        let count = self.held.len().min(CHUNK);
+        for waker in self.held.drain(..count) {
+            waker.wake();
+        }
+        count
+    }
+
+    fn flush(&mut self) {
+        let mut outlets = self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        for link in self.down.drain(..) {
+            outlets.forget(link);
+        }
+        for link in self.writable.drain(..) {
+            if outlets.writable(link) {
+                let now = self.hub.clock.now();
+                self.hub.state().core.handle_link(now, LinkEvent::Writable(link));
+            }
+        }
+        outlets.flush(&self.hub);
+    }
+}

@@ -1,0 +1,115 @@
+//! The functions of a node, and how each is started.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lanc_core::error::Fault;
+use lanc_core::id::FunctionKey;
+use lanc_core::payload::Payload;
+use lanc_core::{Class, RegisterError};
+
+use crate::args::Args;
+use crate::context::Context;
+use crate::hub::slot;
+use crate::node::Node;
+use crate::reply::Reply;
+use crate::typed::IntoFunction;
+
+/// A function with full control: encoded arguments in, encoded result out. For bridges, workers
+/// in other languages, and functions whose types are known only at run time.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Runs once. Dropped only when the node ends; cancellation is told through
+    /// [`Context::cancelled`].
+    ///
+    /// # Errors
+    /// A [`Fault`] the caller will see.
+    async fn run(&self, ctx: Context, args: Args) -> Result<Reply, Fault>;
+}
+
+/// What came of starting a function.
+pub(crate) enum Started {
+    Done(Result<Payload, Fault>),
+    Later(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>),
+}
+
+/// A function as the node keeps it.
+pub(crate) trait Function: Send + Sync {
+    fn start(&self, ctx: Context) -> Started;
+}
+
+/// The functions by their key's slot in the core's directory.
+#[derive(Default)]
+pub(crate) struct Functions {
+    table: Vec<Option<(FunctionKey, Arc<dyn Function>)>>,
+}
+
+impl Functions {
+    pub(crate) fn insert(&mut self, key: FunctionKey, function: Arc<dyn Function>) {
+        *slot(&mut self.table, key.slot()) = Some((key, function));
+    }
+
+    pub(crate) fn get(&self, key: FunctionKey) -> Option<Arc<dyn Function>> {
+        let (known, function) = self.table.get(key.slot())?.as_ref()?;
+        if *known == key { Some(Arc::clone(function)) } else { None }
+    }
+}
+
+/// A function about to be registered: [`Node::function`].
+#[must_use = "nothing is registered before `.register()`"]
+pub struct Registration<'n> {
+    node: &'n Node,
+    name: &'n str,
+    class: Class,
+    doc: String,
+    function: Arc<dyn Function>,
+}
+
+impl<'n> Registration<'n> {
+    pub(crate) fn new<M>(node: &'n Node, name: &'n str, f: impl IntoFunction<M>) -> Self {
+        let (class, function) = f.into_function();
+        Self { node, name, class, doc: String::new(), function: function.0 }
+    }
+
+    pub(crate) fn handler(node: &'n Node, name: &'n str, handler: Arc<dyn Handler>) -> Self {
+        let function = Arc::new(Handled(handler));
+        Self { node, name, class: Class::Async, doc: String::new(), function }
+    }
+
+    /// Declares the function short: it runs at once on the task that received the call, without
+    /// a hop to a worker. A body that takes over 1 ms raises
+    /// [`Event::SlowFunction`](crate::Event::SlowFunction) and runs on a worker from then on.
+    pub fn inline(mut self) -> Self {
+        self.class = Class::Inline;
+        self
+    }
+
+    /// What the function does, for listings on this node.
+    pub fn doc(mut self, doc: &str) -> Self {
+        doc.clone_into(&mut self.doc);
+        self
+    }
+
+    /// Registers it. Peers hear of it once no other function was registered for a second; one
+    /// registered under the name before is replaced.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing has changed then.
+    pub fn register(self) -> Result<(), RegisterError> {
+        self.node.insert_function(self.name, self.class, self.doc, self.function)
+    }
+}
+
+struct Handled(Arc<dyn Handler>);
+
+impl Function for Handled {
+    fn start(&self, ctx: Context) -> Started {
+        let handler = Arc::clone(&self.0);
+        Started::Later(Box::pin(async move {
+            let args = ctx.args().clone();
+            handler.run(ctx, args).await.map(|reply| reply.payload)
+        }))
+    }
+}

@@ -1,0 +1,369 @@
+//! What callers and the driver share.
+
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use lanc_core::endpoint::{Endpoint, LinkId};
+use lanc_core::id::{CallKey, PingKey};
+use lanc_core::ports::{Close, Dest, Outlet, SendRefused};
+use lanc_core::{Core, Done, LinkCommand, Outcome, TaskStep};
+use tokio::sync::{broadcast, watch};
+
+use crate::clock::Clock;
+use crate::context::Cancellation;
+use crate::functions::Functions;
+
+/// Events a slow subscriber may lag behind before it loses the oldest.
+const EVENT_BUFFER: usize = 1024;
+
+/// Places for link commands and events that are kept between two turns.
+const KEPT: usize = 64;
+
+/// A node's state behind one short lock, and its transports' sending halves behind another.
+///
+/// Rules: no user code, waker or foreign `Drop` runs under either lock; `state` is never taken
+/// while `outlets` waits for it the other way round (order: outlets, then state).
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    pub(crate) outlets: Mutex<Outlets>,
+    pub(crate) clock: Clock,
+    pub(crate) events: broadcast::Sender<lanc_core::event::Event>,
+    /// Turns true when the node is closed.
+    pub(crate) closed: watch::Sender<bool>,
+}
+
+/// A finished call's callback.
+pub(crate) type OnDone = Box<dyn FnOnce(Option<Outcome>) + Send>;
+
+/// The core and who waits for what.
+pub(crate) struct State {
+    pub(crate) core: Core,
+    pub(crate) functions: Functions,
+    /// By call slot.
+    waiting: Vec<Waiting>,
+    /// By ping slot.
+    pings: Vec<PingWait>,
+    /// By task slot: how to tell a running function that nobody waits.
+    pub(crate) running: Vec<Option<Arc<Cancellation>>>,
+    /// Something changed that the driver has not seen.
+    flush_wanted: bool,
+    driver: Option<Waker>,
+    /// The last handle is gone.
+    pub(crate) orphaned: bool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    wakers: Vec<Waker>,
+    on_done: Option<OnDone>,
+}
+
+#[derive(Default)]
+struct PingWait {
+    waker: Option<Waker>,
+    result: Option<Option<std::time::Duration>>,
+}
+
+/// What must be done once the lock is released.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) callbacks: Vec<(OnDone, Option<Outcome>)>,
+    pub(crate) steps: Vec<TaskStep>,
+    pub(crate) links: Vec<LinkCommand>,
+    pub(crate) events: Vec<lanc_core::event::Event>,
+}
+
+impl Effects {
+    /// What a flood of strangers has grown is given back; calls keep their room.
+    pub(crate) fn give_back(&mut self) {
+        self.links.shrink_to(KEPT);
+        self.events.shrink_to(KEPT);
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(core: Core, outlets: Outlets, clock: Clock) -> Self {
+        Self {
+            state: Mutex::new(State {
+                core,
+                functions: Functions::default(),
+                waiting: Vec::new(),
+                pings: Vec::new(),
+                running: Vec::new(),
+                flush_wanted: false,
+                driver: None,
+                orphaned: false,
+            }),
+            outlets: Mutex::new(outlets),
+            clock,
+            events: broadcast::channel(EVENT_BUFFER).0,
+            closed: watch::channel(false).0,
+        }
+    }
+
+    /// The state, to look at or for the driver.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is a bug; the tables are still consistent enough to close.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes the driver if it does not know yet.
+    pub(crate) fn submit<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state();
+        let result = change(&mut state);
+        let first = !std::mem::replace(&mut state.flush_wanted, true);
+        let waker = if first { state.driver.take() } else { None };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        result
+    }
+
+    /// Resolves when [`Self::submit`] was called since the last time; the caller polls it with
+    /// its own waker, which is replaced each time.
+    pub(crate) fn poll_submitted(&self, waker: &Waker) -> Poll<()> {
+        let mut state = self.state();
+        if std::mem::take(&mut state.flush_wanted) {
+            return Poll::Ready(());
+        }
+        match &state.driver {
+            Some(known) if known.will_wake(waker) => {}
+            _ => state.driver = Some(waker.clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Waits until the node is closed.
+    pub(crate) async fn wait_closed(&self) {
+        let mut closed = self.closed.subscribe();
+        // The sender lives in this hub: waiting cannot fail while we hold it.
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+
+    /// Waits for the outcome of a call and takes it. `None`: somebody else took it, or it was
+    /// dropped for its age.
+    pub(crate) async fn outcome(&self, key: CallKey) -> Option<Outcome> {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            if state.core.is_done(key) {
+                return Poll::Ready(state.core.take(key));
+            }
+            state.wait_for(key).wakers.retain(|waker| !waker.will_wake(cx.waker()));
+            state.wait_for(key).wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for a ping to come back; `None`: it did not.
+    pub(crate) async fn pong(&self, key: PingKey) -> Option<std::time::Duration> {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            let wait = slot(&mut state.pings, key.slot());
+            match wait.result.take() {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    wait.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl State {
+    fn wait_for(&mut self, key: CallKey) -> &mut Waiting {
+        slot(&mut self.waiting, key.slot())
+    }
+
+    /// Has `on_done` called with the call's outcome.
+    pub(crate) fn on_done(&mut self, key: CallKey, on_done: OnDone) {
+        self.wait_for(key).on_done = Some(on_done);
+    }
+
+    /// A new call or ping may use the slot of an old one whose waiter is gone.
+    pub(crate) fn begin_call(&mut self, key: CallKey) {
+        *self.wait_for(key) = Waiting::default();
+    }
+
+    /// See [`Self::begin_call`].
+    pub(crate) fn begin_ping(&mut self, key: PingKey) {
+        *slot(&mut self.pings, key.slot()) = PingWait::default();
+    }
+
+    /// Moves everything the core has to say into `effects`, except frames.
+    pub(crate) fn collect(&mut self, now: lanc_core::Time, effects: &mut Effects) {
+        while let Some(step) = self.core.poll_task(now) {
+            effects.steps.push(step);
+        }
+        while let Some(done) = self.core.poll_done() {
+            match done {
+                Done::Call(key) => {
+                    let waiting = std::mem::take(self.wait_for(key));
+                    effects.wakers.extend(waiting.wakers);
+                    if let Some(on_done) = waiting.on_done {
+                        let outcome = self.core.take(key);
+                        effects.callbacks.push((on_done, outcome));
+                    }
+                }
+                Done::Ping(key, took) => {
+                    let wait = slot(&mut self.pings, key.slot());
+                    wait.result = Some(took);
+                    effects.wakers.extend(wait.waker.take());
+                }
+            }
+        }
+        while let Some(command) = self.core.poll_link() {
+            effects.links.push(command);
+        }
+        while let Some(event) = self.core.poll_event() {
+            effects.events.push(event);
+        }
+    }
+}
+
+/// The entry of a table kept beside one of the core's.
+pub(crate) fn slot<T: Default>(table: &mut Vec<T>, slot: usize) -> &mut T {
+    if table.len() <= slot {
+        table.resize_with(slot + 1, T::default);
+    }
+    // The table has just been made long enough.
+    &mut table[slot]
+}
+
+/// The sending halves, and the frames that wait for room.
+pub(crate) struct Outlets {
+    lanes: Vec<(String, Box<dyn Outlet>)>,
+    held: Vec<(Dest, Vec<u8>)>,
+    spare: Vec<u8>,
+}
+
+impl Outlets {
+    pub(crate) fn new(lanes: Vec<(String, Box<dyn Outlet>)>) -> Self {
+        Self { lanes, held: Vec::new(), spare: Vec::new() }
+    }
+
+    fn lane(&mut self, dest: Dest) -> Option<&mut Box<dyn Outlet>> {
+        let lane = match dest {
+            Dest::Link(link) => link.lane,
+            Dest::Broadcast(lane) => lane,
+        };
+        self.lanes.get_mut(usize::from(lane.0)).map(|(_, outlet)| outlet)
+    }
+
+    /// Sends everything that is ready and returns how many frames and messages that was.
+    pub(crate) fn flush(&mut self, hub: &Hub) -> (u32, u32) {
+        let mut frame = std::mem::take(&mut self.spare);
+        let (mut frames, mut messages) = (0, 0);
+        loop {
+            let mut state = hub.state();
+            let now = hub.clock.now();
+            let before = state.core.counters().messages_sent;
+            let Some(dest) = state.core.poll_frame(now, &mut frame) else { break };
+            let packed = state.core.counters().messages_sent - before;
+            drop(state);
+            frames += 1;
+            messages += u32::try_from(packed).unwrap_or(u32::MAX);
+            let sent = match self.lane(dest) {
+                Some(outlet) => outlet.try_send(dest, &[IoSlice::new(&frame)]),
+                None => Err(SendRefused::Gone),
+            };
+            if let Err(why) = sent {
+                if why == SendRefused::Full {
+                    self.held.push((dest, frame.clone()));
+                }
+                hub.state().core.handle_refused(hub.clock.now(), dest, why);
+            }
+        }
+        frame.clear();
+        self.spare = frame;
+        (frames, messages)
+    }
+
+    /// Offers the frames again that a link had no room for. Those that fit now are gone.
+    pub(crate) fn writable(&mut self, link: LinkId) -> bool {
+        for (dest, frame) in std::mem::take(&mut self.held) {
+            let is_it = dest == Dest::Link(link) || dest == Dest::Broadcast(link.lane);
+            let refused = match self.lane(dest) {
+                Some(outlet) if is_it => outlet.try_send(dest, &[IoSlice::new(&frame)]),
+                Some(_) => Err(SendRefused::Full),
+                None => continue,
+            };
+            if refused == Err(SendRefused::Full) {
+                self.held.push((dest, frame));
+            }
+        }
+        !self.held.iter().any(|(dest, _)| *dest == Dest::Link(link))
+    }
+
+    /// Drops the frames of a link that is gone.
+    pub(crate) fn forget(&mut self, link: LinkId) {
+        self.held.retain(|(dest, _)| *dest != Dest::Link(link));
+    }
+
+    /// Begins or ends a link.
+    pub(crate) fn command(&mut self, command: LinkCommand) {
+        match command {
+            LinkCommand::Connect(endpoint) => self.connect(&endpoint),
+            LinkCommand::Close(link, how) => self.close(link, how),
+        }
+    }
+
+    fn connect(&mut self, endpoint: &Endpoint) {
+        match self.lanes.iter_mut().find(|(scheme, _)| scheme == endpoint.scheme()) {
+            Some((_, outlet)) => outlet.connect(endpoint),
+            None => tracing::warn!(%endpoint, "no transport of this node dials this"),
+        }
+    }
+
+    fn close(&mut self, link: LinkId, how: Close) {
+        self.forget(link);
+        if let Some(outlet) = self.lane(Dest::Link(link)) {
+            outlet.close(link, how);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use lanc_core::endpoint::Lane;
+    use lanc_core::ports::Sent;
+
+    use super::*;
+
+    /// Takes every frame and counts them.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Outlet for Counting {
+        fn try_send(&mut self, _: Dest, _: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Sent::Whole)
+        }
+
+        fn connect(&mut self, _: &Endpoint) {}
+
+        fn close(&mut self, _: LinkId, _: Close) {}
+    }
+
+    #[test]
+    fn a_held_frame_leaves_when_its_link_is_writable_and_goes_with_its_link() {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let outlet: Box<dyn Outlet> = Box::new(Counting(Arc::clone(&sent)));
+        let mut outlets = Outlets::new(vec![("test".to_owned(), outlet)]);
+        let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
+        outlets.held = (0..3).map(|slot| (Dest::Link(link(slot)), vec![1])).collect();
+        outlets.forget(link(0));
+        assert!(outlets.writable(link(1)), "nothing is held for it any more");
+        assert_eq!(sent.load(Ordering::Relaxed), 1, "only its own frame left");
+        assert_eq!(outlets.held, [(Dest::Link(link(2)), vec![1])]);
+        outlets.forget(link(2));
+        assert!(outlets.held.is_empty());
+    }
+}

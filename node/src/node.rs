@@ -1,0 +1,203 @@
+//! The handle of a node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanc_core::counters::Counters;
+use lanc_core::endpoint::Endpoint;
+use lanc_core::error::{CallError, ErrorCode, Executed};
+use lanc_core::id::SessionId;
+use lanc_core::{Class, FunctionInfo, LocalFunction, PeerInfo, RegisterError, Tables};
+
+use crate::args::IntoArgs;
+use crate::call::Call;
+use crate::events::Events;
+use crate::functions::{Function, Handler, Registration};
+use crate::hub::Hub;
+use crate::typed::IntoFunction;
+
+/// A LANC node: registers functions, calls those of others. Cheap to clone; dropping the last
+/// clone closes the node at once, [`Node::shutdown`] closes it in order.
+#[derive(Clone)]
+pub struct Node {
+    hub: Arc<Hub>,
+    owner: Arc<Owner>,
+}
+
+/// What lives as long as somebody holds a [`Node`].
+pub(crate) struct Owner {
+    hub: Arc<Hub>,
+    name: String,
+    session: SessionId,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Owner {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        name: String,
+        session: SessionId,
+        endpoints: Vec<Endpoint>,
+    ) -> Self {
+        Self { hub, name, session, endpoints }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.hub.submit(|state| state.orphaned = true);
+    }
+}
+
+impl Node {
+    pub(crate) fn from_parts(hub: Arc<Hub>, owner: Arc<Owner>) -> Self {
+        Self { hub, owner }
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.owner.name
+    }
+
+    /// This life of the node.
+    pub fn session(&self) -> SessionId {
+        self.owner.session
+    }
+
+    /// Its own endpoints, one for each transport, as peers may be configured with them.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.owner.endpoints
+    }
+
+    /// Registers a function: `node.register("add", |a: i64, b: i64| a + b)`. See
+    /// [`IntoFunction`] for what may be registered. Never waits; peers hear of it once no other
+    /// function was registered for a second.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing has changed then.
+    pub fn register<M>(&self, name: &str, f: impl IntoFunction<M>) -> Result<(), RegisterError> {
+        self.function(name, f).register()
+    }
+
+    /// Begins a registration with choices: `node.function("add", f).inline().register()`.
+    pub fn function<'n, M>(&'n self, name: &'n str, f: impl IntoFunction<M>) -> Registration<'n> {
+        Registration::new(self, name, f)
+    }
+
+    /// Begins the registration of a [`Handler`].
+    pub fn handler<'n>(&'n self, name: &'n str, handler: Arc<dyn Handler>) -> Registration<'n> {
+        Registration::handler(self, name, handler)
+    }
+
+    pub(crate) fn insert_function(
+        &self,
+        name: &str,
+        class: Class,
+        doc: String,
+        function: Arc<dyn Function>,
+    ) -> Result<(), RegisterError> {
+        let now = self.hub.clock.now();
+        self.hub.submit(|state| {
+            let key = state.core.register(now, name, LocalFunction { class, doc })?;
+            state.functions.insert(key, function);
+            Ok(())
+        })
+    }
+
+    /// Takes a function away; calls that run finish. `false`: there was none.
+    pub fn unregister(&self, name: &str) -> bool {
+        let now = self.hub.clock.now();
+        self.hub.submit(|state| state.core.unregister(now, name))
+    }
+
+    /// Begins a call: `let sum: i64 = node.call("add", (1, 2)).await?`. Nothing is sent before
+    /// it is awaited (or started); options come in between, see [`Call`].
+    pub fn call<'n, T>(&'n self, function: &str, args: impl IntoArgs) -> Call<'n, T> {
+        Call::new(self, function, args)
+    }
+
+    /// The peers, by name.
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        let now = self.hub.clock.now();
+        self.hub.state().core.peers(now)
+    }
+
+    /// The functions known here, this node's own among them, by name.
+    pub fn functions(&self) -> Vec<FunctionInfo> {
+        self.hub.state().core.functions()
+    }
+
+    /// What happened so far, in numbers.
+    pub fn counters(&self) -> Counters {
+        self.hub.state().core.counters().clone()
+    }
+
+    /// How full the tables are.
+    pub fn tables(&self) -> Tables {
+        self.hub.state().core.tables()
+    }
+
+    /// The node's news from now on.
+    pub fn events(&self) -> Events {
+        Events::new(self.hub.events.subscribe())
+    }
+
+    /// The round trip to a peer (its name, address, or the first digits of its session).
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// `no_provider` when no such peer is here, `timeout` when it does not answer in 5 s.
+    pub async fn ping(&self, peer: &str) -> Result<Duration, CallError> {
+        let now = self.hub.clock.now();
+        let key = self.hub.submit(|state| {
+            let key = state.core.ping(now, peer)?;
+            state.begin_ping(key);
+            Ok(key)
+        })?;
+        self.hub.pong(key).await.ok_or_else(|| {
+            let text = format!("`{peer}` did not answer in 5 s");
+            CallError::new(ErrorCode::TIMEOUT, Executed::No, text)
+        })
+    }
+
+    /// Adds a peer that is greeted by unicast, on whatever network segment it is. `false`:
+    /// there are as many as a node remembers.
+    pub fn add_peer(&self, endpoint: Endpoint) -> bool {
+        let now = self.hub.clock.now();
+        self.hub.submit(|state| state.core.add_peer(now, endpoint))
+    }
+
+    /// Waits until whoever is there has had the time to answer the first hello. Cancel safe.
+    pub async fn settled(&self) {
+        let at = self.hub.state().core.settled_at();
+        tokio::time::sleep_until(self.hub.clock.instant(at)).await;
+    }
+
+    /// Serves until the node is shut down (S0's `run_forever`). Cancel safe.
+    pub async fn run_forever(&self) {
+        self.hub.wait_closed().await;
+    }
+
+    /// Closes the node in order: queued calls are refused, running functions may finish within
+    /// the configured time, results are sent, then the farewell. Returns when that is done.
+    /// Cancel safe: the shutdown goes on when the future is dropped.
+    pub async fn shutdown(&self) {
+        let now = self.hub.clock.now();
+        self.hub.submit(|state| state.core.shutdown(now));
+        self.hub.wait_closed().await;
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.owner.name)
+            .field("session", &self.owner.session)
+            .field("endpoints", &self.owner.endpoints)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,266 @@
+//! Plain functions and closures as LANC functions.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use lanc_core::Class;
+use lanc_core::error::{ErrorCode, Fault};
+use lanc_core::payload::Payload;
+use lanc_core::ports::Codec;
+use serde::de::value::SeqDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::args::{Args, decode, missing, printable};
+use crate::context::Context;
+use crate::functions::{Function, Started};
+use crate::reply::{fault, reply};
+
+/// What can be registered: functions and closures of up to eight parameters, with or without
+/// [`Context`] as the first, returning a value, a `Result`, or a future of either.
+///
+/// Parameters implement `serde::Deserialize`; an `Option` at the end may be left out by the
+/// caller. Results implement `serde::Serialize`. The error of a `Result` is anything that
+/// serialises (text becomes the message) or implements `std::error::Error`; a
+/// [`Fault`] keeps its code. Plain functions may block: they run on worker threads.
+///
+/// `M` is found by the compiler; nobody needs to name it. The trait is implemented here only.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be registered as a function",
+    note = "parameters need `serde::Deserialize`, results `serde::Serialize`, all of them `Send`"
+)]
+pub trait IntoFunction<M>: Send + Sync + 'static {
+    /// The function in the form the node keeps it in, and how it is run by default.
+    #[doc(hidden)]
+    fn into_function(self) -> (Class, Boxed);
+}
+
+/// A function in the node's own form.
+#[doc(hidden)]
+pub struct Boxed(pub(crate) Arc<dyn Function>);
+
+/// How the kinds of functions are told apart.
+#[doc(hidden)]
+pub mod marker {
+    /// Returns a value or a `Result` whose error serialises.
+    pub enum Value {}
+    /// Returns a `Result` whose error is a `std::error::Error`.
+    pub enum Fallible {}
+    /// Without a context.
+    pub enum Bare {}
+    /// With one.
+    pub enum WithContext {}
+    /// Returns at once.
+    pub enum Now {}
+    /// Returns a future.
+    pub enum Later {}
+}
+
+use marker::{Bare, Fallible, Later, Now, Value, WithContext};
+
+/// What a function returned, on its way to a payload.
+trait Outcome<M>: Send {
+    fn encode(self, codec: &dyn Codec) -> Result<Payload, Fault>;
+}
+
+impl<T: Serialize + Send> Outcome<Value> for T {
+    fn encode(self, codec: &dyn Codec) -> Result<Payload, Fault> {
+        reply(&self, codec)
+    }
+}
+
+impl<T: Serialize + Send, E: std::error::Error + Send + 'static> Outcome<Fallible>
+    for Result<T, E>
+{
+    fn encode(self, codec: &dyn Codec) -> Result<Payload, Fault> {
+        match self {
+            Ok(value) => reply(&value, codec),
+            Err(error) => Err(fault(&error)),
+        }
+    }
+}
+
+/// Wraps a closure over the context.
+struct Starter<F>(F);
+
+impl<F: Fn(Context) -> Started + Send + Sync> Function for Starter<F> {
+    fn start(&self, ctx: Context) -> Started {
+        self.0(ctx)
+    }
+}
+
+fn boxed(start: impl Fn(Context) -> Started + Send + Sync + 'static) -> Boxed {
+    Boxed(Arc::new(Starter(start)))
+}
+
+fn no_named(args: &Args) -> Result<(), Fault> {
+    if args.has_named() {
+        let text = "the function takes no named arguments";
+        return Err(Fault::new(ErrorCode::INVALID_ARGUMENTS, text));
+    }
+    Ok(())
+}
+
+/// A list of parameters, of which optional ones at the end may be missing.
+struct Positional<T>(T);
+
+/// Reads a function's parameters.
+fn parameters<T>(args: &Args) -> Result<T, Fault>
+where
+    Positional<T>: DeserializeOwned,
+{
+    let bytes = args.positional_bytes();
+    let read = if bytes.is_empty() {
+        let none = SeqDeserializer::<_, serde::de::value::Error>::new(std::iter::empty::<()>());
+        Positional::<T>::deserialize(none).map_err(|error| error.to_string())
+    } else {
+        decode(args.codec().as_ref(), bytes)
+    };
+    let Positional(values) =
+        read.map_err(|reason| Fault::new(ErrorCode::INVALID_ARGUMENTS, printable(&reason)))?;
+    Ok(values)
+}
+
+macro_rules! count {
+    () => { 0 };
+    ($head:ident $($tail:ident)*) => { 1 + count!($($tail)*) };
+}
+
+macro_rules! arity {
+    ($visitor:ident: $($name:ident)*) => {
+        struct $visitor<$($name),*>(PhantomData<($($name,)*)>);
+
+        impl<'de, $($name: Deserialize<'de>),*> Visitor<'de> for $visitor<$($name),*> {
+            type Value = Positional<($($name,)*)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{} arguments", count!($($name)*))
+            }
+
+            #[allow(non_snake_case, unused_assignments, unused_mut)]
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Self::Value, S::Error> {
+                let mut number = 0;
+                $(
+                    number += 1;
+                    let $name = match list.next_element()? {
+                        Some(value) => value,
+                        None => missing(number)?,
+                    };
+                )*
+                if list.next_element::<IgnoredAny>()?.is_some() {
+                    let text = format!("the function takes {number} arguments");
+                    return Err(serde::de::Error::custom(text));
+                }
+                Ok(Positional(($($name,)*)))
+            }
+        }
+
+        impl<'de, $($name: Deserialize<'de>),*> Deserialize<'de> for Positional<($($name,)*)> {
+            fn deserialize<Des: Deserializer<'de>>(d: Des) -> Result<Self, Des::Error> {
+                d.deserialize_seq($visitor(PhantomData))
+            }
+        }
+
+        impl<Func, Ret, Kind, $($name),*> IntoFunction<(Now, Bare, Kind, Ret, ($($name,)*))> for Func
+        where
+            Func: Fn($($name),*) -> Ret + Send + Sync + 'static,
+            Ret: Outcome<Kind>,
+            $($name: DeserializeOwned + Send,)*
+        {
+            #[allow(non_snake_case)]
+            fn into_function(self) -> (Class, Boxed) {
+                (Class::Blocking, boxed(move |ctx| {
+                    let args = ctx.args();
+                    let read = no_named(args).and_then(|()| parameters::<($($name,)*)>(args));
+                    Started::Done(match read {
+                        Ok(($($name,)*)) => self($($name),*).encode(args.codec().as_ref()),
+                        Err(fault) => Err(fault),
+                    })
+                }))
+            }
+        }
+
+        impl<Func, Ret, Kind, $($name),*>
+            IntoFunction<(Now, WithContext, Kind, Ret, ($($name,)*))> for Func
+        where
+            Func: Fn(Context, $($name),*) -> Ret + Send + Sync + 'static,
+            Ret: Outcome<Kind>,
+            $($name: DeserializeOwned + Send,)*
+        {
+            #[allow(non_snake_case)]
+            fn into_function(self) -> (Class, Boxed) {
+                (Class::Blocking, boxed(move |ctx| {
+                    let args = ctx.args().clone();
+                    Started::Done(match parameters::<($($name,)*)>(&args) {
+                        Ok(($($name,)*)) => {
+                            self(ctx, $($name),*).encode(args.codec().as_ref())
+                        }
+                        Err(fault) => Err(fault),
+                    })
+                }))
+            }
+        }
+
+        impl<Func, Fut, Kind, $($name),*>
+            IntoFunction<(Later, Bare, Kind, Fut, ($($name,)*))> for Func
+        where
+            Func: Fn($($name),*) -> Fut + Send + Sync + 'static,
+            Fut: Future + Send + 'static,
+            Fut::Output: Outcome<Kind>,
+            $($name: DeserializeOwned + Send,)*
+        {
+            #[allow(non_snake_case)]
+            fn into_function(self) -> (Class, Boxed) {
+                (Class::Async, boxed(move |ctx| {
+                    let args = ctx.args().clone();
+                    let read = no_named(&args).and_then(|()| parameters::<($($name,)*)>(&args));
+                    match read {
+                        Ok(($($name,)*)) => {
+                            let future = self($($name),*);
+                            Started::Later(Box::pin(async move {
+                                future.await.encode(args.codec().as_ref())
+                            }))
+                        }
+                        Err(fault) => Started::Done(Err(fault)),
+                    }
+                }))
+            }
+        }
+
+        impl<Func, Fut, Kind, $($name),*>
+            IntoFunction<(Later, WithContext, Kind, Fut, ($($name,)*))> for Func
+        where
+            Func: Fn(Context, $($name),*) -> Fut + Send + Sync + 'static,
+            Fut: Future + Send + 'static,
+            Fut::Output: Outcome<Kind>,
+            $($name: DeserializeOwned + Send,)*
+        {
+            #[allow(non_snake_case)]
+            fn into_function(self) -> (Class, Boxed) {
+                (Class::Async, boxed(move |ctx| {
+                    let args = ctx.args().clone();
+                    match parameters::<($($name,)*)>(&args) {
+                        Ok(($($name,)*)) => {
+                            let future = self(ctx, $($name),*);
+                            Started::Later(Box::pin(async move {
+                                future.await.encode(args.codec().as_ref())
+                            }))
+                        }
+                        Err(fault) => Started::Done(Err(fault)),
+                    }
+                }))
+            }
+        }
+    };
+}
+
+arity!(V0:);
+arity!(V1: A);
+arity!(V2: A B);
+arity!(V3: A B C);
+arity!(V4: A B C D);
+arity!(V5: A B C D E);
+arity!(V6: A B C D E F);
+arity!(V7: A B C D E F G);
+arity!(V8: A B C D E F G H);

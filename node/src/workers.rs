@@ -1,0 +1,89 @@
+//! Where functions run: threads that may block for plain ones, the runtime for futures.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use lanc_core::error::{ErrorCode, Fault};
+use lanc_core::id::TaskKey;
+use lanc_core::payload::Payload;
+
+use crate::context::Context;
+use crate::functions::{Function, Started};
+use crate::hub::Hub;
+
+/// An inline function that takes longer is demoted to a worker.
+pub(crate) const INLINE_LIMIT: Duration = Duration::from_millis(1);
+
+/// Runs a plain function on a thread that may block. The core bounds how many run at once; the
+/// threads are the runtime's own, so that a paused clock waits for them too.
+pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, context: Context) {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let result = match guarded(|| function.start(context)) {
+            Ok(Started::Done(result)) => result,
+            // An async function that was inline and took too long.
+            Ok(Started::Later(future)) => runtime.block_on(GuardedFuture(future)),
+            Err(fault) => Err(fault),
+        };
+        complete(&hub, key, result);
+    });
+}
+
+fn complete(hub: &Hub, key: TaskKey, result: Result<Payload, Fault>) {
+    let now = hub.clock.now();
+    hub.submit(|state| state.core.complete(now, key, result));
+}
+
+/// Runs an async function on the runtime.
+pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, context: Context) {
+    tokio::spawn(async move {
+        // Not polled on the driver's task: a body that computes between two awaits must not
+        // hold up the protocol.
+        let result = match guarded(|| function.start(context)) {
+            Ok(Started::Done(result)) => result,
+            Ok(Started::Later(future)) => GuardedFuture(future).await,
+            Err(fault) => Err(fault),
+        };
+        complete(&hub, key, result);
+    });
+}
+
+/// Runs what an inline function left to do on the runtime.
+pub(crate) fn spawn_future(
+    hub: Arc<Hub>,
+    key: TaskKey,
+    future: Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>,
+) {
+    tokio::spawn(async move {
+        let result = GuardedFuture(future).await;
+        complete(&hub, key, result);
+    });
+}
+
+/// Runs user code and turns a panic into a fault.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Fault> {
+    std::panic::catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        Fault::new(ErrorCode::EXECUTION_ERROR, format!("the function panicked: {text}"))
+    })
+}
+
+/// A future whose panic becomes a fault.
+struct GuardedFuture(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>);
+
+impl Future for GuardedFuture {
+    type Output = Result<Payload, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        let future = &mut self.0;
+        guarded(|| future.as_mut().poll(cx)).unwrap_or_else(|fault| Poll::Ready(Err(fault)))
+    }
+}

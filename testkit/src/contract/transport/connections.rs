@@ -1,0 +1,156 @@
+//! Rules for connected, reliable and ordered transports: C1 to C6. Where the capability is not
+//! declared there is nothing to check.
+
+use lanc_core::ports::{Close, DownReason, Initiator, LinkEvent, SendRefused};
+
+use super::bench::{Item, Node, PATIENCE, Rule};
+use super::links::{down, failed};
+use super::{Factory, LinkId};
+
+/// Rule C1 (connected): both ends hear Up before any frame, each knowing who began.
+pub fn c1_both_ends_learn_of_a_connection(factory: Factory<'_>) {
+    let rule = Rule("C1 (both ends learn of a connection)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        if !a.limits.connected {
+            return;
+        }
+        let began = |event: &LinkEvent| match event {
+            LinkEvent::Up { link, initiator, .. } => Some((*link, *initiator)),
+            _ => None,
+        };
+        a.outlet.connect(&b.local);
+        let (ours, us) = a.event("Up", began).await;
+        let (theirs, them) = b.event("Up", began).await;
+        rule.same((us, them), (Initiator::Us, Initiator::Them), "who began, at the two ends");
+        b.must_send(theirs, b"from the accepting end");
+        rule.same(a.frame().await.link, ours, "the link of its frame");
+    });
+}
+
+/// Rule C2 (connected): dialling where nobody is any more is reported as Failed.
+pub fn c2_a_failed_dial_is_reported(factory: Factory<'_>) {
+    let rule = Rule("C2 (a failed dial is reported)");
+    rule.run(factory, async |[mut a, b]: [Node; 2]| {
+        if !a.limits.connected {
+            return;
+        }
+        let gone = b.local.clone();
+        drop(b);
+        a.outlet.connect(&gone);
+        let (remote, reason) = a.event("Failed", failed).await;
+        rule.same(remote, gone, "the endpoint that failed");
+        rule.ensure(!reason.is_empty(), "it failed without a reason");
+    });
+}
+
+/// Rule C3 (connected): a connection closed or abandoned by one end goes down at the other,
+/// after the frames sent on it.
+pub fn c3_a_connection_that_ends_goes_down_at_both_ends(factory: Factory<'_>) {
+    let rule = Rule("C3 (a connection that ends goes down at both ends)");
+    rule.run(factory, async |[mut a, mut b, mut c]: [Node; 3]| {
+        if !a.limits.connected {
+            return;
+        }
+        let (ours, theirs) = a.pair(&mut b).await;
+        let (to_c, _) = a.pair(&mut c).await;
+        a.must_send(ours, b"last words");
+        a.outlet.close(ours, Close::Flush);
+        rule.same(a.event("Down", down).await, (ours, DownReason::ClosedHere), "at this end");
+        rule.same(b.frame().await.bytes.as_slice(), b"last words", "the frame before the end");
+        let (link, reason) = b.event("Down", down).await;
+        rule.same(link, theirs, "the link at the far end");
+        rule.ensure(reason != DownReason::ClosedHere, "the far end takes it for its own");
+        rule.same(b.send(theirs, b"late"), Err(SendRefused::Gone), "sending after Down");
+        drop(c);
+        rule.same(a.event("Down", down).await.0, to_c, "the link to a node that left");
+    });
+}
+
+/// Rule C4 (connected): a link that said Full says Writable once the far end has read, and then
+/// takes a frame.
+pub fn c4_a_full_link_becomes_writable(factory: Factory<'_>) {
+    let rule = Rule("C4 (a full link becomes writable)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        if !a.limits.connected {
+            return;
+        }
+        let (link, _) = a.pair(&mut b).await;
+        let frame = vec![0; a.limits.max_frame];
+        for _ in 0..3 {
+            fill(rule, &mut a, link, &frame);
+            let writable = Item::Event(LinkEvent::Writable(link));
+            let reading = async {
+                while !a.arrived.contains(&writable) {
+                    b.settle().await;
+                    a.settle().await;
+                    tokio::task::yield_now().await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, reading).await.is_err() {
+                rule.broken("the far end reads, and Writable does not come");
+            }
+            a.arrived.clear();
+            a.must_send(link, &frame);
+        }
+    });
+}
+
+/// Rule C5 (reliable): every frame that was taken arrives, however slow the reader.
+pub fn c5_nothing_sent_on_a_reliable_link_is_lost(factory: Factory<'_>) {
+    let rule = Rule("C5 (nothing sent on a reliable link is lost)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        if a.limits.reliable {
+            exchange(rule, &mut a, &mut b).await;
+        }
+    });
+}
+
+/// Rule C6 (ordered): the frames of a link arrive in the order they were sent.
+pub fn c6_an_ordered_link_keeps_its_order(factory: Factory<'_>) {
+    let rule = Rule("C6 (an ordered link keeps its order)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        if !a.limits.ordered {
+            return;
+        }
+        let got = exchange(rule, &mut a, &mut b).await;
+        rule.ensure(got.is_sorted(), "frames overtook each other");
+    });
+}
+
+/// Sends numbered frames as room allows; returns the numbers as they came.
+async fn exchange(rule: Rule, a: &mut Node, b: &mut Node) -> Vec<u32> {
+    const FRAMES: u32 = 5000;
+    let (link, _) = a.pair(b).await;
+    let (mut next, mut got) = (0u32, Vec::new());
+    while got.len() < 5000 {
+        while next < FRAMES {
+            match a.send(link, &next.to_be_bytes()) {
+                Ok(_) => next += 1,
+                Err(SendRefused::Full) => break,
+                Err(refused) => rule.broken(&format!("frame {next}: {refused}")),
+            }
+        }
+        let frame = b.frame().await;
+        let Ok(number) = <[u8; 4]>::try_from(frame.bytes.as_slice()) else {
+            rule.broken("a frame came changed")
+        };
+        got.push(u32::from_be_bytes(number));
+    }
+    let mut all = got.clone();
+    all.sort_unstable();
+    all.dedup();
+    rule.same(all.len(), 5000, "different frames among those that came");
+    got
+}
+
+/// Sends until the link is full. A link that never is keeps a queue without a bound.
+fn fill(rule: Rule, a: &mut Node, link: LinkId, frame: &[u8]) {
+    for _ in 0..100_000 {
+        match a.send(link, frame) {
+            Ok(_) => {}
+            Err(SendRefused::Full) => return,
+            Err(refused) => rule.broken(&format!("filling the link: {refused}")),
+        }
+    }
+    rule.broken("the link took 100,000 frames that nobody read");
+}

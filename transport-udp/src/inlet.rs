@@ -1,0 +1,243 @@
+//! The receiving half.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use lanc_core::ports::{Cast, Initiator, Inlet, RecvBatch, TransportError};
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+use tokio::time::Sleep;
+
+use crate::refusal::is_noise;
+use crate::stats::Count;
+use crate::transport::{Blocked, Shared};
+
+/// Room to read into: more than any UDP datagram, so that none is cut.
+const ROOM: usize = 65_535;
+/// Datagrams looked at in one poll, dropped ones among them.
+const ATTEMPTS: usize = 2 * RecvBatch::MAX_FRAMES;
+/// How long a full interface queue is left alone.
+const BACK_OFF: Duration = Duration::from_millis(2);
+
+pub(crate) struct UdpInlet {
+    /// The private socket first, then the shared one.
+    sockets: [Option<Source>; 2],
+    private: Arc<UdpSocket>,
+    /// Which socket is read next: both get their turn, poll after poll.
+    turn: usize,
+    shared: Arc<Shared>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Clone)]
+struct Source {
+    socket: Arc<UdpSocket>,
+    cast: Cast,
+}
+
+impl UdpInlet {
+    pub(crate) fn new(
+        private: Arc<UdpSocket>,
+        broadcasts: Option<UdpSocket>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let unicast = Source { socket: Arc::clone(&private), cast: Cast::Unicast };
+        let broadcast =
+            broadcasts.map(|socket| Source { socket: Arc::new(socket), cast: Cast::Broadcast });
+        Self { sockets: [Some(unicast), broadcast], private, turn: 0, shared, pause: None }
+    }
+
+    /// Turns "the socket takes datagrams again" into Writable for the links that wait.
+    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.shared.with(|state| state.blocked) {
+            Blocked::No => return Poll::Ready(()),
+            Blocked::UntilWritable => {
+                // A failed socket is writable too: the next send says what is wrong with it.
+                let _ = ready!(self.private.poll_send_ready(cx));
+            }
+            Blocked::ForAWhile => {
+                let sleep = || Box::pin(tokio::time::sleep(BACK_OFF));
+                ready!(self.pause.get_or_insert_with(sleep).as_mut().poll(cx));
+                self.pause = None;
+            }
+        }
+        self.shared.with(|state| {
+            state.blocked = Blocked::No;
+            state.links.unblock();
+        });
+        Poll::Ready(())
+    }
+
+    /// Reads from both sockets in turn. Returns whether both are empty and will wake us.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+        added: &mut bool,
+    ) -> Result<bool, TransportError> {
+        let mut dry = self.sockets.each_ref().map(Option::is_none);
+        for _ in 0..ATTEMPTS {
+            if dry == [true; 2] || !into.has_room() {
+                break;
+            }
+            self.turn ^= 1;
+            let (Some(Some(source)), Some(dry)) =
+                (self.sockets.get(self.turn), dry.get_mut(self.turn))
+            else {
+                continue;
+            };
+            if *dry {
+                continue;
+            }
+            let mut room = ReadBuf::new(into.spare(ROOM));
+            match source.socket.poll_recv_from(cx, &mut room) {
+                Poll::Pending => *dry = true,
+                Poll::Ready(Ok(from)) => {
+                    let length = room.filled().len();
+                    *added |= self.accept(from, source.cast, length, into);
+                }
+                Poll::Ready(Err(error)) if is_noise(&error) => {
+                    self.shared.stats.count(Count::ReceiveError);
+                }
+                Poll::Ready(Err(error)) => return Err(error.into()),
+            }
+        }
+        Ok(dry == [true; 2])
+    }
+
+    /// Finds the link of a datagram that lies in `into`, or drops it. Returns whether anything
+    /// was added.
+    fn accept(&self, from: SocketAddr, cast: Cast, length: usize, into: &mut RecvBatch) -> bool {
+        let (added, count) = self.shared.with(|state| {
+            let view = &state.view;
+            if cast == Cast::Broadcast && from.port() == self.shared.own.port() && {
+                let own = self.shared.own.ip();
+                from.ip() == own || own.is_unspecified() && view.is_own(from.ip())
+            } {
+                return (false, Count::DroppedOwn);
+            }
+            if from.port() == 0 || cast == Cast::Broadcast && !view.hears(from.ip()) {
+                return (false, Count::DroppedForeign);
+            }
+            let on_link = |address: SocketAddr| view.on_link(address.ip());
+            let Some((link, on_link)) = state.links.link(from, Initiator::Them, on_link) else {
+                return (false, Count::DroppedTableFull);
+            };
+            // The Up of a new link is among the events, and goes before its frame.
+            state.links.tell(into);
+            into.commit(length, link, cast, on_link);
+            (true, Count::FrameIn)
+        });
+        self.shared.stats.count(count);
+        added
+    }
+}
+
+impl Inlet for UdpInlet {
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+    ) -> Poll<Result<(), TransportError>> {
+        loop {
+            let _ = self.poll_blocked(cx);
+            let mut added = self.shared.with(|state| {
+                state.attention = false;
+                state.links.tell(into)
+            });
+            let waiting = self.read(cx, into, &mut added)?;
+            if added {
+                return Poll::Ready(Ok(()));
+            }
+            // The outlet may have left something since; then there is no waker it could wake.
+            let again = self.shared.with(|state| {
+                if !state.attention {
+                    state.waker = Some(cx.waker().clone());
+                }
+                state.attention
+            });
+            if again {
+                continue;
+            }
+            if !waiting {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use lanc_core::endpoint::Lane;
+    use lanc_core::endpoint::LinkId;
+    use lanc_core::ports::{Arrived, LinkEvent};
+
+    use super::*;
+
+    async fn inlet() -> (UdpInlet, Arc<Shared>, LinkId) {
+        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+        let shared = Arc::new(Shared::for_test(socket.local_addr().unwrap(), Lane(0)));
+        let mut inlet = UdpInlet::new(socket, None, Arc::clone(&shared));
+        let far = SocketAddr::from(([127, 0, 0, 1], 9));
+        let (link, _) =
+            shared.with(|state| state.links.link(far, Initiator::Us, |_| true)).unwrap();
+        assert!(matches!(next(&mut inlet).await, LinkEvent::Up { .. }));
+        (inlet, shared, link)
+    }
+
+    async fn next(inlet: &mut UdpInlet) -> LinkEvent {
+        let mut batch = RecvBatch::default();
+        std::future::poll_fn(|cx| inlet.poll_recv(cx, &mut batch)).await.unwrap();
+        let mut found = None;
+        batch.drain(|arrived| {
+            if let Arrived::Event(event) = arrived {
+                assert_eq!(found.replace(event), None);
+            }
+        });
+        found.unwrap()
+    }
+
+    /// What the outlet does after a refusal for want of room.
+    fn refuse(shared: &Shared, link: LinkId, until: Blocked) {
+        shared.leave(|state| {
+            state.blocked = state.blocked.max(until);
+            state.links.block(link);
+        });
+    }
+
+    #[tokio::test]
+    async fn a_link_without_room_becomes_writable_by_readiness_or_after_a_while() {
+        let (mut inlet, shared, link) = inlet().await;
+        for until in [Blocked::UntilWritable, Blocked::ForAWhile, Blocked::UntilWritable] {
+            refuse(&shared, link, until);
+            assert_eq!(next(&mut inlet).await, LinkEvent::Writable(link));
+            assert_eq!(shared.with(|state| state.blocked), Blocked::No);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_wakes_a_reader_that_waits_already() {
+        let (mut inlet, shared, link) = inlet().await;
+        let reader = tokio::spawn(async move { next(&mut inlet).await });
+        while shared.with(|state| state.waker.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        refuse(&shared, link, Blocked::ForAWhile);
+        assert_eq!(reader.await.unwrap(), LinkEvent::Writable(link));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_interface_queue_is_left_alone_for_the_whole_back_off() {
+        let (mut inlet, shared, link) = inlet().await;
+        let begin = tokio::time::Instant::now();
+        refuse(&shared, link, Blocked::ForAWhile);
+        assert_eq!(next(&mut inlet).await, LinkEvent::Writable(link));
+        assert!(begin.elapsed() >= BACK_OFF);
+    }
+}

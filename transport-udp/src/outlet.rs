@@ -1,0 +1,204 @@
+//! The sending half.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanc_core::endpoint::{Endpoint, LinkId};
+use lanc_core::ports::{Capabilities, Close, Dest, Initiator, Outlet, SendRefused, Sent};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::time::Instant;
+
+use crate::interfaces::{Scope, View};
+use crate::links::SCHEME;
+use crate::refusal::Refusal;
+use crate::stats::Count;
+use crate::transport::{Blocked, Shared};
+
+/// Reading the interfaces costs system calls: at most this often.
+const REREAD: Duration = Duration::from_secs(1);
+/// More pieces than this are put together first; systems take no more than some hundreds.
+const MAX_PIECES: usize = 64;
+
+pub(crate) struct UdpOutlet {
+    socket: Arc<UdpSocket>,
+    shared: Arc<Shared>,
+    limits: Capabilities,
+    scope: Scope,
+    /// The port broadcasts go to.
+    port: u16,
+    targets: Vec<SocketAddr>,
+    last_read: Instant,
+}
+
+impl UdpOutlet {
+    pub(crate) fn new(
+        socket: Arc<UdpSocket>,
+        shared: Arc<Shared>,
+        limits: Capabilities,
+        scope: Scope,
+        port: u16,
+    ) -> Self {
+        let targets = shared.with(|state| targets(&state.view, port));
+        Self { socket, shared, limits, scope, port, targets, last_read: Instant::now() }
+    }
+
+    fn send_on(&mut self, link: LinkId, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
+        let address = self.shared.with(|state| state.links.address(link));
+        let Some(address) = address else { return Err(SendRefused::Gone) };
+        let Err(refusal) = self.send_to(address, frame) else { return Ok(Sent::Whole) };
+        let until = match refusal {
+            Refusal::TooLarge => return Err(SendRefused::TooLarge),
+            Refusal::Noise => return Err(SendRefused::Unreachable),
+            Refusal::Unreachable => {
+                self.reread_interfaces();
+                return Err(SendRefused::Unreachable);
+            }
+            Refusal::NotReady => Blocked::UntilWritable,
+            Refusal::NoBuffers => Blocked::ForAWhile,
+        };
+        self.shared.leave(|state| {
+            state.blocked = state.blocked.max(until);
+            state.links.block(link);
+        });
+        Err(SendRefused::Full)
+    }
+
+    /// Sends to each interface; what one refuses does not keep it from the others. There is no
+    /// Writable for a broadcast, so one without room is lost and the next will do.
+    fn broadcast(&mut self, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
+        self.reread_interfaces();
+        let mut refused = SendRefused::Unreachable;
+        let mut sent = false;
+        for target in &self.targets {
+            match self.send_to(*target, frame) {
+                Ok(()) => sent = true,
+                Err(Refusal::TooLarge) => refused = SendRefused::TooLarge,
+                Err(refusal) => tracing::debug!(%target, ?refusal, "a broadcast was refused"),
+            }
+        }
+        if sent { Ok(Sent::Whole) } else { Err(refused) }
+    }
+
+    fn send_to(&self, to: SocketAddr, frame: &[IoSlice<'_>]) -> Result<(), Refusal> {
+        let mut result = self.send_once(to, frame);
+        if let Err(error) = &result
+            && Refusal::of(error) == Refusal::Noise
+        {
+            result = self.send_once(to, frame);
+        }
+        let stats = &self.shared.stats;
+        result.map(|_| stats.count(Count::FrameOut)).map_err(|error| {
+            stats.count(Count::SendRefused);
+            Refusal::of(&error)
+        })
+    }
+
+    fn send_once(&self, to: SocketAddr, frame: &[IoSlice<'_>]) -> io::Result<usize> {
+        match frame {
+            [] => self.socket.try_send_to(&[], to),
+            [one] => self.socket.try_send_to(one, to),
+            few if few.len() <= MAX_PIECES => self.socket.try_io(Interest::WRITABLE, || {
+                SockRef::from(&*self.socket).send_to_vectored(few, &to.into())
+            }),
+            many => {
+                let whole: Vec<u8> = many.iter().flat_map(|piece| piece.iter().copied()).collect();
+                self.socket.try_send_to(&whole, to)
+            }
+        }
+    }
+
+    /// Looks at the interfaces again, unless that was done just now.
+    fn reread_interfaces(&mut self) {
+        if self.scope == Scope::Loopback || self.last_read.elapsed() < REREAD {
+            return;
+        }
+        self.last_read = Instant::now();
+        let view = match View::read(&self.scope) {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::debug!(%error, "the interfaces could not be listed");
+                return;
+            }
+        };
+        if self.shared.with(|state| state.view == view) {
+            return;
+        }
+        self.targets = targets(&view, self.port);
+        self.shared.leave(|state| {
+            state.links.interfaces_changed(|address| view.on_link(address.ip()));
+            state.view = view;
+        });
+    }
+
+    /// Why `to` cannot be dialled, or its address.
+    fn dialled(&self, to: &Endpoint) -> Result<SocketAddr, String> {
+        let address = (to.scheme() == SCHEME).then(|| to.socket_addr()).flatten();
+        let Some(address) = address else {
+            return Err(format!("`{to}` is no UDP endpoint: write ADDRESS:PORT"));
+        };
+        let own = self.shared.own;
+        if address.is_ipv6() != own.is_ipv6() {
+            return Err(format!("this node is bound to {own}: it cannot reach {address}"));
+        }
+        if self.shared.loopback && !address.ip().is_loopback() {
+            return Err(format!("this node keeps to loopback: it does not reach {address}"));
+        }
+        let ip = address.ip();
+        let one = !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0;
+        if one && !self.is_broadcast(address) {
+            Ok(address)
+        } else {
+            Err(format!("{address} does not name one node"))
+        }
+    }
+
+    fn is_broadcast(&self, address: SocketAddr) -> bool {
+        let same = |target: &SocketAddr| target.ip() == address.ip();
+        self.targets.iter().any(same)
+            || matches!(address.ip(), std::net::IpAddr::V4(ip) if ip.is_broadcast())
+    }
+}
+
+impl Outlet for UdpOutlet {
+    fn try_send(&mut self, to: Dest, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
+        let length = frame.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
+        match to {
+            Dest::Link(_) if length > self.limits.max_frame => Err(SendRefused::TooLarge),
+            Dest::Link(link) => self.send_on(link, frame),
+            Dest::Broadcast(_) if !self.limits.broadcast => Err(SendRefused::Unreachable),
+            Dest::Broadcast(_) if length > self.limits.max_broadcast => Err(SendRefused::TooLarge),
+            Dest::Broadcast(_) => self.broadcast(frame),
+        }
+    }
+
+    fn connect(&mut self, to: &Endpoint) {
+        let dialled = self.dialled(to);
+        self.shared.leave(|state| {
+            let reason = match dialled {
+                Err(reason) => reason,
+                Ok(address) => {
+                    let view = &state.view;
+                    let on_link = |address: SocketAddr| view.on_link(address.ip());
+                    match state.links.link(address, Initiator::Us, on_link) {
+                        Some((link, _)) => return state.links.announce(link),
+                        None => "the table of links is full".to_owned(),
+                    }
+                }
+            };
+            state.links.fail(to.clone(), reason);
+        });
+    }
+
+    fn close(&mut self, link: LinkId, _: Close) {
+        // A datagram that was taken is the kernel's already: there is nothing to flush.
+        self.shared.leave(|state| state.links.close(link));
+    }
+}
+
+fn targets(view: &View, port: u16) -> Vec<SocketAddr> {
+    view.targets.iter().map(|ip| SocketAddr::new((*ip).into(), port)).collect()
+}
