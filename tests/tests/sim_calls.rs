@@ -516,8 +516,8 @@ fn going_down_waits_no_longer_than_configured() {
     lan.shutdown(a);
     lan.run_for(ms(5010));
     assert!(lan.core(a).is_closed());
-    // Answers that were sent before the farewell may still be on their way.
-    lan.run_for(ms(100));
+    // An answer sent before the farewell may come after it.
+    lan.run_for(ms(150));
     assert_fails(&lan, call, ErrorCode::LOST, Executed::Maybe);
 }
 

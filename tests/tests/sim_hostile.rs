@@ -1,5 +1,7 @@
 //! What strangers can do to a node: be dropped and counted.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 use std::net::SocketAddr;
 
 use lanc_core::counters::Drop;

@@ -48,6 +48,8 @@ impl Core {
         self.answer_hello(now, key, from, hello);
         if proof {
             self.prove(now, key, from.link);
+        } else {
+            self.unpark(from.link);
         }
         self.follow(now, key, from.link);
         self.compare_revision(now, key, from.cast, hello.revision);
@@ -229,6 +231,14 @@ impl Core {
         }
     }
 
+    /// A tentative peer was heard again: it may be sent more than before, a challenge for one.
+    fn unpark(&mut self, link: LinkId) {
+        let Some(known) = self.links.get_mut(link).filter(|known| known.parked) else { return };
+        known.parked = false;
+        known.challenged = false;
+        self.outbox.again(&mut self.links, link);
+    }
+
     /// Answers a hello that asks for something: a token sent back, or the functions.
     fn answer_hello(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>) {
         if from.cast == Cast::Broadcast {
@@ -304,7 +314,8 @@ impl Core {
     fn compare_revision(&mut self, now: Time, key: PeerKey, cast: Cast, revision: u64) {
         let spread = self.spread();
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.revision = peer.revision.max(revision);
+        // Not the highest ever heard: one damaged number would hide the true list for ever.
+        peer.revision = revision;
         if peer.revision == peer.held_revision {
             let want = peer.want.take();
             peer.wants_asked = 0;
@@ -349,7 +360,8 @@ impl Core {
             return Err(Drop::UnknownPeer);
         }
         let peer = self.peers.get_mut(key).ok_or(Drop::UnknownPeer)?;
-        if func.revision < peer.held_revision.max(peer.parts.revision) {
+        let is_older = func.revision < peer.held_revision.max(peer.parts.revision);
+        if is_older && func.revision != peer.revision {
             return Ok(());
         }
         if func.revision != peer.parts.revision {

@@ -82,16 +82,7 @@ impl Core {
         if !host_allows || !self.strangers.take(now, self.config.unproved_rate_total) {
             return Err(Drop::RateLimited);
         }
-        self.unpark(frame.link);
         Ok(())
-    }
-
-    /// A stranger was heard: it may be sent more than before, a challenge for one.
-    fn unpark(&mut self, link: LinkId) {
-        let Some(known) = self.links.get_mut(link).filter(|known| known.parked) else { return };
-        known.parked = false;
-        known.challenged = false;
-        self.outbox.again(&mut self.links, link);
     }
 
     fn read_messages(

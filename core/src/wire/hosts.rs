@@ -55,7 +55,7 @@ struct Host {
     /// Bytes sent in the running step, then in the ones before it.
     sent: [usize; STEPS],
     tentative: usize,
-    last_heard: Time,
+    last_active: Time,
 }
 
 impl Host {
@@ -65,7 +65,7 @@ impl Host {
             step_began: now,
             sent: [0; STEPS],
             tentative: 0,
-            last_heard: now,
+            last_active: now,
         }
     }
 }
@@ -126,7 +126,7 @@ impl Hosts {
     pub(crate) fn admit(&mut self, now: Time, ip: IpAddr) -> bool {
         let rate = self.rate;
         let host = self.host(now, ip);
-        host.last_heard = now;
+        host.last_active = now;
         host.bucket.take(now, rate)
     }
 
@@ -143,6 +143,8 @@ impl Hosts {
     pub(crate) fn spend(&mut self, now: Time, ip: IpAddr, bytes: usize) {
         let host = self.host(now, ip);
         host.advance(now);
+        // What was sent is remembered even if nothing is heard.
+        host.last_active = now;
         let [running, ..] = &mut host.sent;
         *running = running.saturating_add(bytes);
     }
@@ -170,7 +172,7 @@ impl Hosts {
             let idle = self
                 .hosts
                 .get(&ip)
-                .is_none_or(|h| h.tentative == 0 && now.since(h.last_heard) >= IDLE);
+                .is_none_or(|h| h.tentative == 0 && now.since(h.last_active) >= IDLE);
             if idle {
                 self.hosts.remove(&ip);
             } else {

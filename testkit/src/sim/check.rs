@@ -61,11 +61,10 @@ pub(super) enum Cause {
 impl Cause {
     /// Broadcasts, errors, callbacks and pongs are never answered by an error.
     pub(super) fn of(cast: Cast, bytes: &[u8]) -> Self {
-        let may = cast == Cast::Unicast
-            && (has_method(bytes, "call")
-                || has_method(bytes, "cancel")
-                // An echoed token releases what waited for it.
-                || has_method(bytes, "hello"));
+        // A hello releases what waited for room or proof, an error about a call before it too.
+        let may = has_method(bytes, "hello")
+            || (cast == Cast::Unicast
+                && (has_method(bytes, "call") || has_method(bytes, "cancel")));
         if may { Self::Any } else { Self::Unanswerable }
     }
 }
