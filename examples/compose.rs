@@ -3,7 +3,6 @@
 //! All nodes share a network in memory; with `UdpTransport` in its place nothing else changes.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lanc::{Config, Context, ErrorCode, Event, Events, Executed, JsonCodec, Node, NodeBuilder};
@@ -29,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     quick.register("scale", |ctx: Context, value: f64| {
         ctx.named::<Scale>().map(|named| value * named.factor)
     })?;
-    let scaled: f64 = client.call("scale", (21.0,)).kwarg("factor", &2.0).await?;
+    let scaled: f64 = client.call("scale", (21.0,)).kwarg("factor", 2.0).await?;
     assert_eq!(scaled, 42.0);
 
     // A function may be async; it sees its deadline, and when its caller gave up.

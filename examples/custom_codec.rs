@@ -6,7 +6,6 @@
 
 use std::error::Error;
 use std::str::{FromStr, from_utf8};
-use std::sync::Arc;
 
 use lanc::{Node, NodeBuilder, OpenError};
 use lanc_codec::{Token, TokenCodec, Tokens};

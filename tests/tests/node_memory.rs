@@ -1,6 +1,5 @@
 //! Nodes over the memory transport: the public API, on a paused clock.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use lanc::{Config, Context, ErrorCode, Executed, Fault, JsonCodec, Node, NodeBuilder, Policy};
@@ -83,7 +82,7 @@ async fn everything_that_can_be_registered_can_be_called() {
     let moved = client.call::<Point>("move", (&point, 5)).await;
     assert_eq!(moved, Ok(Point { x: 6.0, y: 2.0 }));
     assert_eq!(client.call::<String>("who", ()).await, Ok("client".to_owned()));
-    assert_eq!(client.call::<i64>("named", (7,)).kwarg("scale", &6).await, Ok(42));
+    assert_eq!(client.call::<i64>("named", (7,)).kwarg("scale", 6).await, Ok(42));
     assert_eq!(client.call::<u64>("quick", [1_u64]).await, Ok(2));
     let error = client.call::<i64>("panics", (1,)).await.unwrap_err();
     assert!(error.message.contains("ouch"), "{error}");
@@ -101,7 +100,7 @@ async fn arguments_that_do_not_fit_are_refused_before_the_function_runs() {
         client.call::<i64>("add", (1, 2, 3)).await.unwrap_err(),
         client.call::<i64>("add", (1, "two")).await.unwrap_err(),
         client.call::<i64>("add", ()).await.unwrap_err(),
-        client.call::<i64>("add", (1, 2)).kwarg("c", &3).await.unwrap_err(),
+        client.call::<i64>("add", (1, 2)).kwarg("c", 3).await.unwrap_err(),
         client.call::<i64>("no name", (1, 2)).await.unwrap_err(),
     ] {
         assert_eq!(error.code, ErrorCode::INVALID_ARGUMENTS, "{error}");
