@@ -89,7 +89,9 @@ impl Core {
 
     fn sweep(&mut self, now: Time) {
         self.sweep_timer = None;
-        for link in self.links.idle_strangers(now - IDLE) {
+        // Somebody who never said hello may wait long for an answer.
+        let awaited = self.tasks.answered_links();
+        for link in self.links.idle_strangers(now - IDLE, |link| awaited.contains(&link)) {
             self.link_commands.push_back(LinkCommand::Close(link, Close::Abort));
             self.link_down(now, link);
         }
