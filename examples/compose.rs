@@ -89,8 +89,8 @@ async fn open(network: &MemoryNetwork, name: &str) -> Result<Node, lanc::OpenErr
     NodeBuilder::new()
         .name(name)
         .config(limits)
-        .codec(Arc::new(JsonCodec))
-        .transport(Box::new(network.transport()))
+        .codec(JsonCodec)
+        .transport(network.transport())
         .open()
         .await
 }

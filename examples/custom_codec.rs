@@ -98,6 +98,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn open(network: &MemoryNetwork) -> Result<Node, OpenError> {
-    let codec = Arc::new(TokenCodec(Tagged));
-    NodeBuilder::new().codec(codec).transport(Box::new(network.transport())).open().await
+    NodeBuilder::new().codec(TokenCodec(Tagged)).transport(network.transport()).open().await
 }

@@ -185,9 +185,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 #[tokio::main]
 async fn call() -> Result<(), Box<dyn Error>> {
     let [left, right] = cable();
-    let server = lanc::builder().name("server").transport(Box::new(left)).open().await?;
+    let server = lanc::builder().name("server").transport(left).open().await?;
     server.register("add", |a: i64, b: i64| a + b)?;
-    let client = lanc::builder().name("client").transport(Box::new(right)).open().await?;
+    let client = lanc::builder().name("client").transport(right).open().await?;
     let sum: i64 = client.call("add", (1, 2)).await?;
     println!("1 + 2 = {sum}, over {}", client.endpoints()[0]);
     assert_eq!(sum, 3);

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn open(name: &str) -> Result<Node, OpenError> {
     let udp = UdpConfig::default().with_interfaces(Interfaces::Loopback).with_port(51_271);
-    lanc::builder().name(name).transport(Box::new(UdpTransport::new(udp))).open().await
+    lanc::builder().name(name).transport(UdpTransport::new(udp)).open().await
 }
 
 fn names(node: &Node) -> Vec<String> {

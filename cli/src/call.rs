@@ -19,7 +19,7 @@ use crate::{escape, exit, network, output, suggest};
 /// [`Failure`] of the call or before it.
 pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
     let config = Config::default();
-    let limit = *config.max_message();
+    let limit = config.max_message();
     let arguments = values::arguments(&args.args, &args.literal, io::stdin().lock(), limit)?;
     let mut interrupts = Interrupts::listen()?;
     let node = network::open(settings, None, config).await?;
@@ -61,12 +61,12 @@ async fn make(
     Ok(exit::OK)
 }
 
-fn prepare<'n, T>(
-    node: &'n Node,
+fn prepare<T>(
+    node: &Node,
     args: &CallArgs,
     arguments: Arguments,
     timeout: Option<Duration>,
-) -> Call<'n, T> {
+) -> Call<T> {
     let mut call = node.call(&args.name, arguments.positional);
     for (name, value) in &arguments.named {
         call = call.kwarg(name, value);

@@ -1,5 +1,7 @@
 //! The `lanc` command: functions of the local network at a shell.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
 mod args;
 mod call;
 mod demo;

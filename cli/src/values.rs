@@ -201,7 +201,7 @@ mod tests {
             let path = folder.path().join("value");
             std::fs::write(&path, text).unwrap();
             let at = format!("@{}", path.display());
-            assert_eq!(read(&[&at], &[], "").unwrap().positional, [value.clone()]);
+            assert_eq!(read(&[&at], &[], "").unwrap().positional[0], value);
             assert_eq!(read(&[&format!("k={at}")], &[], "").unwrap().named["k"], value);
         }
         assert_eq!(read(&["@/no/such/file"], &[], "").unwrap_err().exit_code(), 2);

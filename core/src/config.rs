@@ -49,8 +49,8 @@ macro_rules! settings {
             }
 
             $(#[$doc])*
-            pub fn $name(&self) -> &$type {
-                &self.$name
+            pub fn $name(&self) -> $type {
+                self.$name.clone()
             }
             )*
 

@@ -24,11 +24,11 @@
 //! This crate only assembles: `lanc-node` with the UDP transport and the JSON codec. Compose
 //! your own node from the same parts with [`builder`].
 
-use std::sync::Arc;
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub use lanc_codec::JsonCodec;
 pub use lanc_core::endpoint::Endpoint;
-pub use lanc_core::{counters, id, ports};
+pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
     AllCall, Args, Call, CallError, Class, Config, Context, ErrorCode, Event, Events, ExeId,
     Executed, Fault, FunctionInfo, Handler, IntoArgs, IntoFunction, Node, NodeBuilder, OpenError,
@@ -38,7 +38,7 @@ pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
 
 /// A builder that has every data format of this crate and no transport yet.
 pub fn builder() -> NodeBuilder {
-    NodeBuilder::new().codec(Arc::new(JsonCodec))
+    NodeBuilder::new().codec(JsonCodec)
 }
 
 /// Opens a node on every network interface that can broadcast, with all defaults.
@@ -57,8 +57,8 @@ pub async fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
     builder().transport(udp(interfaces)).open().await
 }
 
-fn udp(interfaces: Interfaces) -> Box<UdpTransport> {
-    Box::new(UdpTransport::new(UdpConfig::default().with_interfaces(interfaces)))
+fn udp(interfaces: Interfaces) -> UdpTransport {
+    UdpTransport::new(UdpConfig::default().with_interfaces(interfaces))
 }
 
 /// The same for programs without async.

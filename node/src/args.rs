@@ -123,9 +123,21 @@ pub(crate) fn decode<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Re
     value.ok_or_else(|| "no value".to_owned())
 }
 
+/// A decoding error without the place in the bytes, which means nothing to who wrote the value.
+fn without_place(reason: &str) -> &str {
+    match reason.rsplit_once(" at line ") {
+        Some((what, place)) if place.bytes().all(|b| b" column0123456789".contains(&b)) => what,
+        _ => reason,
+    }
+}
+
 /// Text that may quote what a peer sent, made safe for a terminal and cut.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().take(300).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    without_place(text)
+        .chars()
+        .take(300)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// A parameter that the caller left out: `None` for an option, else an error.

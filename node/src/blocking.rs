@@ -54,7 +54,7 @@ impl Node {
     ///
     /// # Errors
     /// [`CallError`] says what happened, whether the function ran and what to do next.
-    pub fn call<T: DeserializeOwned + Send>(
+    pub fn call<T: DeserializeOwned + Send + 'static>(
         &self,
         function: &str,
         args: impl IntoArgs,
@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// Begins a call with options; make it with [`Self::wait`].
-    pub fn async_call<'n, T>(&'n self, function: &str, args: impl IntoArgs) -> crate::Call<'n, T> {
+    pub fn async_call<T>(&self, function: &str, args: impl IntoArgs) -> crate::Call<T> {
         self.node.call(function, args)
     }
 

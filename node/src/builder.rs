@@ -58,7 +58,8 @@ impl NodeBuilder {
         Self::default()
     }
 
-    /// The node's name, for people and for `on(...)`. Default: host name and four hex digits.
+    /// The node's name, for people and for `on(...)`. Default: the configuration's, or host name
+    /// and four hex digits.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
@@ -75,22 +76,22 @@ impl NodeBuilder {
 
     /// Adds a data format. The first is the one this node writes by default.
     #[must_use]
-    pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
-        self.codecs.push(codec);
+    pub fn codec(mut self, codec: impl Codec + 'static) -> Self {
+        self.codecs.push(Arc::new(codec));
         self
     }
 
     /// Compresses frames of at least `threshold` bytes to peers that read it.
     #[must_use]
-    pub fn compressor(mut self, compressor: Arc<dyn Compressor>, threshold: usize) -> Self {
-        self.compressor = Some((compressor, threshold));
+    pub fn compressor(mut self, compressor: impl Compressor + 'static, threshold: usize) -> Self {
+        self.compressor = Some((Arc::new(compressor), threshold));
         self
     }
 
     /// Adds a transport. A node may have several; each is a lane of its own.
     #[must_use]
-    pub fn transport(mut self, transport: Box<dyn Transport>) -> Self {
-        self.transports.push(transport);
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
+        self.transports.push(Box::new(transport));
         self
     }
 
@@ -103,8 +104,8 @@ impl NodeBuilder {
 
     /// Replaces the operating system's randomness, for repeatable tests.
     #[must_use]
-    pub fn entropy(mut self, entropy: Box<dyn Entropy>) -> Self {
-        self.entropy = Some(entropy);
+    pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
+        self.entropy = Some(Box::new(entropy));
         self
     }
 

@@ -29,10 +29,11 @@ use crate::node::Node;
 /// # Ok(()) }
 /// ```
 ///
-/// Dropping the future gives the call up: the callee is told, its result is not kept.
+/// It owns what it needs, so that it can be moved into a task. Dropping its future gives the
+/// call up: the callee is told, its result is not kept.
 #[must_use = "a call is made when it is awaited or started"]
-pub struct Call<'n, T> {
-    node: &'n Node,
+pub struct Call<T> {
+    node: Node,
     codec: Arc<dyn Codec>,
     function: Result<FunctionName, CallError>,
     positional: Result<Vec<u8>, CallError>,
@@ -45,8 +46,8 @@ pub struct Call<'n, T> {
     result: PhantomData<fn() -> T>,
 }
 
-impl<'n, T> Call<'n, T> {
-    pub(crate) fn new(node: &'n Node, function: &str, args: impl IntoArgs) -> Self {
+impl<T> Call<T> {
+    pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
         let codec = Arc::clone(node.hub().state().core.pipeline().preferred());
         let mut bytes = Vec::new();
         let positional = args
@@ -55,7 +56,7 @@ impl<'n, T> Call<'n, T> {
             .map_err(|error| invalid(format!("the arguments {error}")));
         let function = FunctionName::new(function).map_err(|error| invalid(error.to_string()));
         Self {
-            node,
+            node: node.clone(),
             codec,
             function,
             positional,
@@ -83,13 +84,17 @@ impl<'n, T> Call<'n, T> {
     }
 
     /// Adds a named argument.
-    pub fn kwarg(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
+    pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
         let mut bytes = Vec::new();
         match self.codec.serialize(&value, &mut bytes) {
             Ok(()) => {
                 self.named.insert(name.to_owned(), bytes);
             }
-            Err(error) => self.positional = Err(invalid(format!("argument `{name}` {error}"))),
+            // The first thing that is wrong is told.
+            Err(error) => {
+                let error = invalid(format!("argument `{name}` {error}"));
+                self.positional = self.positional.and(Err(error));
+            }
         }
         self
     }
@@ -114,7 +119,7 @@ impl<'n, T> Call<'n, T> {
     }
 
     /// Calls every provider and collects all answers.
-    pub fn all(mut self) -> AllCall<'n, T> {
+    pub fn all(mut self) -> AllCall<T> {
         self.mode = Mode::All;
         AllCall(self)
     }
@@ -152,7 +157,7 @@ impl<'n, T> Call<'n, T> {
     }
 }
 
-impl Call<'_, ()> {
+impl Call<()> {
     /// Sends the call and wants no answer. Returns once it has left this node; whether it
     /// arrives or succeeds is not known. Cancel safe.
     ///
@@ -208,9 +213,9 @@ impl Call<'_, ()> {
     }
 }
 
-impl<'n, T: DeserializeOwned + Send + 'n> IntoFuture for Call<'n, T> {
+impl<T: DeserializeOwned + Send + 'static> IntoFuture for Call<T> {
     type Output = Result<T, CallError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'n>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
@@ -223,11 +228,11 @@ impl<'n, T: DeserializeOwned + Send + 'n> IntoFuture for Call<'n, T> {
 
 /// A call to every provider: await it for each provider's name and answer.
 #[must_use = "a call is made when it is awaited"]
-pub struct AllCall<'n, T>(Call<'n, T>);
+pub struct AllCall<T>(Call<T>);
 
-impl<'n, T: DeserializeOwned + Send + 'n> IntoFuture for AllCall<'n, T> {
+impl<T: DeserializeOwned + Send + 'static> IntoFuture for AllCall<T> {
     type Output = Result<Vec<(String, Result<T, CallError>)>, CallError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'n>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {

@@ -82,6 +82,9 @@ impl Driver {
         // calls, and the event, have not been told yet.
         self.turn();
         while self.wake_chunk() > 0 {}
+        // Whoever waits for the end may open the same port again at once.
+        self.inlets.clear();
+        self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner).close_all();
         self.hub.closed.send_replace(true);
     }
 

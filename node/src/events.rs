@@ -8,22 +8,27 @@ use tokio::sync::broadcast::error::RecvError;
 pub struct Events {
     receiver: Receiver<Event>,
     lost: u64,
+    ended: bool,
 }
 
 impl Events {
     pub(crate) fn new(receiver: Receiver<Event>) -> Self {
-        Self { receiver, lost: 0 }
+        Self { receiver, lost: 0, ended: false }
     }
 
-    /// The next event; `None` once the node is gone. Cancel safe.
+    /// The next event; `None` after [`Event::Closed`]. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
+        while !self.ended {
             match self.receiver.recv().await {
-                Ok(event) => return Some(event),
+                Ok(event) => {
+                    self.ended = event == Event::Closed;
+                    return Some(event);
+                }
                 Err(RecvError::Lagged(count)) => self.lost += count,
-                Err(RecvError::Closed) => return None,
+                Err(RecvError::Closed) => self.ended = true,
             }
         }
+        None
     }
 
     /// Events this subscriber was too slow for: more than 1024 were waiting.

@@ -306,6 +306,12 @@ impl Outlets {
         self.held.retain(|(dest, _)| *dest != Dest::Link(link));
     }
 
+    /// Drops the transports.
+    pub(crate) fn close_all(&mut self) {
+        self.lanes.clear();
+        self.held.clear();
+    }
+
     /// Begins or ends a link.
     pub(crate) fn command(&mut self, command: LinkCommand) {
         match command {

@@ -9,6 +9,8 @@
 //! Callers put their calls into the core themselves, under one short lock, and wake the driver;
 //! the driver is the only one that waits for anything. No user code runs under the lock.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
 mod args;
 pub mod blocking;
 mod builder;

@@ -116,7 +116,7 @@ impl Node {
 
     /// Begins a call: `let sum: i64 = node.call("add", (1, 2)).await?`. Nothing is sent before
     /// it is awaited (or started); options come in between, see [`Call`].
-    pub fn call<'n, T>(&'n self, function: &str, args: impl IntoArgs) -> Call<'n, T> {
+    pub fn call<T>(&self, function: &str, args: impl IntoArgs) -> Call<T> {
         Call::new(self, function, args)
     }
 

@@ -20,8 +20,9 @@ use crate::reply::{fault, reply};
 /// What can be registered: functions and closures of up to eight parameters, with or without
 /// [`Context`] as the first, returning a value, a `Result`, or a future of either.
 ///
-/// Parameters implement `serde::Deserialize`; an `Option` at the end may be left out by the
-/// caller. Results implement `serde::Serialize`. The error of a `Result` is anything that
+/// Parameters are owned types (`String`, not `&str`) that implement `serde::Deserialize`; an
+/// `Option` at the end may be left out by the caller. A closure that hands captured state to a
+/// future clones it first: `move |x: u64| { let state = state.clone(); async move { ... } }`. Results implement `serde::Serialize`. The error of a `Result` is anything that
 /// serialises (text becomes the message) or implements `std::error::Error`; a
 /// [`Fault`] keeps its code. Plain functions may block: they run on worker threads.
 ///
@@ -143,7 +144,10 @@ macro_rules! arity {
                 let mut number = 0;
                 $(
                     number += 1;
-                    let $name = match list.next_element()? {
+                    let next = list.next_element().map_err(|error| {
+                        serde::de::Error::custom(format_args!("argument {number}: {error}"))
+                    });
+                    let $name = match next? {
                         Some(value) => value,
                         None => missing(number)?,
                     };

@@ -3,6 +3,7 @@
 //!
 //! The sockets are real and the flood runs in real time. Only the two leases afterwards pass on
 //! the runtime's paused clock, so that they cost no time.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
 
 #[path = "hostile/generator.rs"]

@@ -1,7 +1,5 @@
 //! Nodes over the memory transport: the public API, on a paused clock.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ async fn node(network: &MemoryNetwork, name: &str) -> Node {
 async fn node_with(network: &MemoryNetwork, name: &str, config: Config) -> Node {
     let transport = Box::new(network.transport());
     let builder = NodeBuilder::new().name(name).config(config.with_name(name.to_owned()));
-    builder.codec(Arc::new(JsonCodec)).transport(transport).open().await.expect("the node opens")
+    builder.codec(JsonCodec).transport(transport).open().await.expect("the node opens")
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -270,7 +268,7 @@ fn the_blocking_face_needs_no_async() {
     let network = MemoryNetwork::new();
     let open = |name: &str| {
         let transport = Box::new(network.transport());
-        let builder = NodeBuilder::new().name(name).codec(Arc::new(JsonCodec));
+        let builder = NodeBuilder::new().name(name).codec(JsonCodec);
         builder.transport(transport).open_blocking().unwrap()
     };
     let server = open("server");

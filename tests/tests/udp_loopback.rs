@@ -1,7 +1,5 @@
 //! Nodes over real UDP on loopback, through the public API.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::time::Duration;
 
 use lanc::{Endpoint, ErrorCode, Event, Interfaces, Node, NodeBuilder, UdpConfig, UdpTransport};
@@ -9,7 +7,7 @@ use lanc::{Endpoint, ErrorCode, Event, Interfaces, Node, NodeBuilder, UdpConfig,
 /// A discovery port that no other test uses: each test is a network of its own.
 fn builder(port: u16, name: &str) -> NodeBuilder {
     let config = UdpConfig::default().with_interfaces(Interfaces::Loopback).with_port(port);
-    lanc::builder().name(name).transport(Box::new(UdpTransport::new(config)))
+    lanc::builder().name(name).transport(UdpTransport::new(config))
 }
 
 async fn node(port: u16, name: &str) -> Node {
@@ -91,7 +89,7 @@ async fn configured_peers_need_no_discovery() {
             .with_interfaces(Interfaces::Loopback)
             .with_port(20_104)
             .with_discovery(false);
-        lanc::builder().name(name).transport(Box::new(UdpTransport::new(config)))
+        lanc::builder().name(name).transport(UdpTransport::new(config))
     };
     let server = quiet("server").open().await.unwrap();
     server.register("add", |a: i64, b: i64| a + b).unwrap();

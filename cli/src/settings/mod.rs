@@ -126,7 +126,7 @@ mod tests {
             private_port: Some(mark),
             timeout: Some(Duration::from_secs(mark.into())),
             name: Some(text.clone()),
-            discovery: Some(mark % 2 == 0),
+            discovery: Some(mark.is_multiple_of(2)),
             peer: Some(vec![text]),
             peers: [("s1".to_owned(), endpoint(&format!("10.0.0.{mark}:1")).unwrap())].into(),
         }

@@ -1,5 +1,6 @@
 //! The real `lanc` on the loopback interface, each test with a discovery port of its own.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod calls;
 mod endings;

@@ -364,3 +364,18 @@ pub struct Opened {
     /// The node's own endpoint on this lane, as others may dial it.
     pub local: Endpoint,
 }
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn scheme(&self) -> &str {
+        (**self).scheme()
+    }
+
+    async fn open(&self, lane: Lane) -> Result<Opened, TransportError> {
+        (**self).open(lane).await
+    }
+}

@@ -132,8 +132,8 @@ impl World {
         };
         let life = self.life(id);
         let config = life.core.config();
-        let wish = ask.deadline.unwrap_or(*config.call_deadline());
-        let due = now + wish.min(*config.max_deadline());
+        let wish = ask.deadline.unwrap_or(config.call_deadline());
+        let due = now + wish.min(config.max_deadline());
         let mut entry = Entry {
             node: id,
             key: None,

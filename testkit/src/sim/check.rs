@@ -82,18 +82,18 @@ pub(super) fn core(core: &Core, delivered: u64, now: Time) -> Result<(), String>
         ));
     }
     let (tables, config) = (core.tables(), core.config());
-    let peers = *config.max_peers() + *config.max_tentative();
+    let peers = config.max_peers() + config.max_tentative();
     let bounds = [
         ("hosts", tables.hosts, 4096),
         ("peers", tables.peers, peers),
         // One per peer, stranger and configured endpoint, and the one that displaces another.
-        ("links", tables.links, peers + *config.max_tentative() + 1024 + 1),
-        ("functions", tables.functions, *config.max_functions()),
-        ("open calls", tables.open_calls, *config.max_calls()),
-        ("results", tables.results, *config.max_results()),
-        ("queued", tables.queued, *config.max_queued()),
-        ("running", tables.running, *config.workers() + *config.max_async_running()),
-        ("outbox", tables.outbox, *config.max_outbox()),
+        ("links", tables.links, peers + config.max_tentative() + 1024 + 1),
+        ("functions", tables.functions, config.max_functions()),
+        ("open calls", tables.open_calls, config.max_calls()),
+        ("results", tables.results, config.max_results()),
+        ("queued", tables.queued, config.max_queued()),
+        ("running", tables.running, config.workers() + config.max_async_running()),
+        ("outbox", tables.outbox, config.max_outbox()),
     ];
     for (table, entries, limit) in bounds {
         if entries > limit {

@@ -200,7 +200,7 @@ impl Pump<'_> {
         let Some(address) = life.links.address(link) else {
             return Err(format!("a frame for {link:?}, which is no link"));
         };
-        let budget = *life.core.config().unproved_budget();
+        let budget = life.core.config().unproved_budget();
         life.links.sent(self.now, address, &self.air.addresses, bytes, budget)?;
         let remote = self.air.addresses.address(address);
         self.note(Some(remote), bytes);

@@ -19,6 +19,9 @@ const CHUNK: usize = 32;
 /// Three and a half intervals of 5 s, twice.
 const TWO_LEASES: Duration = Duration::from_secs(35);
 
+/// The interval that a node with the default settings announces.
+const ANNOUNCED: Duration = Duration::from_secs(6);
+
 pub(crate) struct Scene {
     target: Node,
     address: SocketAddr,
@@ -52,13 +55,13 @@ impl Scene {
         let transport = UdpTransport::new(udp.clone().with_port(broadcast.port()));
         let stats = transport.stats();
         let target = lanc::builder().name("target").config(config.with_name("target".into()));
-        let target = target.transport(Box::new(transport)).open().await.unwrap();
+        let target = target.transport(transport).open().await.unwrap();
         target.function("add", |a: i64, b: i64| a + b).inline().register().unwrap();
         target.register("echo", async |text: String| text).unwrap();
         let transport = UdpTransport::new(udp.with_discovery(false));
         let friend_stats = transport.stats();
         let friend = lanc::builder().name("friend").peer(target.endpoints()[0].clone());
-        let friend = friend.transport(Box::new(transport)).open().await.unwrap();
+        let friend = friend.transport(transport).open().await.unwrap();
         for source in &sources {
             source.set_broadcast(true).unwrap();
         }
@@ -196,18 +199,16 @@ impl Scene {
         self.target.tables()
     }
 
-    /// The tables hold what they held before. Whoever announced a longer interval than 5 s may
-    /// still have its lease.
+    /// The tables hold what they held before. Whoever announced a longer interval than real
+    /// nodes do may still have its lease.
     pub(crate) fn forgot_all_but(&self, before: Tables) {
         let after = self.tables();
         let peers = self.target.peers();
-        let patient = peers.iter().filter(|peer| peer.interval > Duration::from_secs(5)).count();
+        let patient = peers.iter().filter(|peer| peer.interval > ANNOUNCED).count();
         let friend = peers.iter().find(|peer| peer.name == "friend").unwrap();
         println!("{patient} still have a lease; {after:?}");
         assert_eq!(friend.trust, Trust::Verified);
         assert!(patient < 50, "{patient}");
-        let known = usize::from(friend.interval > Duration::from_secs(5));
-        let patient = patient - known;
         assert_eq!(after.peers, 1 + patient);
         assert_eq!(after.links, 1 + patient);
         assert!(after.functions <= before.functions + patient * 100);
