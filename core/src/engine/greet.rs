@@ -85,16 +85,8 @@ impl Core {
         if let Some(before) = link.peer {
             self.remove_peer(now, before, PeerDownReason::Restarted);
         }
-        if let Some(victim) = self.peers.next_to_evict() {
-            self.limit_hit(now, "max_tentative");
-            self.remove_peer(now, victim, PeerDownReason::Evicted);
-        }
         let ip = Hosts::counts(endpoint.ip());
-        let per_ip = self.config.max_tentative_per_ip;
-        if ip.is_some_and(|ip| !self.hosts.add_tentative(now, ip, per_ip)) {
-            self.limit_hit(now, "max_tentative_per_ip");
-            return Err(Drop::TableFull);
-        }
+        self.make_room(now, ip)?;
         let peer = Peer {
             session: hello.session,
             name: hello.name.clone().into_owned(),
@@ -108,6 +100,8 @@ impl Core {
             first_seen: now,
             last_seen: now,
             lease: None,
+            lease_ends: now,
+            lease_fires: now,
             greet: None,
             want: None,
             wants_asked: 0,
@@ -138,11 +132,25 @@ impl Core {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.greet = Some(timer);
         }
+        self.event(Event::PeerUp { session, name, endpoint });
         if self.links.get(from.link).is_some_and(|link| link.proved) {
             self.prove(now, key, from.link);
         }
-        self.event(Event::PeerUp { session, name, endpoint });
         Ok(key)
+    }
+
+    /// Finds a place for another tentative peer, counted for its host.
+    fn make_room(&mut self, now: Time, ip: Option<std::net::IpAddr>) -> Result<(), Drop> {
+        if let Some(victim) = self.peers.next_to_evict() {
+            self.limit_hit(now, "max_tentative");
+            self.remove_peer(now, victim, PeerDownReason::Evicted);
+        }
+        let per_ip = self.config.max_tentative_per_ip;
+        if ip.is_some_and(|ip| !self.hosts.add_tentative(now, ip, per_ip)) {
+            self.limit_hit(now, "max_tentative_per_ip");
+            return Err(Drop::TableFull);
+        }
+        Ok(())
     }
 
     /// How far the answers of a crowd of this size are spread in time.
@@ -164,11 +172,11 @@ impl Core {
         peer.hears_broadcast |= from.cast == Cast::Broadcast;
         hello.name.as_ref().clone_into(&mut peer.name);
         let lease = peer.interval * self.config.lease_tenths / 10;
-        let old = peer.lease.take();
-        self.cancel_timer(old);
-        let timer = self.timers.set(now + lease, Timer::Lease(key));
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.lease = Some(timer);
+        peer.lease_ends = now + lease;
+        // The timer stays where it is: it looks at the end of the lease when it fires, so that
+        // a thousand hellos do not move a thousand timers.
+        if peer.lease.is_none() || peer.lease_ends < peer.lease_fires {
+            self.set_lease(key);
         }
     }
 
@@ -204,6 +212,24 @@ impl Core {
             if let Some(link) = self.links.get_mut(link) {
                 link.peer = owner;
             }
+        }
+    }
+
+    fn set_lease(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.lease_fires = peer.lease_ends;
+        let old = peer.lease.replace(self.timers.set(peer.lease_ends, Timer::Lease(key)));
+        self.cancel_timer(old);
+    }
+
+    /// The timer of a lease fired: the peer is gone, unless it was heard meanwhile.
+    pub(super) fn lease_over(&mut self, now: Time, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.lease = None;
+        if peer.lease_ends > now {
+            self.set_lease(key);
+        } else {
+            self.remove_peer(now, key, PeerDownReason::Expired);
         }
     }
 

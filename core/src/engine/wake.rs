@@ -27,7 +27,7 @@ impl Core {
                     self.say_hello(now);
                 }
                 Timer::Announce => self.announce(now),
-                Timer::Lease(peer) => self.remove_peer(now, peer, PeerDownReason::Expired),
+                Timer::Lease(peer) => self.lease_over(now, peer),
                 Timer::Farewell(peer) => {
                     self.lose_calls(now, Lost::Peer(peer), PeerDownReason::Left);
                 }
