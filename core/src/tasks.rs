@@ -201,10 +201,11 @@ impl Tasks {
         self.table.keys()
     }
 
-    /// The links on which somebody waits for an answer.
-    pub(crate) fn answered_links(&self) -> BTreeSet<LinkId> {
-        let link = |task: &Task| match task.caller {
-            Caller::Remote { link, id: Some(_), .. } => Some(link),
+    /// The links on which somebody waits for an answer that is still to come.
+    pub(crate) fn awaited_links(&self) -> BTreeSet<LinkId> {
+        let link = |task: &Task| match (&task.caller, &task.progress) {
+            (_, Progress::Answered(_)) => None,
+            (Caller::Remote { link, id: Some(_), .. }, _) => Some(*link),
             _ => None,
         };
         self.table.iter().filter_map(|(_, task)| link(task)).collect()

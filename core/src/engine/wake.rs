@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::Lost;
+use super::outcome::Lost;
 use super::{Core, LinkCommand};
 use crate::error::{ErrorCode, Fault};
 use crate::event::PeerDownReason;
@@ -90,7 +90,7 @@ impl Core {
     fn sweep(&mut self, now: Time) {
         self.sweep_timer = None;
         // Somebody who never said hello may wait long for an answer.
-        let awaited = self.tasks.answered_links();
+        let awaited = self.tasks.awaited_links();
         for link in self.links.idle_strangers(now - IDLE, |link| awaited.contains(&link)) {
             self.link_commands.push_back(LinkCommand::Close(link, Close::Abort));
             self.link_down(now, link);
