@@ -200,12 +200,14 @@ impl Core {
             return;
         }
         self.announced = self.directory.revision();
+        self.last_announce = Some(now);
         if self.config.discovery {
             for lane in self.links.broadcast_lanes() {
                 self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
             }
         }
         self.broadcast_functions();
+        self.leave_step(now);
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if peer.is_reached_by_broadcast(now) && self.config.discovery {
@@ -217,6 +219,17 @@ impl Core {
                 let link = peer.link;
                 self.send_functions(key, link);
             }
+        }
+    }
+
+    /// In a crowd, whoever has just said hello with all the others draws anew when to say the
+    /// next one: a room that starts together must not go on in step.
+    fn leave_step(&mut self, now: Time) {
+        let interval = self.hello_interval();
+        if interval > self.config.hello_interval {
+            let next = now + self.random.duration_up_to(interval * 6 / 5);
+            let old = self.hello_timer.replace(self.timers.set(next, Timer::Hello));
+            self.cancel_timer(old);
         }
     }
 

@@ -149,6 +149,7 @@ pub struct Core {
     first_hello: Option<Time>,
     hello_timer: Option<TimerKey>,
     announce_timer: Option<TimerKey>,
+    last_announce: Option<Time>,
     sweep_timer: Option<TimerKey>,
     /// The revision of the local list that hellos speak of: the one announced last, so that
     /// nobody asks for a list that is about to be broadcast.
@@ -214,6 +215,7 @@ impl Core {
             first_hello: None,
             hello_timer: None,
             announce_timer: None,
+            last_announce: None,
             sweep_timer: None,
             announced: 0,
             func_parts: (0, Vec::new()),
