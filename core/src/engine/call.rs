@@ -10,7 +10,7 @@ use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
 
 impl Core {
-    /// Begins a call. Its outcome comes as [`Done::Call`], then [`Self::take`] it; a call that
+    /// Begins a call. Its outcome comes as [`Done::Call`](super::Done::Call), then [`Self::take`] it; a call that
     /// cannot be routed gets its outcome the same way.
     ///
     /// # Errors

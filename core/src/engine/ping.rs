@@ -13,7 +13,7 @@ use crate::wire::outbox::Outgoing;
 const PING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Core {
-    /// Sends a ping to a peer; [`Done::Ping`] follows, within five seconds.
+    /// Sends a ping to a peer; [`Done::Ping`](super::Done::Ping) follows, within five seconds.
     ///
     /// # Errors
     /// `no_provider` when no such peer is here, `busy` when too many pings are in flight.
