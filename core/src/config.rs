@@ -75,8 +75,6 @@ settings! {
     /// How many announced intervals a peer may be silent before it is forgotten, in tenths.
     /// Default 35 (three and a half).
     lease_tenths, with_lease_tenths: u32 = 35, in 11..=1000;
-    /// How long an older peer, which announces no interval, may be silent. Default 30 s.
-    legacy_lease, with_legacy_lease: Duration = Duration::from_secs(30), in ms(1000)..=ms(3_600_000);
     /// Quiet time after the last registration before names are broadcast (S0). Default 1 s.
     announce_quiet, with_announce_quiet: Duration = Duration::from_secs(1), in ms(0)..=ms(60_000);
     /// How long after the first hello a call still waits for a provider. Default 1.5 s.

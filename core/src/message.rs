@@ -179,7 +179,7 @@ pub struct Func<'a> {
     pub revision: u64,
     /// Which part this is, from 0.
     pub part: u16,
-    /// How many parts the revision has: 1 to 256.
+    /// How many parts the revision has: 1 to 4096.
     pub parts: u16,
     /// The names. Invalid ones were left out while reading.
     pub names: Vec<Cow<'a, str>>,

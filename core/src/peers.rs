@@ -29,7 +29,7 @@ pub(crate) struct Peer {
     pub(crate) link: LinkId,
     pub(crate) endpoint: Endpoint,
     /// Whether one of its broadcasts has reached us.
-    pub(crate) hears_broadcast: bool,
+    pub(crate) heard_by_broadcast: bool,
     /// Whether it was met on an attached network.
     pub(crate) on_link: bool,
     pub(crate) interval: Duration,
@@ -60,7 +60,7 @@ impl Peer {
     /// Whether our broadcasts reach it, as far as we can tell: its own reach us, or it is a
     /// neighbour whose next broadcast is not due yet.
     pub(crate) fn is_reached_by_broadcast(&self, now: Time) -> bool {
-        self.hears_broadcast || (self.on_link && now.since(self.first_seen) <= self.interval)
+        self.heard_by_broadcast || (self.on_link && now.since(self.first_seen) <= self.interval)
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use crate::endpoint::Lane;
 use crate::id::{CallKey, PeerKey, PingKey, TaskKey};
 use crate::time::Time;
 
@@ -38,8 +37,8 @@ pub(crate) enum Timer {
     Sweep,
     /// Running functions have had their time to finish.
     Drain,
-    /// The interface set of a lane changed a moment ago.
-    Rehello(Lane),
+    /// The network interfaces changed a moment ago.
+    Rehello,
 }
 
 impl Timer {
@@ -58,7 +57,7 @@ impl Timer {
             Self::Ping(_) => "ping timeout",
             Self::Sweep => "sweep idle links",
             Self::Drain => "drain",
-            Self::Rehello(_) => "interfaces changed",
+            Self::Rehello => "interfaces changed",
         }
     }
 }
@@ -313,12 +312,11 @@ impl Timers {
             }
         }
         self.tick = self.tick.max(target);
-        let times: Vec<_> = self
+        let mut times: Vec<_> = self
             .due
             .drain(first_due..)
             .map(|key| (self.nodes.get(index(key.node)).map_or(Time::ZERO, |n| n.at), key))
             .collect();
-        let mut times = times;
         times.sort_by_key(|(at, _)| *at);
         self.due.extend(times.into_iter().map(|(_, key)| key));
     }

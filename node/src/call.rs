@@ -207,7 +207,7 @@ impl Call<()> {
             None
         });
         if let Some((finish, outcome)) = early {
-            tokio::task::spawn_blocking(move || finish(outcome));
+            hub.runtime.spawn_blocking(move || finish(outcome));
         }
         Ok(id)
     }

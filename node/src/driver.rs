@@ -221,7 +221,7 @@ impl Driver {
     fn start_task(&self, task: Task) -> Option<Result<Payload, Fault>> {
         let (key, class, name) = (task.key, task.class, task.function);
         let Some((function, context)) = self.prepare(task) else {
-            let text = "the function was taken away while the call waited";
+            let text = "the function was taken away, or its node closed, while the call waited";
             return Some(Err(Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text)));
         };
         match class {

@@ -29,6 +29,8 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     pub(crate) outlets: Mutex<Outlets>,
     pub(crate) clock: Clock,
+    /// Where user code that may block is run.
+    pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) events: broadcast::Sender<lanc_core::event::Event>,
     /// Turns true when the node is closed.
     pub(crate) closed: watch::Sender<bool>,
@@ -85,6 +87,7 @@ impl Effects {
 }
 
 impl Hub {
+    /// Must be called on a runtime.
     pub(crate) fn new(core: Core, outlets: Outlets, clock: Clock) -> Self {
         Self {
             state: Mutex::new(State {
@@ -99,6 +102,7 @@ impl Hub {
             }),
             outlets: Mutex::new(outlets),
             clock,
+            runtime: tokio::runtime::Handle::current(),
             events: broadcast::channel(EVENT_BUFFER).0,
             closed: watch::channel(false).0,
         }
@@ -256,19 +260,14 @@ impl Outlets {
         self.lanes.get_mut(usize::from(lane.0)).map(|(_, outlet)| outlet)
     }
 
-    /// Sends everything that is ready and returns how many frames and messages that was.
-    pub(crate) fn flush(&mut self, hub: &Hub) -> (u32, u32) {
+    /// Sends everything that is ready.
+    pub(crate) fn flush(&mut self, hub: &Hub) {
         let mut frame = std::mem::take(&mut self.spare);
-        let (mut frames, mut messages) = (0, 0);
         loop {
             let mut state = hub.state();
             let now = hub.clock.now();
-            let before = state.core.counters().messages_sent;
             let Some(dest) = state.core.poll_frame(now, &mut frame) else { break };
-            let packed = state.core.counters().messages_sent - before;
             drop(state);
-            frames += 1;
-            messages += u32::try_from(packed).unwrap_or(u32::MAX);
             let sent = match self.lane(dest) {
                 Some(outlet) => outlet.try_send(dest, &[IoSlice::new(&frame)]),
                 None => Err(SendRefused::Gone),
@@ -282,7 +281,6 @@ impl Outlets {
         }
         frame.clear();
         self.spare = frame;
-        (frames, messages)
     }
 
     /// Offers the frames again that a link had no room for. Those that fit now are gone.

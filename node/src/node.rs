@@ -101,9 +101,11 @@ impl Node {
         function: Arc<dyn Function>,
     ) -> Result<(), RegisterError> {
         let now = self.hub.clock.now();
+        // What a function captured is never dropped under the lock.
+        let mut function = Some(function);
         let replaced = self.hub.submit(|state| {
             let key = state.core.register(now, name, LocalFunction { class, doc })?;
-            Ok(state.functions.insert(key, function))
+            Ok(function.take().and_then(|function| state.functions.insert(key, function)))
         });
         replaced.map(drop)
     }

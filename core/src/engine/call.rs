@@ -217,8 +217,8 @@ impl Core {
         let Some(function) = function else { return Vec::new() };
         let candidate = |provider: &crate::directory::Provider| {
             let peer = self.peers.get(provider.peer)?;
-            let (peer, order) = (provider.peer, (provider.order, peer.open_calls));
-            Some(Candidate { peer, order: order.0, open_calls: order.1 })
+            let open_calls = peer.open_calls;
+            Some(Candidate { peer: provider.peer, order: provider.order, open_calls })
         };
         function.providers.iter().filter_map(candidate).collect()
     }

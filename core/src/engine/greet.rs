@@ -20,6 +20,8 @@ use crate::wire::outbox::Outgoing;
 /// must not argue at the speed of the network.
 const ECHO_AGAIN: Duration = Duration::from_secs(1);
 
+/// So many newcomers at once are answered by one broadcast.
+const CROWD: usize = 8;
 impl Core {
     pub(super) fn on_hello(
         &mut self,
@@ -90,7 +92,7 @@ impl Core {
             features: hello.features,
             link: from.link,
             endpoint: endpoint.clone(),
-            hears_broadcast: from.cast == Cast::Broadcast,
+            heard_by_broadcast: from.cast == Cast::Broadcast,
             on_link: from.on_link,
             interval: hello.interval,
             first_seen: now,
@@ -165,7 +167,7 @@ impl Core {
         peer.last_seen = now;
         peer.features = hello.features;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
-        peer.hears_broadcast |= from.cast == Cast::Broadcast;
+        peer.heard_by_broadcast |= from.cast == Cast::Broadcast;
         hello.name.as_ref().clone_into(&mut peer.name);
         let lease = peer.interval * self.config.lease_tenths / 10;
         peer.lease_ends = now + lease;
@@ -325,5 +327,45 @@ impl Core {
         let nodes = u32::try_from(self.peers.len() + 1).unwrap_or(u32::MAX);
         let shared = Duration::from_secs(1) * nodes / self.config.segment_hello_rate;
         self.config.hello_interval.max(shared).min(Duration::from_secs(300))
+    }
+
+    /// Answers a new peer's hello, at the pace that a crowd of them allows.
+    pub(super) fn greet_when_due(&mut self, now: Time, peer: PeerKey) {
+        if self.owed_greetings(now) >= CROWD && self.config.discovery {
+            self.answer_crowd(now, peer);
+            return;
+        }
+        if self.replies.take(now, self.config.hello_replies) {
+            if let Some(link) = self.peers.get(peer).map(|peer| peer.link) {
+                self.greet(now, peer, link);
+            }
+            return;
+        }
+        self.limit_hit(now, "hello_replies");
+        self.greet_later(now, peer);
+    }
+
+    fn greet_later(&mut self, now: Time, peer: PeerKey) {
+        let later = self.random.duration_up_to(Duration::from_secs(1));
+        let timer = self.timers.set(now + Duration::from_millis(500) + later, Timer::Greet(peer));
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.greet = Some(timer);
+        }
+    }
+
+    /// How many newcomers that hear broadcasts wait for an answer.
+    fn owed_greetings(&self, now: Time) -> usize {
+        let owed = |peer: &Peer| peer.greet.is_some() && peer.is_reached_by_broadcast(now);
+        self.peers.iter().filter(|(_, peer)| owed(peer)).count()
+    }
+
+    /// One broadcast answers all newcomers at once: when a whole room starts together, N answers
+    /// of each of N nodes become N broadcasts.
+    fn answer_crowd(&mut self, now: Time, peer: PeerKey) {
+        if self.last_announce.is_some_and(|last| now.since(last) < Duration::from_secs(1)) {
+            self.greet_later(now, peer);
+        } else {
+            self.announce(now);
+        }
     }
 }

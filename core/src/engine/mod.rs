@@ -2,7 +2,8 @@
 //!
 //! | file | what flows through it |
 //! |---|---|
-//! | `receive` | a frame or link event, to the handler of its message |
+//! | `link` | a link, from up to down |
+//! | `receive` | a frame, to the handler of each message |
 //! | `greet` | hello: who is there, and how far each is believed |
 //! | `announce` | func: what this node offers, and what others do |
 //! | `leave` | farewells, leases, evictions |
@@ -10,26 +11,30 @@
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
 //! | `race` | calls to several providers at once |
+//! | `register` | this node's own functions |
 //! | `serve` | a call from elsewhere, to a task and back to an answer |
-//! | `send` | what waits in the outbox, to one frame |
+//! | `send` | what waits in the outbox, to one frame; and frames that were refused |
+//! | `shutdown` | the end: what runs may finish, then the farewell |
 //! | `wake` | a timer that fired |
-//! | `view` | tables, for people |
+//! | `view` | the tables, for people; and whom a person means |
 
 mod announce;
 mod call;
 mod greet;
 mod leave;
+mod link;
 mod outcome;
 mod ping;
 mod race;
 mod receive;
+mod register;
 mod send;
 mod serve;
+mod shutdown;
 mod view;
 mod wake;
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,13 +53,14 @@ use crate::random::Random;
 use crate::slots::Slots;
 use crate::tasks::{Room, Tasks};
 use crate::time::Time;
-use crate::timers::{Timer, TimerKey, Timers};
+use crate::timers::{TimerKey, Timers};
 use crate::wire::hosts::{Bucket, Hosts};
 use crate::wire::links::Links;
 use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
 
-pub use serve::{RegisterError, Task, TaskStep};
+pub use register::RegisterError;
+pub use serve::{Task, TaskStep};
 pub use view::{FunctionInfo, PeerInfo, Tables};
 
 /// Something the driver must do with a link.
@@ -85,7 +91,7 @@ struct Ping {
     number: u64,
     sent: Time,
     link: LinkId,
-    timer: TimerKey,
+    timer: Option<TimerKey>,
 }
 
 /// How far the node is from its end.
@@ -145,7 +151,8 @@ pub struct Core {
     results_forgotten: bool,
     configured: Vec<Configured>,
     link_commands: VecDeque<LinkCommand>,
-    /// When the first hello went out.
+    /// When the first hello went out, or the first to a peer that was added since: calls wait
+    /// for the answers to it.
     first_hello: Option<Time>,
     hello_timer: Option<TimerKey>,
     announce_timer: Option<TimerKey>,
@@ -263,19 +270,6 @@ impl Core {
         true
     }
 
-    /// Begins the end: nothing new is accepted, queued calls are refused, running functions may
-    /// finish within the configured time; then the farewell is sent and
-    /// [`Event::Closed`] comes.
-    pub fn shutdown(&mut self, now: Time) {
-        if matches!(self.phase, Phase::Draining | Phase::Closed) {
-            return;
-        }
-        self.phase = Phase::Draining;
-        self.refuse_queued(now);
-        self.timers.set(now + self.config.drain, Timer::Drain);
-        self.close_if_drained(now);
-    }
-
     /// Whether [`Self::shutdown`] has come to its end and nothing waits to be sent.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed && !self.outbox.is_ready()
@@ -363,12 +357,6 @@ impl Core {
         if let Some(key) = place {
             self.timers.cancel(key);
         }
-    }
-
-    /// The token only the far end of this link can know: a keyed hash of its address, so that
-    /// nothing is stored for strangers.
-    fn token_for(&self, link: LinkId) -> Option<u64> {
-        self.links.get(link).map(|link| self.token_key.hash_one(&link.remote))
     }
 
     fn send(&mut self, to: LinkId, message: Outgoing) -> bool {

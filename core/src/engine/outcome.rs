@@ -83,19 +83,21 @@ impl Core {
 
     /// Ends a call with a failure of this side.
     pub(super) fn finish_failed(&mut self, now: Time, key: CallKey, error: CallError) {
-        let from = match self.calls.get(key).map(|call| &call.stage) {
+        let from = self.callee_name(key);
+        self.finish(now, key, Outcome::One(Answer { from, result: Err(error) }));
+    }
+
+    /// The name of whoever a call went to; this node's own while it went to nobody.
+    fn callee_name(&self, key: CallKey) -> String {
+        match self.calls.get(key).map(|call| &call.stage) {
             Some(Stage::Remote { peer_name, .. }) => peer_name.clone(),
             _ => self.config.name.clone(),
-        };
-        self.finish(now, key, Outcome::One(Answer { from, result: Err(error) }));
+        }
     }
 
     /// A call that wants no answer has left.
     pub(super) fn finish_one_way(&mut self, now: Time, key: CallKey) {
-        let from = match self.calls.get(key).map(|call| &call.stage) {
-            Some(Stage::Remote { peer_name, .. }) => peer_name.clone(),
-            _ => self.config.name.clone(),
-        };
+        let from = self.callee_name(key);
         let format = self.pipeline.preferred().format();
         let result = Ok(Payload { format, bytes: Vec::new() });
         self.finish(now, key, Outcome::One(Answer { from, result }));

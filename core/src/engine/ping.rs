@@ -27,15 +27,11 @@ impl Core {
         // Below 2^53, so that a node that reads every number as a float echoes it unchanged.
         let number = self.random.u64() >> 11;
         let busy = || CallError::new(ErrorCode::BUSY, Executed::No, "too many pings in flight");
-        if self.pings.len() >= self.pings.limit() {
-            return Err(busy());
-        }
-        let waiting = Ping { number, sent: now, link, timer: self.timers.set(now, Timer::Sweep) };
+        let waiting = Ping { number, sent: now, link, timer: None };
         let key = self.pings.insert(waiting).map_err(|_| busy())?;
         let timer = self.timers.set(now + PING_TIMEOUT, Timer::Ping(key));
         if let Some(ping) = self.pings.get_mut(key) {
-            let old = std::mem::replace(&mut ping.timer, timer);
-            self.timers.cancel(old);
+            ping.timer = Some(timer);
         }
         self.pings_by_number.insert(number, key);
         self.send(link, Outgoing::Ping(number));
@@ -55,7 +51,7 @@ impl Core {
     pub(super) fn end_ping(&mut self, now: Time, key: PingKey, answered: bool) {
         let Some(ping) = self.pings.remove(key) else { return };
         self.pings_by_number.remove(&ping.number);
-        self.timers.cancel(ping.timer);
+        self.cancel_timer(ping.timer);
         let took = answered.then(|| now.since(ping.sent));
         let peer = self.links.get(ping.link).and_then(|link| link.peer);
         if let (Some(took), Some(peer)) = (took, peer.and_then(|key| self.peers.get_mut(key))) {

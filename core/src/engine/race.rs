@@ -13,9 +13,9 @@ impl Core {
         let Some(call) = self.calls.get(key) else { return true };
         let name = call.request.function.clone();
         let (mode, policy) = (call.request.mode, call.request.policy);
-        let (limit, enough) = match mode {
-            Mode::Fastest(count) => (count.max(1), count.max(1)),
-            _ => (usize::MAX, usize::MAX),
+        let wanted = match mode {
+            Mode::Fastest(count) => count.max(1),
+            _ => usize::MAX,
         };
         let mut targets = Vec::new();
         if self.directory.local(name.as_str()).is_some() {
@@ -28,9 +28,9 @@ impl Core {
                 targets.push(Target::Session(peer.session));
             }
         }
-        targets.truncate(limit);
+        targets.truncate(wanted);
         let settled = now >= self.seeks_until(key);
-        if targets.is_empty() || (targets.len() < enough && !settled) {
+        if targets.is_empty() || (targets.len() < wanted && !settled) {
             return false;
         }
         self.begin_members(now, key, targets);

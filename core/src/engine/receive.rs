@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 
-use super::outcome::Lost;
-use super::{Core, LinkCommand, Phase};
+use super::{Core, Phase};
 use crate::counters::Drop;
 use crate::dialect::native::{self, Unreadable};
-use crate::endpoint::{Endpoint, LinkId};
-use crate::error::{ErrorCode, Fault};
-use crate::event::{Event, PeerDownReason};
+use crate::endpoint::LinkId;
+use crate::error::{ErrorCode, Executed, Fault};
+use crate::event::Event;
 use crate::fields::Fields;
+use crate::id::Version;
 use crate::message::{Failure, Message, Method};
-use crate::ports::{
-    Budget, Cast, Close, Codec, Format, Initiator, LinkEvent, Received, SendRefused,
-};
+use crate::payload::Payload;
+use crate::ports::{Budget, Cast, Codec, Format, Initiator, Received};
 use crate::time::Time;
-use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
+use crate::wire::outbox::Outgoing;
 use crate::wire::pipeline::drop_of;
 
 /// Where a message came from.
@@ -128,15 +127,12 @@ impl Core {
             Message::Call(call) => self.on_call(now, from, call),
             Message::Cancel(id) => self.on_cancel(now, from, &id),
             Message::Callback(callback) => {
-                let payload = crate::payload::Payload {
-                    format: from.format,
-                    bytes: callback.result.to_vec(),
-                };
+                let payload = Payload { format: from.format, bytes: callback.result.to_vec() };
                 self.on_answer(now, from, &callback.id, Ok(payload))
             }
             Message::Error(failure) => self.on_error(now, from, failure),
             Message::Ping(number) => {
-                self.send(from.link, super::Outgoing::Pong(number));
+                self.send(from.link, Outgoing::Pong(number));
                 Ok(())
             }
             Message::Pong(number) => self.on_pong(now, from, number),
@@ -165,7 +161,7 @@ impl Core {
             Unreadable::UnknownMethod => return Drop::UnknownMethod,
             Unreadable::Version => {
                 self.incompatible(now, from);
-                let text = format!("this node speaks LANC {}", crate::id::Version::NATIVE_TEXT);
+                let text = format!("this node speaks LANC {}", Version::NATIVE_TEXT);
                 (Drop::Version, Fault::new(ErrorCode::INCOMPATIBLE_VERSION, text))
             }
             Unreadable::Unsupported => {
@@ -174,7 +170,7 @@ impl Core {
             }
             Unreadable::Field(error) => {
                 let mut fault = Fault::new(ErrorCode::DECODE_ERROR, format!("the call: {error}"));
-                fault.executed = crate::error::Executed::No;
+                fault.executed = Executed::No;
                 (drop_of(error), fault)
             }
         };
@@ -191,104 +187,6 @@ impl Core {
         };
         if self.may_tell(now, "version") {
             self.event(Event::IncompatibleVersion { endpoint });
-        }
-    }
-
-    /// Takes a change of a link.
-    pub fn handle_link(&mut self, now: Time, event: LinkEvent) {
-        match event {
-            LinkEvent::Up { link, remote, initiator } => self.link_up(now, link, remote, initiator),
-            LinkEvent::Down { link, .. } => self.link_down(now, link),
-            LinkEvent::Writable(link) => {
-                if let Some(link) = self.links.get_mut(link) {
-                    link.full = false;
-                }
-                self.outbox.again(&mut self.links, link);
-            }
-            LinkEvent::Failed { remote, reason } => {
-                self.event(Event::Unreachable { endpoint: remote, reason });
-            }
-            LinkEvent::Limit { link, max_frame } => {
-                if let Some(link) = self.links.get_mut(link) {
-                    link.max_frame = max_frame.max(1200);
-                }
-            }
-            LinkEvent::InterfacesChanged(lane) => {
-                self.event(Event::InterfacesChanged);
-                let soon = self.random.duration_up_to(std::time::Duration::from_millis(500));
-                self.timers.set(now + soon, Timer::Rehello(lane));
-            }
-        }
-    }
-
-    fn link_up(&mut self, now: Time, link: LinkId, remote: Endpoint, initiator: Initiator) {
-        self.links.up(now, link, remote.clone(), initiator);
-        let configured = self.configured.iter_mut().find(|known| known.endpoint == remote);
-        if let Some(known) = configured {
-            known.link = Some(link);
-            if let Some(link) = self.links.get_mut(link) {
-                link.configured = true;
-                link.proved = true;
-            }
-            self.send(link, super::Outgoing::Hello { wants: true });
-        }
-        while let Some(oldest) = self.links.surplus_stranger(self.config.max_tentative) {
-            self.link_commands.push_back(LinkCommand::Close(oldest, Close::Abort));
-            self.link_down(now, oldest);
-            self.limit_hit(now, "max_tentative");
-        }
-        self.schedule_sweep(now);
-    }
-
-    pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
-        let Some(link) = self.links.down(id) else { return };
-        self.outbox.took(link.queue.len());
-        for message in link.queue {
-            self.unsent(now, message);
-        }
-        for known in &mut self.configured {
-            if known.link == Some(id) {
-                known.link = None;
-            }
-        }
-        if let Some(peer) = link.peer {
-            self.remove_peer(now, peer, PeerDownReason::Disconnected);
-        }
-        if link.carried_calls {
-            self.lose_calls(now, Lost::Link(id), PeerDownReason::Disconnected);
-        }
-    }
-
-    /// Takes the transport's refusal of the frame polled last. After [`SendRefused::Full`] the
-    /// driver keeps the frame and offers it again when the link is writable; for the other
-    /// reasons the frame is lost, and so are the calls in it.
-    pub fn handle_refused(&mut self, now: Time, to: crate::ports::Dest, why: SendRefused) {
-        let crate::ports::Dest::Link(id) = to else { return };
-        match why {
-            SendRefused::Full => {
-                if let Some(link) = self.links.get_mut(id) {
-                    link.full = true;
-                }
-            }
-            SendRefused::Gone => {
-                self.fail_frame(now, "the link is gone");
-                self.link_down(now, id);
-            }
-            SendRefused::TooLarge => {
-                self.fail_frame(now, "the frame is larger than the link carries")
-            }
-            SendRefused::Unreachable => self.fail_frame(now, "the network refused the frame"),
-        }
-    }
-
-    fn fail_frame(&mut self, now: Time, why: &str) {
-        for key in std::mem::take(&mut self.in_frame) {
-            let error = crate::error::CallError::new(
-                ErrorCode::NETWORK,
-                crate::error::Executed::No,
-                format!("sending the call failed: {why}"),
-            );
-            self.finish_failed(now, key, error);
         }
     }
 }

@@ -164,7 +164,7 @@ impl Core {
             self.spend_budget(now, link, out.len());
             let expands = self.far_end_has(link, Features::COMPRESSED);
             let pipeline = Arc::clone(&self.pipeline);
-            pipeline.close(out, 0, expands);
+            pipeline.close(out, expands);
         }
         packed
     }

@@ -2,40 +2,20 @@
 
 use std::time::Duration;
 
-use thiserror::Error;
-
 use super::receive::From;
 use super::{Core, Phase};
 use crate::calls::{Answer, Outcome, Stage};
 use crate::counters::Drop;
-use crate::directory::{Class, LocalFunction};
+use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
-use crate::event::Event;
-use crate::id::{CallKey, FunctionKey, FunctionName, InvalidName, TaskKey};
+use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
 use crate::tasks::{Caller, Progress, Task as Entry};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::{Outgoing, Refusal};
-
-/// A function could not be registered.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum RegisterError {
-    /// The name cannot name a function.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// This node has as many functions as peers will remember.
-    #[error(
-        "this node has {0} functions, which is as many as it may announce; raise max_functions_per_peer on every node"
-    )]
-    TooMany(usize),
-    /// The node is shut down.
-    #[error("this node is shut down; open a new one")]
-    Closed,
-}
 
 /// A call whose turn has come: run its function, then [`Core::complete`] it.
 #[derive(Clone, PartialEq, Debug)]
@@ -69,50 +49,6 @@ pub enum TaskStep {
 }
 
 impl Core {
-    /// Registers a function of this node under a name; one registered before is replaced. The
-    /// name is broadcast once no other was registered for a second.
-    ///
-    /// # Errors
-    /// [`RegisterError`]; nothing has changed then.
-    pub fn register(
-        &mut self,
-        now: Time,
-        name: &str,
-        function: LocalFunction,
-    ) -> Result<FunctionKey, RegisterError> {
-        let name = FunctionName::new(name)?;
-        if matches!(self.phase, Phase::Draining | Phase::Closed) {
-            return Err(RegisterError::Closed);
-        }
-        let limit = self.config.max_functions_per_peer;
-        let is_new = self.directory.local(name.as_str()).is_none();
-        if is_new && self.directory.local_count() >= limit {
-            return Err(RegisterError::TooMany(limit));
-        }
-        let too_many = RegisterError::TooMany(self.config.max_functions);
-        let key = self.directory.register(&name, function).ok_or(too_many)?;
-        self.schedule_announce(now);
-        Ok(key)
-    }
-
-    /// Takes a function of this node away and returns the key it had. Calls in flight finish.
-    pub fn unregister(&mut self, now: Time, name: &str) -> Option<FunctionKey> {
-        let key = self.directory.find(name)?;
-        let had = self.directory.unregister(name);
-        if had {
-            self.schedule_announce(now);
-        }
-        had.then_some(key)
-    }
-
-    /// Takes a function off the inline class because a call of it took too long.
-    pub fn demote(&mut self, function: FunctionKey, took: Duration) {
-        let Some(name) = self.directory.get(function).map(|f| f.name.to_string()) else { return };
-        self.directory.set_class(function, Class::Blocking);
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.event(Event::SlowFunction { function: name, took_us });
-    }
-
     pub(super) fn on_call(&mut self, now: Time, from: From, call: Call<'_>) -> Result<(), Drop> {
         self.counters.calls_received += 1;
         let id = call.id.clone().map(WireId::into_owned);
@@ -225,14 +161,18 @@ impl Core {
             let key = self.tasks.start_next(now)?;
             let Some(task) = self.tasks.get_mut(key) else { continue };
             if task.deadline.is_some_and(|deadline| deadline <= now) {
-                let text = "the deadline passed in the queue";
-                self.settle(now, key, Err(Fault::new(ErrorCode::TIMEOUT, text)));
+                self.expire_queued(now, key);
                 continue;
             }
             let Some(args) = task.args.take() else { continue };
             self.counters.tasks_started += 1;
             return Some(TaskStep::Run(self.describe(key, args)?));
         }
+    }
+
+    fn expire_queued(&mut self, now: Time, key: TaskKey) {
+        let text = "the deadline passed in the queue";
+        self.complete(now, key, Err(Fault::new(ErrorCode::TIMEOUT, text)));
     }
 
     fn describe(&self, key: TaskKey, args: Arguments) -> Option<Task> {
@@ -271,7 +211,7 @@ impl Core {
     }
 
     /// Moves a task to its end and sends the answer on its way.
-    fn settle(&mut self, now: Time, key: TaskKey, mut result: Result<Payload, Fault>) {
+    pub(super) fn settle(&mut self, now: Time, key: TaskKey, mut result: Result<Payload, Fault>) {
         if let Err(fault) = &mut result {
             cut(&mut fault.message, self.config.max_error_text);
         }
@@ -341,54 +281,15 @@ impl Core {
         }
     }
 
-    /// Refuses everything that has not begun, because the node goes down.
-    pub(super) fn refuse_queued(&mut self, now: Time) {
-        for key in self.tasks.keys() {
-            if self.tasks.get(key).is_some_and(|t| matches!(t.progress, Progress::Queued)) {
-                let text = format!("`{}` is going down", self.config.name);
-                self.settle(now, key, Err(Fault::new(ErrorCode::SHUTTING_DOWN, text)));
+    pub(super) fn task_deadline(&mut self, now: Time, key: TaskKey) {
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        task.deadline_timer = None;
+        match task.progress {
+            Progress::Queued => {
+                self.expire_queued(now, key);
             }
-        }
-    }
-
-    /// Says farewell once nothing runs and every answer has left.
-    pub(super) fn close_if_drained(&mut self, now: Time) {
-        if self.phase == Phase::Draining && self.tasks.len() == 0 {
-            self.close(now);
-        }
-    }
-
-    pub(super) fn close(&mut self, now: Time) {
-        if self.phase == Phase::Closed {
-            return;
-        }
-        for key in self.calls.keys() {
-            let sent = match self.calls.get(key).map(|call| &call.stage) {
-                Some(Stage::Done(_)) | None => continue,
-                Some(Stage::Seeking | Stage::Remote { sent: false, .. }) => Executed::No,
-                Some(_) => Executed::Maybe,
-            };
-            let error = CallError::new(ErrorCode::CLOSED, sent, "this node was shut down");
-            self.finish_failed(now, key, error);
-        }
-        self.phase = Phase::Closed;
-        self.say_bye(now);
-        self.event(Event::Closed);
-    }
-
-    fn say_bye(&mut self, now: Time) {
-        let lanes: Vec<_> = self.links.broadcast_lanes().collect();
-        if self.config.discovery {
-            for lane in lanes {
-                self.outbox.broadcast(lane, Outgoing::Bye);
-            }
-        }
-        for key in self.peers.keys() {
-            let Some(peer) = self.peers.get(key) else { continue };
-            let link = peer.link;
-            if !peer.is_reached_by_broadcast(now) || !self.config.discovery {
-                self.send(link, Outgoing::Bye);
-            }
+            Progress::Running { .. } => self.tasks.cancel_running(key),
+            Progress::Answered(_) => {}
         }
     }
 }

@@ -97,18 +97,16 @@ impl Pipeline {
         Ok((codec, frame))
     }
 
-    /// Compresses the frame `out[from..]` in place where the far end reads that and it pays.
-    pub fn close(&self, out: &mut Vec<u8>, from: usize, far_end_expands: bool) {
+    /// Compresses a frame in place where the far end reads that and it pays.
+    pub fn close(&self, frame: &mut Vec<u8>, far_end_expands: bool) {
         let Some((compressor, threshold)) = &self.compressor else { return };
-        let Some(plain) = out.get(from..).filter(|p| far_end_expands && p.len() >= *threshold)
-        else {
+        if !far_end_expands || frame.len() < *threshold {
             return;
-        };
-        let mut packed = Vec::with_capacity(plain.len());
-        compressor.compress(plain, &mut packed);
-        if packed.len() < plain.len() {
-            out.truncate(from);
-            out.extend_from_slice(&packed);
+        }
+        let mut packed = Vec::with_capacity(frame.len());
+        compressor.compress(frame, &mut packed);
+        if packed.len() < frame.len() {
+            *frame = packed;
         }
     }
 }
@@ -120,5 +118,138 @@ pub(crate) fn drop_of(error: DecodeError) -> Drop {
         DecodeError::TooManyValues => Drop::TooMany,
         DecodeError::WrongType | DecodeError::Shape => Drop::BadField,
         _ => Drop::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes `z`, the count as two bytes, and the byte that is repeated.
+    struct RunLength;
+
+    impl Compressor for RunLength {
+        fn name(&self) -> &'static str {
+            "run"
+        }
+
+        fn claims(&self, first: u8) -> bool {
+            first == b'z'
+        }
+
+        fn compress(&self, plain: &[u8], out: &mut Vec<u8>) {
+            match plain {
+                [first, rest @ ..] if rest.iter().all(|byte| byte == first) => {
+                    let count = u16::try_from(plain.len()).unwrap();
+                    out.extend_from_slice(&[
+                        b'z',
+                        count.to_be_bytes()[0],
+                        count.to_be_bytes()[1],
+                        *first,
+                    ]);
+                }
+                _ => out.extend_from_slice(plain),
+            }
+        }
+
+        fn expand(
+            &self,
+            packed: &[u8],
+            limit: usize,
+            out: &mut Vec<u8>,
+        ) -> Result<(), ExpandError> {
+            let [b'z', high, low, byte] = packed else { return Err(ExpandError::Damaged) };
+            let count = usize::from(u16::from_be_bytes([*high, *low]));
+            if count > limit {
+                return Err(ExpandError::TooLarge);
+            }
+            out.resize(out.len() + count, *byte);
+            Ok(())
+        }
+    }
+
+    /// Claims frames of `{`; nothing else of it is used here.
+    struct Braces;
+
+    impl Codec for Braces {
+        fn format(&self) -> Format {
+            Format::new("braces")
+        }
+        fn claims(&self, first: u8) -> bool {
+            first == b'{'
+        }
+        fn read_map<'a>(
+            &self,
+            _: &'a [u8],
+            _: &mut crate::ports::Budget,
+            _: &mut crate::ports::OnEntry<'_, 'a>,
+        ) -> Result<usize, DecodeError> {
+            Err(DecodeError::Truncated)
+        }
+        fn read_list<'a>(
+            &self,
+            _: &'a [u8],
+            _: &mut crate::ports::Budget,
+            _: &mut crate::ports::OnItem<'_, 'a>,
+        ) -> Result<usize, DecodeError> {
+            Err(DecodeError::Truncated)
+        }
+        fn write_item(&self, _: &crate::ports::Item<'_>, _: &mut Vec<u8>) {}
+        fn write_map(&self, _: &[(&str, crate::ports::Item<'_>)], _: &mut Vec<u8>) {}
+        fn write_list(&self, _: &[crate::ports::Item<'_>], _: &mut Vec<u8>) {}
+        fn write_separator(&self, _: &mut Vec<u8>) {}
+        fn serialize(
+            &self,
+            _: &dyn erased_serde::Serialize,
+            _: &mut Vec<u8>,
+        ) -> Result<(), crate::ports::EncodeError> {
+            Ok(())
+        }
+        fn deserialize(&self, _: &[u8], _: &mut crate::ports::OnValue<'_>) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn open(pipeline: &Pipeline, frame: &[u8]) -> Result<Vec<u8>, Drop> {
+        let mut scratch = Vec::new();
+        pipeline.open(frame, &mut scratch).map(|(_, plain)| plain.to_vec())
+    }
+
+    #[test]
+    fn compresses_only_above_the_threshold_for_those_who_read_it_and_when_it_pays() {
+        let plain = Pipeline::new(Arc::new(Braces));
+        let pipeline = plain.clone().with_compressor(Arc::new(RunLength), 100);
+        assert!(pipeline.features().has(Features::COMPRESSED));
+        assert!(!plain.features().has(Features::COMPRESSED));
+        let packed = |length: usize, expands: bool| {
+            let mut frame = vec![b'{'; length];
+            pipeline.close(&mut frame, expands);
+            frame
+        };
+        assert_eq!(packed(99, true).len(), 99);
+        assert_eq!(packed(100, false).len(), 100);
+        let small = packed(100, true);
+        assert_eq!(small.len(), 4);
+        assert_eq!(open(&pipeline, &small), Ok(vec![b'{'; 100]));
+        let mut mixed = [b"{".repeat(100), b"}".to_vec()].concat();
+        pipeline.close(&mut mixed, true);
+        assert_eq!(mixed.len(), 101, "what does not become smaller goes as it is");
+    }
+
+    #[test]
+    fn every_frame_is_opened_or_dropped_under_its_reason() {
+        let plain = Pipeline::new(Arc::new(Braces));
+        let pipeline = plain.clone().with_compressor(Arc::new(RunLength), 100);
+        assert_eq!(open(&pipeline, b"{}"), Ok(b"{}".to_vec()));
+        assert_eq!(open(&pipeline, b""), Err(Drop::Empty));
+        assert_eq!(open(&pipeline, &[SEALED, 1, 2]), Err(Drop::Sealed));
+        assert_eq!(open(&pipeline, b"z\xff\xff{"), Ok(vec![b'{'; 65_535]));
+        assert_eq!(open(&pipeline, b"z\x00\x05?"), Err(Drop::UnknownFormat));
+        assert_eq!(open(&pipeline, b"z\x00\x00{"), Err(Drop::Empty));
+        assert_eq!(open(&pipeline, b"zzz"), Err(Drop::Compression));
+        assert_eq!(open(&plain, b"z\x00\x05{"), Err(Drop::UnknownFormat));
+        let tight = Pipeline { max_expanded: 99, ..pipeline };
+        assert_eq!(open(&tight, b"z\x00\x63{"), Ok(vec![b'{'; 99]));
+        assert_eq!(open(&tight, b"z\x00\x64{"), Err(Drop::Oversized));
     }
 }

@@ -1,0 +1,152 @@
+//! The life of a link: up, down, idle; and frames it refused.
+
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use super::outcome::Lost;
+use super::{Core, LinkCommand};
+use crate::endpoint::{Endpoint, LinkId};
+use crate::error::{CallError, ErrorCode, Executed};
+use crate::event::{Event, PeerDownReason};
+use crate::ports::{Close, Dest, Initiator, LinkEvent, SendRefused};
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::outbox::Outgoing;
+
+/// How often idle links and hosts are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long a link may be idle that belongs to nobody.
+const IDLE: Duration = Duration::from_secs(15);
+
+impl Core {
+    /// Takes a change of a link.
+    pub fn handle_link(&mut self, now: Time, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { link, remote, initiator } => self.link_up(now, link, remote, initiator),
+            LinkEvent::Down { link, .. } => self.link_down(now, link),
+            LinkEvent::Writable(link) => {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.full = false;
+                }
+                self.outbox.again(&mut self.links, link);
+            }
+            LinkEvent::Failed { remote, reason } => {
+                self.event(Event::Unreachable { endpoint: remote, reason });
+            }
+            LinkEvent::Limit { link, max_frame } => {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.max_frame = max_frame.max(1200);
+                }
+            }
+            LinkEvent::InterfacesChanged(_) => {
+                self.event(Event::InterfacesChanged);
+                let soon = self.random.duration_up_to(Duration::from_millis(500));
+                self.timers.set(now + soon, Timer::Rehello);
+            }
+        }
+    }
+
+    pub(super) fn link_up(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        remote: Endpoint,
+        initiator: Initiator,
+    ) {
+        self.links.up(now, link, remote.clone(), initiator);
+        let configured = self.configured.iter_mut().find(|known| known.endpoint == remote);
+        if let Some(known) = configured {
+            known.link = Some(link);
+            if let Some(link) = self.links.get_mut(link) {
+                link.configured = true;
+                link.proved = true;
+            }
+            self.send(link, Outgoing::Hello { wants: true });
+        }
+        while let Some(oldest) = self.links.surplus_stranger(self.config.max_tentative) {
+            self.link_commands.push_back(LinkCommand::Close(oldest, Close::Abort));
+            self.link_down(now, oldest);
+            self.limit_hit(now, "max_tentative");
+        }
+        self.schedule_sweep(now);
+    }
+
+    pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.down(id) else { return };
+        self.outbox.took(link.queue.len());
+        for message in link.queue {
+            self.unsent(now, message);
+        }
+        for known in &mut self.configured {
+            if known.link == Some(id) {
+                known.link = None;
+            }
+        }
+        if let Some(peer) = link.peer {
+            self.remove_peer(now, peer, PeerDownReason::Disconnected);
+        }
+        if link.carried_calls {
+            self.lose_calls(now, Lost::Link(id), PeerDownReason::Disconnected);
+        }
+    }
+
+    /// The token only the far end of this link can know: a keyed hash of its address, so that
+    /// nothing is stored for strangers.
+    pub(super) fn token_for(&self, link: LinkId) -> Option<u64> {
+        self.links.get(link).map(|link| self.token_key.hash_one(&link.remote))
+    }
+
+    /// Looks for idle links and hosts in a while, if there are any.
+    pub(super) fn schedule_sweep(&mut self, now: Time) {
+        if self.sweep_timer.is_none() {
+            self.sweep_timer = Some(self.timers.set(now + SWEEP, Timer::Sweep));
+        }
+    }
+
+    pub(super) fn sweep(&mut self, now: Time) {
+        self.sweep_timer = None;
+        // Somebody who never said hello may wait long for an answer.
+        let awaited = self.tasks.awaited_links();
+        for link in self.links.idle_strangers(now - IDLE, |link| awaited.contains(&link)) {
+            self.link_commands.push_back(LinkCommand::Close(link, Close::Abort));
+            self.link_down(now, link);
+        }
+        self.hosts.sweep(now);
+        if self.links.len() > 0 || self.hosts.len() > 0 {
+            self.schedule_sweep(now);
+        }
+    }
+
+    /// Takes the transport's refusal of the frame polled last. After [`SendRefused::Full`] the
+    /// driver keeps the frame and offers it again when the link is writable; for the other
+    /// reasons the frame is lost, and so are the calls in it.
+    pub fn handle_refused(&mut self, now: Time, to: Dest, why: SendRefused) {
+        let Dest::Link(id) = to else { return };
+        match why {
+            SendRefused::Full => {
+                if let Some(link) = self.links.get_mut(id) {
+                    link.full = true;
+                }
+            }
+            SendRefused::Gone => {
+                self.fail_frame(now, "the link is gone");
+                self.link_down(now, id);
+            }
+            SendRefused::TooLarge => {
+                self.fail_frame(now, "the frame is larger than the link carries")
+            }
+            SendRefused::Unreachable => self.fail_frame(now, "the network refused the frame"),
+        }
+    }
+
+    fn fail_frame(&mut self, now: Time, why: &str) {
+        for key in std::mem::take(&mut self.in_frame) {
+            let error = CallError::new(
+                ErrorCode::NETWORK,
+                Executed::No,
+                format!("sending the call failed: {why}"),
+            );
+            self.finish_failed(now, key, error);
+        }
+    }
+}
