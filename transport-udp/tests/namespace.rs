@@ -64,6 +64,12 @@ fn wire(name: &str, address: &str) {
     must_ip(&format!("addr add {address} brd + dev {name}"));
     must_ip(&format!("link set {name}-far up"));
     must_ip(&format!("link set {name} up"));
+    // A wire is operational some time after it was set up; until then the kernel refuses to send.
+    let state = || {
+        let output = Command::new("ip").args(["-o", "link", "show", "dev", name]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).contains("state UP")
+    };
+    assert!((0..5000).any(|_| state()), "{name} did not come up");
 }
 
 /// Whether the next frame is `text`, broadcast by `from`, on a new link.
