@@ -36,6 +36,9 @@ pub(crate) struct Peer {
     pub(crate) first_seen: Time,
     pub(crate) last_seen: Time,
     pub(crate) lease: Option<TimerKey>,
+    /// When its lease ends, and when the timer looks whether it has.
+    pub(crate) lease_ends: Time,
+    pub(crate) lease_fires: Time,
     /// Set while the answer to its first hello is owed.
     pub(crate) greet: Option<TimerKey>,
     /// Set while its list of functions is behind what its hello says.

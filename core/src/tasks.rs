@@ -1,7 +1,7 @@
 //! Calls that this node runs: the bounded queue between receipt and execution, the places to
 //! run, and the answers until they have left.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::directory::Class;
@@ -206,6 +206,16 @@ impl Tasks {
 
     pub(crate) fn keys(&self) -> Vec<TaskKey> {
         self.table.keys()
+    }
+
+    /// The links on which somebody waits for an answer that is still to come.
+    pub(crate) fn awaited_links(&self) -> BTreeSet<LinkId> {
+        let link = |task: &Task| match (&task.caller, &task.progress) {
+            (_, Progress::Answered(_)) => None,
+            (Caller::Remote { link, id: Some(_), .. }, _) => Some(*link),
+            _ => None,
+        };
+        self.table.iter().filter_map(|(_, task)| link(task)).collect()
     }
 
     /// Marks a running task as no longer wanted; its place stays taken until it ends.

@@ -47,8 +47,19 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    pub(crate) fn insert(&mut self, key: FunctionKey, function: Arc<dyn Function>) {
-        *slot(&mut self.table, key.slot()) = Some((key, function));
+    /// Returns the function that had the place: what it captured must not be dropped under the
+    /// lock.
+    pub(crate) fn insert(
+        &mut self,
+        key: FunctionKey,
+        function: Arc<dyn Function>,
+    ) -> Option<Arc<dyn Function>> {
+        let before = slot(&mut self.table, key.slot()).replace((key, function));
+        before.map(|(_, function)| function)
+    }
+
+    pub(crate) fn remove(&mut self, key: FunctionKey) -> Option<Arc<dyn Function>> {
+        slot(&mut self.table, key.slot()).take().map(|(_, function)| function)
     }
 
     pub(crate) fn get(&self, key: FunctionKey) -> Option<Arc<dyn Function>> {

@@ -101,17 +101,22 @@ impl Node {
         function: Arc<dyn Function>,
     ) -> Result<(), RegisterError> {
         let now = self.hub.clock.now();
-        self.hub.submit(|state| {
+        let replaced = self.hub.submit(|state| {
             let key = state.core.register(now, name, LocalFunction { class, doc })?;
-            state.functions.insert(key, function);
-            Ok(())
-        })
+            Ok(state.functions.insert(key, function))
+        });
+        replaced.map(drop)
     }
 
     /// Takes a function away; calls that run finish. `false`: there was none.
     pub fn unregister(&self, name: &str) -> bool {
         let now = self.hub.clock.now();
-        self.hub.submit(|state| state.core.unregister(now, name))
+        let function = self.hub.submit(|state| {
+            let key = state.core.unregister(now, name)?;
+            Some(state.functions.remove(key))
+        });
+        // What the function captured is dropped outside the lock.
+        function.is_some()
     }
 
     /// Begins a call: `let sum: i64 = node.call("add", (1, 2)).await?`. Nothing is sent before

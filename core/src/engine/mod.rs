@@ -3,16 +3,24 @@
 //! | file | what flows through it |
 //! |---|---|
 //! | `receive` | a frame or link event, to the handler of its message |
-//! | `greet` | hello, func, bye: who is there and what they offer |
-//! | `call` | a request of this node, to its outcome |
+//! | `greet` | hello: who is there, and how far each is believed |
+//! | `announce` | func: what this node offers, and what others do |
+//! | `leave` | farewells, leases, evictions |
+//! | `call` | a request of this node, to its provider |
+//! | `outcome` | how a call ends, and what is kept of it |
+//! | `ping` | pings and pongs |
 //! | `race` | calls to several providers at once |
 //! | `serve` | a call from elsewhere, to a task and back to an answer |
 //! | `send` | what waits in the outbox, to one frame |
 //! | `wake` | a timer that fired |
 //! | `view` | tables, for people |
 
+mod announce;
 mod call;
 mod greet;
+mod leave;
+mod outcome;
+mod ping;
 mod race;
 mod receive;
 mod send;
@@ -141,6 +149,7 @@ pub struct Core {
     first_hello: Option<Time>,
     hello_timer: Option<TimerKey>,
     announce_timer: Option<TimerKey>,
+    last_announce: Option<Time>,
     sweep_timer: Option<TimerKey>,
     /// The revision of the local list that hellos speak of: the one announced last, so that
     /// nobody asks for a list that is about to be broadcast.
@@ -206,6 +215,7 @@ impl Core {
             first_hello: None,
             hello_timer: None,
             announce_timer: None,
+            last_announce: None,
             sweep_timer: None,
             announced: 0,
             func_parts: (0, Vec::new()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::call::Lost;
+use super::outcome::Lost;
 use super::{Core, LinkCommand, Phase};
 use crate::counters::Drop;
 use crate::dialect::native::{self, Unreadable};

@@ -96,13 +96,14 @@ impl Core {
         Ok(key)
     }
 
-    /// Takes a function of this node away. Calls in flight finish. `false`: there was none.
-    pub fn unregister(&mut self, now: Time, name: &str) -> bool {
+    /// Takes a function of this node away and returns the key it had. Calls in flight finish.
+    pub fn unregister(&mut self, now: Time, name: &str) -> Option<FunctionKey> {
+        let key = self.directory.find(name)?;
         let had = self.directory.unregister(name);
         if had {
             self.schedule_announce(now);
         }
-        had
+        had.then_some(key)
     }
 
     /// Takes a function off the inline class because a call of it took too long.

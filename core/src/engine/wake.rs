@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::Lost;
+use super::outcome::Lost;
 use super::{Core, LinkCommand};
 use crate::error::{ErrorCode, Fault};
 use crate::event::PeerDownReason;
@@ -14,6 +14,8 @@ use crate::timers::Timer;
 
 /// How often idle links and hosts are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+/// So many newcomers at once are answered by one broadcast.
+const CROWD: usize = 8;
 /// How long a link may be idle that belongs to nobody.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -27,7 +29,7 @@ impl Core {
                     self.say_hello(now);
                 }
                 Timer::Announce => self.announce(now),
-                Timer::Lease(peer) => self.remove_peer(now, peer, PeerDownReason::Expired),
+                Timer::Lease(peer) => self.lease_over(now, peer),
                 Timer::Farewell(peer) => {
                     self.lose_calls(now, Lost::Peer(peer), PeerDownReason::Left);
                 }
@@ -52,6 +54,10 @@ impl Core {
 
     /// Answers a new peer's hello, at the pace that a crowd of them allows.
     fn greet_when_due(&mut self, now: Time, peer: crate::id::PeerKey) {
+        if self.owed_greetings(now) >= CROWD && self.config.discovery {
+            self.answer_crowd(now, peer);
+            return;
+        }
         if self.replies.take(now, self.config.hello_replies) {
             if let Some(link) = self.peers.get(peer).map(|peer| peer.link) {
                 self.greet(now, peer, link);
@@ -59,10 +65,31 @@ impl Core {
             return;
         }
         self.limit_hit(now, "hello_replies");
+        self.greet_later(now, peer);
+    }
+
+    fn greet_later(&mut self, now: Time, peer: crate::id::PeerKey) {
         let later = self.random.duration_up_to(Duration::from_secs(1));
         let timer = self.timers.set(now + Duration::from_millis(500) + later, Timer::Greet(peer));
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.greet = Some(timer);
+        }
+    }
+
+    /// How many newcomers that hear broadcasts wait for an answer.
+    fn owed_greetings(&self, now: Time) -> usize {
+        let owed =
+            |peer: &crate::peers::Peer| peer.greet.is_some() && peer.is_reached_by_broadcast(now);
+        self.peers.iter().filter(|(_, peer)| owed(peer)).count()
+    }
+
+    /// One broadcast answers all newcomers at once: when a whole room starts together, N answers
+    /// of each of N nodes become N broadcasts.
+    fn answer_crowd(&mut self, now: Time, peer: crate::id::PeerKey) {
+        if self.last_announce.is_some_and(|last| now.since(last) < Duration::from_secs(1)) {
+            self.greet_later(now, peer);
+        } else {
+            self.announce(now);
         }
     }
 
@@ -89,7 +116,9 @@ impl Core {
 
     fn sweep(&mut self, now: Time) {
         self.sweep_timer = None;
-        for link in self.links.idle_strangers(now - IDLE) {
+        // Somebody who never said hello may wait long for an answer.
+        let awaited = self.tasks.awaited_links();
+        for link in self.links.idle_strangers(now - IDLE, |link| awaited.contains(&link)) {
             self.link_commands.push_back(LinkCommand::Close(link, Close::Abort));
             self.link_down(now, link);
         }

@@ -163,12 +163,18 @@ impl Links {
     }
 
     /// The links nobody needs that have been silent since before `since`.
-    pub(crate) fn idle_strangers(&mut self, since: Time) -> Vec<LinkId> {
+    pub(crate) fn idle_strangers(
+        &mut self,
+        since: Time,
+        is_awaited: impl Fn(LinkId) -> bool,
+    ) -> Vec<LinkId> {
         let mut idle = Vec::new();
         for _ in 0..self.strangers.len() {
             let Some(id) = self.strangers.pop_front() else { break };
             match self.get(id) {
-                Some(link) if link.is_strangers() && link.last_heard < since => idle.push(id),
+                Some(link) if link.is_strangers() && link.last_heard < since && !is_awaited(id) => {
+                    idle.push(id);
+                }
                 // A peer's link is looked at again: the peer may have gone.
                 Some(_) => self.strangers.push_back(id),
                 None => {}

@@ -186,19 +186,21 @@ impl<'a> Reader<'_, 'a> {
         if func.part >= func.parts || func.parts > MAX_PARTS {
             return Err(DecodeError::WrongType);
         }
-        let raw = list_or_nothing(self.fields.data.as_ref())?;
+        // An absent list is no empty one: it would take every function of the peer away.
+        let raw = match self.fields.data.as_ref().map(|value| &value.item) {
+            Some(Item::List(raw)) => *raw,
+            _ => return Err(DecodeError::WrongType),
+        };
         let codec = self.codec;
         let mut objects = Vec::new();
-        if !raw.is_empty() {
-            codec.read_list(raw, self.budget, &mut |value| {
-                match value.item {
-                    Item::Text(name) => keep_name(&mut func.names, name),
-                    Item::Map(raw) => objects.push(raw),
-                    _ => {}
-                }
-                Ok(())
-            })?;
-        }
+        codec.read_list(raw, self.budget, &mut |value| {
+            match value.item {
+                Item::Text(name) => keep_name(&mut func.names, name),
+                Item::Map(raw) => objects.push(raw),
+                _ => {}
+            }
+            Ok(())
+        })?;
         for raw in objects {
             codec.read_map(raw, self.budget, &mut |key, value| {
                 if let ("name", Item::Text(name)) = (key, value.item) {

@@ -1,0 +1,81 @@
+//! How a peer goes: by its farewell, by the end of its lease, or because its place is needed.
+
+use std::time::Duration;
+
+use super::Core;
+use super::outcome::Lost;
+use super::receive::From;
+use crate::counters::Drop;
+use crate::endpoint::LinkId;
+use crate::event::{Event, PeerDownReason};
+use crate::id::{PeerKey, SessionId};
+use crate::peers::Trust;
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::hosts::Hosts;
+
+/// How long answers that were sent before a farewell may still be on their way.
+const FAREWELL_GRACE: Duration = Duration::from_millis(100);
+
+impl Core {
+    pub(super) fn set_lease(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.lease_fires = peer.lease_ends;
+        let old = peer.lease.replace(self.timers.set(peer.lease_ends, Timer::Lease(key)));
+        self.cancel_timer(old);
+    }
+
+    /// The timer of a lease fired: the peer is gone, unless it was heard meanwhile.
+    pub(super) fn lease_over(&mut self, now: Time, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.lease = None;
+        if peer.lease_ends > now {
+            self.set_lease(key);
+        } else {
+            self.remove_peer(now, key, PeerDownReason::Expired);
+        }
+    }
+
+    pub(super) fn on_bye(&mut self, now: Time, from: From, session: SessionId) -> Result<(), Drop> {
+        if session == self.session {
+            return Err(Drop::Own);
+        }
+        let key = self.peers.by_session(session).ok_or(Drop::UnknownPeer)?;
+        let peer = self.peers.get(key).ok_or(Drop::UnknownPeer)?;
+        // Where there are no addresses, only the link itself tells hosts apart.
+        let same_host = |a: LinkId, b: LinkId| {
+            let ip = |id| self.links.get(id).and_then(|link| link.remote.ip());
+            a == b || ip(a).is_some_and(|host| ip(b) == Some(host))
+        };
+        if !same_host(peer.link, from.link) {
+            return Err(Drop::UnknownPeer);
+        }
+        self.remove_peer(now, key, PeerDownReason::Left);
+        Ok(())
+    }
+
+    /// Forgets a peer, its functions, and ends the calls that wait for it.
+    pub(super) fn remove_peer(&mut self, now: Time, key: PeerKey, reason: PeerDownReason) {
+        let Some(peer) = self.peers.remove(key) else { return };
+        for timer in [peer.lease, peer.greet, peer.want] {
+            self.cancel_timer(timer);
+        }
+        if let Some(link) = self.links.get_mut(peer.link) {
+            link.peer = None;
+        }
+        if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
+            self.hosts.remove_tentative(now, ip);
+        }
+        for function in peer.functions {
+            self.withdraw(function, key, &peer.name);
+        }
+        // A node answers before it says farewell, but the two may take different sockets.
+        if reason == PeerDownReason::Left && peer.open_calls > 0 {
+            self.timers.set(now + FAREWELL_GRACE, Timer::Farewell(key));
+        } else {
+            self.lose_calls(now, Lost::Peer(key), reason);
+        }
+        self.event(Event::PeerDown { session: peer.session, name: peer.name, reason });
+        self.schedule_sweep(now);
+    }
+}

@@ -1,0 +1,255 @@
+//! How a call ends, and what is kept of it until somebody takes it.
+
+use super::Core;
+use super::receive::From;
+use crate::calls::{Answer, Outcome, Stage};
+use crate::counters::Drop;
+use crate::endpoint::LinkId;
+use crate::error::{CallError, ErrorCode, Executed, Fault};
+use crate::event::PeerDownReason;
+use crate::id::{CallKey, ExeId, PeerKey};
+use crate::message::{Features, WireId};
+use crate::payload::Payload;
+use crate::peers::Peer;
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::outbox::Outgoing;
+
+/// What calls can no longer be answered from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lost {
+    Peer(PeerKey),
+    /// A link whose peer has moved to another since.
+    Link(LinkId),
+}
+
+impl Core {
+    /// An answer has come: a result or the callee's fault.
+    pub(super) fn on_answer(
+        &mut self,
+        now: Time,
+        from: From,
+        id: &WireId<'_>,
+        result: Result<Payload, Fault>,
+    ) -> Result<(), Drop> {
+        let WireId::Native(id) = id else { return Err(Drop::UnknownCall) };
+        if id.session != self.session.short() {
+            return Err(Drop::UnknownCall);
+        }
+        let key = self.calls.by_id(*id).ok_or(Drop::UnknownCall)?;
+        let call = self.calls.get(key).ok_or(Drop::UnknownCall)?;
+        let Stage::Remote { link, peer_name, .. } = &call.stage else {
+            return Err(Drop::UnknownCall);
+        };
+        // Only the callee may answer, on the link the call left by.
+        if *link != from.link {
+            return Err(Drop::UnknownCall);
+        }
+        let from = peer_name.clone();
+        let result = result.map_err(CallError::from_fault);
+        self.finish(now, key, Outcome::One(Answer { from, result }));
+        Ok(())
+    }
+
+    /// Ends a call with an outcome.
+    pub(super) fn finish(&mut self, now: Time, key: CallKey, outcome: Outcome) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if matches!(call.stage, Stage::Done(_)) {
+            return;
+        }
+        let timers = [call.deadline_timer.take(), call.other_timer.take()];
+        let (parent, abandoned) = (call.parent, call.abandoned);
+        if let Stage::Remote { peer, .. } = &call.stage {
+            let peer = *peer;
+            if let Some(peer) = self.peers.get_mut(peer) {
+                peer.open_calls = peer.open_calls.saturating_sub(1);
+            }
+        }
+        for timer in timers {
+            self.cancel_timer(timer);
+        }
+        if outcome.is_success() {
+            self.counters.calls_succeeded += 1;
+        } else {
+            self.counters.calls_failed += 1;
+        }
+        self.calls.finish(key, outcome);
+        match parent {
+            _ if abandoned => drop(self.calls.take(key)),
+            Some(parent) => self.member_done(now, parent, key),
+            None => self.keep_result(now, key),
+        }
+    }
+
+    /// Ends a call with a failure of this side.
+    pub(super) fn finish_failed(&mut self, now: Time, key: CallKey, error: CallError) {
+        let from = match self.calls.get(key).map(|call| &call.stage) {
+            Some(Stage::Remote { peer_name, .. }) => peer_name.clone(),
+            _ => self.config.name.clone(),
+        };
+        self.finish(now, key, Outcome::One(Answer { from, result: Err(error) }));
+    }
+
+    /// A call that wants no answer has left.
+    pub(super) fn finish_one_way(&mut self, now: Time, key: CallKey) {
+        let from = match self.calls.get(key).map(|call| &call.stage) {
+            Some(Stage::Remote { peer_name, .. }) => peer_name.clone(),
+            _ => self.config.name.clone(),
+        };
+        let format = self.pipeline.preferred().format();
+        let result = Ok(Payload { format, bytes: Vec::new() });
+        self.finish(now, key, Outcome::One(Answer { from, result }));
+    }
+
+    /// Keeps an outcome until it is taken, or for a while.
+    fn keep_result(&mut self, now: Time, key: CallKey) {
+        let timer = self.timers.set(now + self.config.result_lifetime, Timer::Forget(key));
+        if let Some(call) = self.calls.get_mut(key) {
+            call.other_timer = Some(timer);
+        }
+        if std::mem::take(&mut self.results_forgotten) {
+            self.limit_hit(now, "max_results");
+        }
+    }
+
+    /// The next call with an outcome. Outcomes told of before and never fetched are forgotten
+    /// beyond the bounds; one that nobody was told of yet never is.
+    pub(super) fn next_done(&mut self) -> Option<CallKey> {
+        let key = self.calls.pop_done()?;
+        let (count, bytes) = (self.config.max_results, self.config.max_result_bytes);
+        while let Some(oldest) = self.calls.surplus(count, bytes) {
+            self.results_forgotten = true;
+            self.forget(oldest);
+        }
+        Some(key)
+    }
+
+    /// Drops a finished call.
+    pub(super) fn forget(&mut self, key: CallKey) {
+        if let Some(call) = self.calls.take(key) {
+            self.cancel_timer(call.other_timer);
+        }
+    }
+
+    /// Takes the outcome of a call; `None` while there is none. The key is stale afterwards.
+    pub fn take(&mut self, key: CallKey) -> Option<Outcome> {
+        let call = self.calls.take(key)?;
+        self.cancel_timer(call.other_timer);
+        match call.stage {
+            Stage::Done(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// The id of a call that is open or whose outcome waits.
+    pub fn exe_id(&self, key: CallKey) -> Option<ExeId> {
+        self.calls.get(key).map(|call| call.id)
+    }
+
+    /// The call of an id, for `join` and `get`.
+    ///
+    /// # Errors
+    /// `unknown_call` if this node never began it; `result_expired` if its outcome was fetched
+    /// already or is no longer kept.
+    pub fn find_call(&self, id: ExeId) -> Result<CallKey, CallError> {
+        if let Some(key) = self.calls.by_id(id) {
+            return Ok(key);
+        }
+        if id.session == self.session.short() && self.calls.was_begun(id.number) {
+            let text = format!("the outcome of {id} was fetched already or is no longer kept");
+            return Err(CallError::new(ErrorCode::RESULT_EXPIRED, Executed::Maybe, text));
+        }
+        let text = format!("{id} is no call of this node");
+        Err(CallError::new(ErrorCode::UNKNOWN_CALL, Executed::Maybe, text))
+    }
+
+    /// Whether a call has its outcome.
+    pub fn is_done(&self, key: CallKey) -> bool {
+        self.calls.get(key).is_none_or(|call| matches!(call.stage, Stage::Done(_)))
+    }
+
+    /// Gives a call up: its outcome is `cancelled`, and the callee is told. Does nothing for a
+    /// call that is over.
+    pub fn cancel(&mut self, now: Time, key: CallKey) {
+        self.give_up(now, key, ErrorCode::CANCELLED, "the caller gave up");
+    }
+
+    /// The application dropped its handle: cancels an open call, forgets a finished one.
+    pub fn abandon(&mut self, now: Time, key: CallKey) {
+        if let Some(call) = self.calls.get_mut(key) {
+            call.abandoned = true;
+        }
+        self.cancel(now, key);
+        self.forget(key);
+    }
+
+    /// The deadline has passed.
+    pub(super) fn deadline_passed(&mut self, now: Time, key: CallKey) {
+        if let Some(call) = self.calls.get_mut(key) {
+            call.deadline_timer = None;
+        }
+        self.give_up(now, key, ErrorCode::TIMEOUT, "the deadline passed");
+    }
+
+    /// Ends an open call without an answer and tells whoever works on it.
+    fn give_up(&mut self, now: Time, key: CallKey, code: ErrorCode, why: &str) {
+        let Some(call) = self.calls.get(key) else { return };
+        let elapsed = now.since(call.started).as_millis();
+        let (id, name) = (call.id, call.request.function.clone());
+        let (executed, text) = match &call.stage {
+            Stage::Done(_) => return,
+            Stage::Seeking => {
+                (Executed::No, format!("{why} after {elapsed} ms while `{name}` had no provider"))
+            }
+            Stage::Remote { peer, link, peer_name, sent } => {
+                let executed = if *sent { Executed::Maybe } else { Executed::No };
+                let text = format!("{why} after {elapsed} ms without an answer from `{peer_name}`");
+                let (link, sent) = (*link, *sent);
+                let told = |peer: &Peer| sent && peer.features.has(Features::CANCEL);
+                if self.peers.get(*peer).is_some_and(told) {
+                    self.send(link, Outgoing::Cancel(Box::new(WireId::Native(id))));
+                }
+                (executed, text)
+            }
+            Stage::Local(task) => {
+                let task = *task;
+                let executed = self.cancel_task(now, task);
+                (executed, format!("{why} after {elapsed} ms while this node ran `{name}`"))
+            }
+            Stage::Many { members, .. } => {
+                let members = members.clone();
+                self.give_up_members(now, key, &members, code, why);
+                return;
+            }
+        };
+        self.finish_failed(now, key, CallError::new(code, executed, text));
+    }
+
+    /// Ends the calls that wait for something that is gone.
+    pub(super) fn lose_calls(&mut self, now: Time, lost: Lost, reason: PeerDownReason) {
+        let mut waiting = Vec::new();
+        for (key, call) in self.calls.iter() {
+            if let Stage::Remote { peer, link, sent, peer_name } = &call.stage {
+                let is_lost = match lost {
+                    Lost::Peer(gone) => *peer == gone,
+                    Lost::Link(gone) => *link == gone,
+                };
+                if is_lost {
+                    waiting.push((key, *sent, peer_name.clone()));
+                }
+            }
+        }
+        for (key, sent, name) in waiting {
+            let executed = if sent { Executed::Maybe } else { Executed::No };
+            let what = match reason {
+                PeerDownReason::Left => "has left",
+                PeerDownReason::Expired => "has been silent for too long",
+                PeerDownReason::Restarted => "has restarted",
+                PeerDownReason::Disconnected => "is disconnected",
+                PeerDownReason::Evicted => "had to make room",
+            };
+            let error = CallError::new(ErrorCode::LOST, executed, format!("`{name}` {what}"));
+            self.finish_failed(now, key, error);
+        }
+    }
+}

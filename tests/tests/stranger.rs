@@ -1,0 +1,38 @@
+//! A caller that never says hello, as section 8 of `docs/protocol.md` writes one.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use lanc::{Endpoint, Interfaces, UdpConfig, UdpTransport};
+
+#[tokio::test]
+async fn a_stranger_is_answered_however_long_its_call_runs() {
+    let config = UdpConfig::default().with_interfaces(Interfaces::Loopback).with_port(20_110);
+    let node = lanc::builder().transport(UdpTransport::new(config)).open().await.unwrap();
+    node.register("slow", async |ms: u64| {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        "it's done"
+    })
+    .unwrap();
+    let address = node.endpoints().first().and_then(Endpoint::socket_addr).unwrap();
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let stranger = tokio::net::UdpSocket::from_std(stranger).unwrap();
+    let call = r#"{"type":"LANC","method":"call","version":"0.2","data":"slow","exe_id":"id-7","args":[60000]}"#;
+    stranger.send_to(call.as_bytes(), address).await.unwrap();
+    let mut tries = 0;
+    while node.tables().running == 0 {
+        tries += 1;
+        assert!(tries < 10_000, "the call was not taken");
+        tokio::task::yield_now().await;
+    }
+    // A minute on the runtime's clock.
+    tokio::time::pause();
+    let mut answer = [0; 2048];
+    let received = tokio::time::timeout(Duration::from_secs(70), stranger.recv(&mut answer)).await;
+    let length = received.expect("no answer").unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer[..length]).unwrap();
+    assert_eq!(answer["method"], "callback");
+    assert_eq!(answer["data"], "it's done");
+    assert_eq!(answer["exe_id"], "id-7");
+}
