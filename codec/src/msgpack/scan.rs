@@ -14,7 +14,6 @@ const _: () = assert!(MsgpackCodec::MAX_DEPTH == 127);
 /// A position in MessagePack. Never recurses: how many values are left in each open container
 /// is an array.
 pub(super) struct Scanner<'a> {
-    input: &'a [u8],
     rest: Rest<'a>,
     budget: Budget,
 }
@@ -22,7 +21,7 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(input: &'a [u8], budget: Budget) -> Self {
         let depth = budget.depth.min(MsgpackCodec::MAX_DEPTH);
-        Self { input, rest: Rest(input), budget: Budget { depth, ..budget } }
+        Self { rest: Rest(input, input.len()), budget: Budget { depth, ..budget } }
     }
 
     pub(super) fn nodes_left(&self) -> u32 {
@@ -32,47 +31,35 @@ impl<'a> Scanner<'a> {
     /// Reads a map and returns where it ends.
     pub(super) fn map(&mut self, each: &mut OnEntry<'_, 'a>) -> Result<usize, DecodeError> {
         self.budget.spend(1)?;
-        let Token::Map(entries) = self.token()? else { return Err(DecodeError::Malformed(0)) };
+        let Token::Map(entries) = self.rest.token()? else { return Err(DecodeError::Malformed(0)) };
         self.children(u64::from(entries) * 2)?;
         let inner = self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
         for _ in 0..entries {
-            let Token::Text(key) = self.token()? else { return Err(DecodeError::WrongType) };
+            let key = self.rest.key()?;
             let value = self.value(inner)?;
             each(key, value)?;
         }
-        Ok(self.at())
+        Ok(self.rest.at())
     }
 
     /// Reads a list and returns where it ends.
     pub(super) fn list(&mut self, each: &mut OnItem<'_, 'a>) -> Result<usize, DecodeError> {
         self.budget.spend(1)?;
-        let Token::List(items) = self.token()? else { return Err(DecodeError::Malformed(0)) };
+        let Token::List(items) = self.rest.token()? else { return Err(DecodeError::Malformed(0)) };
         self.children(u64::from(items))?;
         let inner = self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
         for _ in 0..items {
             let value = self.value(inner)?;
             each(value)?;
         }
-        Ok(self.at())
+        Ok(self.rest.at())
     }
 
     /// Checks and passes a value of any kind and returns where it ends.
     pub(super) fn pass_value(&mut self) -> Result<usize, DecodeError> {
         self.budget.spend(1)?;
         self.value(self.budget.depth)?;
-        Ok(self.at())
-    }
-
-    fn at(&self) -> usize {
-        self.input.len().saturating_sub(self.rest.0.len())
-    }
-
-    #[inline]
-    fn token(&mut self) -> Result<Token<'a>, DecodeError> {
-        match self.rest.token()? {
-            Some(token) => Ok(token),
-            None => Err(DecodeError::Malformed(self.at().saturating_sub(1))),
-        }
+        Ok(self.rest.at())
     }
 
     /// Takes all direct children of a container from the budget at once, before any is read.
@@ -88,10 +75,10 @@ impl<'a> Scanner<'a> {
 
     /// Reads one value, which has been counted, and in which at most `depth` containers may
     /// stand inside each other.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, depth: u32) -> Result<Value<'a>, DecodeError> {
         let begin = self.rest.0;
-        let token = self.token()?;
+        let token = self.rest.token()?;
         let children = match token {
             Token::List(items) => u64::from(items),
             Token::Map(entries) => u64::from(entries) * 2,
@@ -161,7 +148,7 @@ impl<'a> Scanner<'a> {
     /// Passes one token; how many children follow, if it begins a container.
     #[inline]
     fn pass_token(&mut self) -> Result<Option<u64>, DecodeError> {
-        Ok(match self.token()? {
+        Ok(match self.rest.token()? {
             Token::List(items) => Some(u64::from(items)),
             Token::Map(entries) => Some(u64::from(entries) * 2),
             _ => None,

@@ -18,28 +18,51 @@ pub(super) enum Token<'a> {
     Map(u32),
 }
 
-/// The bytes that have not been read yet.
-pub(super) struct Rest<'a>(pub(super) &'a [u8]);
+/// The bytes that have not been read yet, and how many there were at first.
+pub(super) struct Rest<'a>(pub(super) &'a [u8], pub(super) usize);
 
 impl<'a> Rest<'a> {
-    /// Reads the next token. `None`: its first byte is no marker.
+    /// How many bytes have been read.
     #[inline]
-    pub(super) fn token(&mut self) -> Result<Option<Token<'a>>, DecodeError> {
+    pub(super) fn at(&self) -> usize {
+        self.1.saturating_sub(self.0.len())
+    }
+
+    /// Reads the next token.
+    #[inline(always)]
+    pub(super) fn token(&mut self) -> Result<Token<'a>, DecodeError> {
         let (&marker, behind) = self.0.split_first().ok_or(DecodeError::Truncated)?;
+        if let 0xa0..=0xbf = marker {
+            self.0 = behind;
+            return self.text(usize::from(marker & 0x1f)).map(Token::Text);
+        }
+        self.other(marker, behind)
+    }
+
+    /// Reads a short text, which almost every key is, or whatever else stands there.
+    #[inline(always)]
+    pub(super) fn key(&mut self) -> Result<&'a str, DecodeError> {
+        match self.token()? {
+            Token::Text(key) => Ok(key),
+            _ => Err(DecodeError::WrongType),
+        }
+    }
+
+    /// Reads a token that is no short text.
+    fn other(&mut self, marker: u8, behind: &'a [u8]) -> Result<Token<'a>, DecodeError> {
+        let begin = self.at();
         self.0 = behind;
-        Ok(Some(match marker {
+        Ok(match marker {
             0x00..=0x7f => Token::Int(i64::from(marker)),
             0x80..=0x8f => Token::Map(u32::from(marker & 0x0f)),
             0x90..=0x9f => Token::List(u32::from(marker & 0x0f)),
-            0xa0..=0xbf => self.text(usize::from(marker & 0x1f))?,
             0xc0 => Token::Nil,
-            0xc1 => return Ok(None),
+            0xc1 => return Err(DecodeError::Malformed(begin)),
             0xc2 => Token::Bool(false),
             0xc3 => Token::Bool(true),
             0xe0..=0xff => Token::Int(i64::from(i8::from_be_bytes([marker]))),
-            0xd9 => self.length1().and_then(|length| self.text(length))?,
-            _ => return self.wide(marker).map(Some),
-        }))
+            _ => return self.wide(marker),
+        })
     }
 
     /// What has its size or its value behind the marker.
@@ -65,8 +88,9 @@ impl<'a> Rest<'a> {
             0xd2 => Token::Int(i64::from(i32::from_be_bytes(self.array()?))),
             0xd3 => Token::Int(i64::from_be_bytes(self.array()?)),
             0xd4..=0xd8 => self.extension(1 << (marker - 0xd4))?,
-            0xda => self.length2().and_then(|length| self.text(length))?,
-            0xdb => self.length4().and_then(|length| self.text(length))?,
+            0xd9 => self.length1().and_then(|length| self.text(length)).map(Token::Text)?,
+            0xda => self.length2().and_then(|length| self.text(length)).map(Token::Text)?,
+            0xdb => self.length4().and_then(|length| self.text(length)).map(Token::Text)?,
             0xdc => Token::List(u32::from(u16::from_be_bytes(self.array()?))),
             0xdd => Token::List(u32::from_be_bytes(self.array()?)),
             0xde => Token::Map(u32::from(u16::from_be_bytes(self.array()?))),
@@ -83,9 +107,9 @@ impl<'a> Rest<'a> {
     }
 
     #[inline]
-    fn text(&mut self, length: usize) -> Result<Token<'a>, DecodeError> {
+    fn text(&mut self, length: usize) -> Result<&'a str, DecodeError> {
         let bytes = self.take(length)?;
-        std::str::from_utf8(bytes).map(Token::Text).map_err(|_| DecodeError::Text)
+        std::str::from_utf8(bytes).map_err(|_| DecodeError::Text)
     }
 
     fn bytes(&mut self, length: usize) -> Result<Token<'a>, DecodeError> {
