@@ -16,7 +16,9 @@
 )]
 
 mod json;
+mod msgpack;
 mod tokens;
 
 pub use json::JsonCodec;
+pub use msgpack::MsgpackCodec;
 pub use tokens::{Token, TokenCodec, Tokens};

@@ -3,3 +3,7 @@
 mod json {
     lanc_testkit::codec_contract!(lanc_codec::JsonCodec);
 }
+
+mod msgpack {
+    lanc_testkit::codec_contract!(lanc_codec::MsgpackCodec);
+}

@@ -10,6 +10,7 @@ use crate::error::Fault;
 use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
 use crate::message::WireId;
 use crate::payload::{Arguments, Payload};
+use crate::ports::Format;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -20,7 +21,13 @@ pub(crate) enum Caller {
     /// A call of this node.
     Local(CallKey),
     /// Somebody at the end of a link.
-    Remote { link: LinkId, peer: Option<PeerKey>, id: Option<WireId<'static>> },
+    Remote {
+        link: LinkId,
+        peer: Option<PeerKey>,
+        id: Option<WireId<'static>>,
+        /// What the call came in and its answer goes out in.
+        format: Format,
+    },
 }
 
 /// Where a task stands.

@@ -21,12 +21,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! This crate only assembles: `lanc-node` with the UDP transport and the JSON codec. Compose
+//! This crate only assembles: `lanc-node` with the UDP transport and the codecs for JSON and MessagePack. Compose
 //! your own node from the same parts with [`builder`].
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
-pub use lanc_codec::JsonCodec;
+pub use lanc_codec::{JsonCodec, MsgpackCodec};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
@@ -36,9 +36,10 @@ pub use lanc_node::{
 };
 pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
 
-/// A builder that has every data format of this crate and no transport yet.
+/// A builder that has every data format of this crate and no transport yet. It reads JSON and
+/// MessagePack, writes JSON, and answers each call in the format it came in.
 pub fn builder() -> NodeBuilder {
-    NodeBuilder::new().codec(JsonCodec)
+    NodeBuilder::new().codec(JsonCodec).codec(MsgpackCodec)
 }
 
 /// Opens a node on every network interface that can broadcast, with all defaults.

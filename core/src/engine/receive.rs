@@ -176,7 +176,7 @@ impl Core {
         };
         let is_call = fields.method.as_ref().and_then(|v| v.item.as_text()) == Some("call");
         if let (true, Cast::Unicast, Ok(Some(id))) = (is_call, from.cast, native::read_id(fields)) {
-            self.refuse(from.link, id.into_owned(), fault);
+            self.refuse(from.link, from.format, id.into_owned(), fault);
         }
         drop
     }

@@ -120,13 +120,21 @@ impl Core {
         native::write(&Message::Func(func), codec, out);
     }
 
-    /// Packs a link's messages into one frame and returns how many are in it.
+    /// Packs a link's messages of one format into one frame and returns how many are in it.
     fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
-        let codec = Arc::clone(self.pipeline.preferred());
+        let mut codec = Arc::clone(self.pipeline.preferred());
         let mut packed = 0;
         while let Some(known) = self.links.get_mut(link) {
             let limit = known.max_frame;
             let Some(message) = known.queue.pop_front() else { break };
+            let own = self.codec_of(&message);
+            if own.format() != codec.format() {
+                if packed > 0 {
+                    self.put_back(link, message);
+                    break;
+                }
+                codec = Arc::clone(own);
+            }
             let before = out.len();
             match self.pack_one(now, link, &message, limit, codec.as_ref(), out) {
                 Packed::Yes if self.within_budget(now, link, out.len()) => {
@@ -155,7 +163,7 @@ impl Core {
                 }
                 Packed::Yes => {
                     out.clear();
-                    packed += self.challenge(now, link, message, codec.as_ref(), out);
+                    packed += self.challenge(now, link, message, out);
                     break;
                 }
             }
@@ -167,6 +175,24 @@ impl Core {
             pipeline.close(out, expands);
         }
         packed
+    }
+
+    /// An answer goes out in the format its call came in, everything else in the preferred one.
+    fn codec_of(&self, message: &Outgoing) -> &Arc<dyn Codec> {
+        let format = match message {
+            Outgoing::Answer(key) => self.tasks.get(*key).and_then(|task| {
+                match (&task.progress, &task.caller) {
+                    // Its bytes mean nothing in another format.
+                    (Progress::Answered(Ok(payload)), _) => Some(payload.format),
+                    (_, Caller::Remote { format, .. }) => Some(*format),
+                    _ => None,
+                }
+            }),
+            Outgoing::Refusal(refusal) => Some(refusal.format),
+            _ => None,
+        };
+        let codec = format.and_then(|format| self.pipeline.codec(format));
+        codec.unwrap_or_else(|| self.pipeline.preferred())
     }
 
     fn put_back(&mut self, link: LinkId, message: Outgoing) {
@@ -297,10 +323,10 @@ impl Core {
             }
             Outgoing::Answer(key) => {
                 let Some(task) = self.tasks.remove(key) else { return };
-                let Caller::Remote { id: Some(id), .. } = task.caller else { return };
+                let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
                 let mut fault = Fault::new(ErrorCode::TOO_LARGE, text("the result"));
                 fault.executed = Executed::Yes;
-                self.refuse(link, id, fault);
+                self.refuse(link, format, id, fault);
             }
             _ => self.counters.messages_unsent += 1,
         }
@@ -313,11 +339,11 @@ impl Core {
             return;
         };
         let Some(task) = self.tasks.remove(key) else { return };
-        let Caller::Remote { id: Some(id), .. } = task.caller else { return };
+        let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
         let text = "too much for an address that has not said hello";
         let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
         fault.executed = Executed::Yes;
-        self.refuse(link, id, fault);
+        self.refuse(link, format, id, fault);
     }
 
     /// Notes that a message will never be sent.
@@ -374,7 +400,6 @@ impl Core {
         now: Time,
         link: LinkId,
         message: Outgoing,
-        codec: &dyn Codec,
         out: &mut Vec<u8>,
     ) -> usize {
         let Some(known) = self.links.get_mut(link) else { return 0 };
@@ -392,7 +417,8 @@ impl Core {
         }
         known.challenged = true;
         let hello = Outgoing::Hello { wants: false };
-        if self.write_message(now, link, &hello, codec, out)
+        let codec = Arc::clone(self.pipeline.preferred());
+        if self.write_message(now, link, &hello, codec.as_ref(), out)
             && self.within_budget(now, link, out.len())
         {
             return 1;

@@ -12,6 +12,7 @@ use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
+use crate::ports::Format;
 use crate::tasks::{Caller, Progress, Task as Entry};
 use crate::time::Time;
 use crate::timers::Timer;
@@ -59,7 +60,7 @@ impl Core {
                 self.limit_hit(now, "max_queued");
             }
             if let (Some(id), false) = (id, one_way) {
-                self.refuse(from.link, id, fault);
+                self.refuse(from.link, from.format, id, fault);
             }
         }
         Ok(())
@@ -86,6 +87,7 @@ impl Core {
             link: from.link,
             peer: self.links.get(from.link).and_then(|link| link.peer),
             id: call.id.filter(|_| !call.one_way).map(WireId::into_owned),
+            format: from.format,
         };
         let args = Arguments::new(from.format, call.args, call.kwargs);
         self.begin_task(&name, args, caller, deadline).map(|_| ())
@@ -145,8 +147,14 @@ impl Core {
     }
 
     /// Answers a call that did not become a task.
-    pub(super) fn refuse(&mut self, link: LinkId, id: WireId<'static>, fault: Fault) {
-        self.send(link, Outgoing::Refusal(Box::new(Refusal { id, fault })));
+    pub(super) fn refuse(
+        &mut self,
+        link: LinkId,
+        format: Format,
+        id: WireId<'static>,
+        fault: Fault,
+    ) {
+        self.send(link, Outgoing::Refusal(Box::new(Refusal { format, id, fault })));
     }
 
     /// The next thing to do with a function. Filled by inputs, by [`Self::call`] and by
@@ -182,7 +190,7 @@ impl Core {
                 let id = self.calls.get(*call).map(|call| WireId::Native(call.id));
                 (id, self.config.name.clone())
             }
-            Caller::Remote { link, peer, id } => {
+            Caller::Remote { link, peer, id, .. } => {
                 let name = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.name.clone());
                 let remote = || self.links.get(*link).map(|link| link.remote.to_string());
                 (id.clone(), name.or_else(remote).unwrap_or_default())

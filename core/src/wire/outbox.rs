@@ -40,6 +40,8 @@ pub(crate) enum Outgoing {
 /// An error for a call that was not accepted.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Refusal {
+    /// What the call came in.
+    pub(crate) format: crate::ports::Format,
     pub(crate) id: WireId<'static>,
     pub(crate) fault: crate::error::Fault,
 }

@@ -1,0 +1,138 @@
+//! MessagePack.
+
+mod scan;
+mod token;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use lanc_core::ports::{
+    Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue,
+};
+use rmp_serde::{Deserializer, Serializer};
+
+use scan::Scanner;
+
+/// MessagePack as its specification has it, without an extension type of our own.
+///
+/// * **Reading** takes every form of a value, not only the smallest. Whole numbers up to
+///   `i64::MAX` become [`Item::Int`], larger ones [`Item::Uint`], both sizes of float
+///   [`Item::Float`]; NaN and infinity are numbers of this format and allowed. Text must be UTF-8
+///   and is always borrowed. The keys of the map that is read must be text
+///   ([`DecodeError::WrongType`]); those of maps inside it may be anything, as values of the
+///   user's types have such keys. The byte `0xc1`, which means nothing, is
+///   [`DecodeError::Malformed`]. At most [`MsgpackCodec::MAX_DEPTH`] containers may stand inside
+///   each other, whatever the budget says.
+/// * **Extension values**, timestamps too, are opaque: their length is checked, and they are
+///   [`Item::Bytes`] without the type. The type is still in [`Value::raw`], which is what is
+///   handed to functions.
+/// * **Writing** uses the smallest form of whole numbers, lengths and counts. A float is always
+///   written in 64 bits. An empty slice is written as nil, an empty list or an empty map.
+/// * **Typed values** have the shape they have in JSON: structs are maps by the names of their
+///   fields, and types with a readable form (addresses) use it. Binary data has a form of its
+///   own. [`Codec::serialize`] refuses a value that says it has more or fewer entries than it
+///   writes, because that would spoil the messages behind it.
+///
+/// [`Value::raw`]: lanc_core::ports::Value::raw
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MsgpackCodec;
+
+impl MsgpackCodec {
+    /// The deepest nesting that is read, and the deepest that is deserialised.
+    pub const MAX_DEPTH: u32 = 127;
+
+    /// `rmp-serde` counts down to zero and stops there.
+    const TYPED_LEVELS: usize = 128;
+}
+
+impl Codec for MsgpackCodec {
+    fn format(&self) -> Format {
+        Format::MSGPACK
+    }
+
+    fn claims(&self, first: u8) -> bool {
+        matches!(first, 0x80..=0x8f | 0xde | 0xdf)
+    }
+
+    fn read_map<'a>(
+        &self,
+        input: &'a [u8],
+        budget: &mut Budget,
+        each: &mut OnEntry<'_, 'a>,
+    ) -> Result<usize, DecodeError> {
+        let mut scanner = Scanner::new(input, *budget);
+        let result = scanner.map(each);
+        budget.nodes = scanner.nodes_left();
+        result
+    }
+
+    fn read_list<'a>(
+        &self,
+        input: &'a [u8],
+        budget: &mut Budget,
+        each: &mut OnItem<'_, 'a>,
+    ) -> Result<usize, DecodeError> {
+        let mut scanner = Scanner::new(input, *budget);
+        let result = scanner.list(each);
+        budget.nodes = scanner.nodes_left();
+        result
+    }
+
+    fn write_item(&self, item: &Item<'_>, out: &mut Vec<u8>) {
+        write::item(item, out);
+    }
+
+    fn write_map(&self, entries: &[(&str, Item<'_>)], out: &mut Vec<u8>) {
+        write::map(entries, out);
+    }
+
+    fn write_list(&self, items: &[Item<'_>], out: &mut Vec<u8>) {
+        write::list(items, out);
+    }
+
+    /// Nothing: a map says by itself where it ends.
+    fn write_separator(&self, _: &mut Vec<u8>) {}
+
+    fn serialize(
+        &self,
+        value: &dyn erased_serde::Serialize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let before = out.len();
+        let mut serializer = Serializer::new(&mut *out).with_struct_map().with_human_readable();
+        let written = erased_serde::serialize(value, &mut serializer)
+            .map_err(|error| error.to_string())
+            .and_then(|()| check_written(out.get(before..).unwrap_or_default()));
+        written.map_err(|reason| {
+            out.truncate(before);
+            EncodeError { format: Format::MSGPACK.name(), reason }
+        })
+    }
+
+    fn deserialize(&self, bytes: &[u8], with: &mut OnValue<'_>) -> Result<(), String> {
+        match whole_value(bytes) {
+            Ok(true) => {}
+            Ok(false) => return Err("more bytes than one value".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        }
+        let mut deserializer = Deserializer::from_read_ref(bytes).with_human_readable();
+        deserializer.set_max_depth(Self::TYPED_LEVELS);
+        with(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut deserializer))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Whether one value takes all of `bytes`; else there are more.
+fn whole_value(bytes: &[u8]) -> Result<bool, DecodeError> {
+    let budget = Budget { depth: MsgpackCodec::MAX_DEPTH, nodes: u32::MAX };
+    Scanner::new(bytes, budget).pass_value().map(|used| used == bytes.len())
+}
+
+fn check_written(bytes: &[u8]) -> Result<(), String> {
+    match whole_value(bytes) {
+        Ok(true) => Ok(()),
+        Err(DecodeError::TooDeep) => Err(DecodeError::TooDeep.to_string()),
+        _ => Err("it holds another number of entries than it said".to_owned()),
+    }
+}

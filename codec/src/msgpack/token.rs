@@ -1,0 +1,145 @@
+//! The smallest pieces: a marker byte and what belongs to it.
+
+use lanc_core::ports::DecodeError;
+
+/// A value without what stands inside it.
+#[derive(Clone, Copy)]
+pub(super) enum Token<'a> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Float(f64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    /// So many values follow.
+    List(u32),
+    /// So many keys, each with a value, follow.
+    Map(u32),
+}
+
+/// The bytes that have not been read yet, and how many there were at first.
+pub(super) struct Rest<'a>(pub(super) &'a [u8], pub(super) usize);
+
+impl<'a> Rest<'a> {
+    /// How many bytes have been read.
+    #[inline]
+    pub(super) fn at(&self) -> usize {
+        self.1.saturating_sub(self.0.len())
+    }
+
+    /// Reads the next token.
+    #[inline(always)]
+    pub(super) fn token(&mut self) -> Result<Token<'a>, DecodeError> {
+        let (&marker, behind) = self.0.split_first().ok_or(DecodeError::Truncated)?;
+        if let 0xa0..=0xbf = marker {
+            self.0 = behind;
+            return self.text(usize::from(marker & 0x1f)).map(Token::Text);
+        }
+        self.other(marker, behind)
+    }
+
+    /// Reads a short text, which almost every key is, or whatever else stands there.
+    #[inline(always)]
+    pub(super) fn key(&mut self) -> Result<&'a str, DecodeError> {
+        match self.token()? {
+            Token::Text(key) => Ok(key),
+            _ => Err(DecodeError::WrongType),
+        }
+    }
+
+    /// Reads a token that is no short text.
+    fn other(&mut self, marker: u8, behind: &'a [u8]) -> Result<Token<'a>, DecodeError> {
+        let begin = self.at();
+        self.0 = behind;
+        Ok(match marker {
+            0x00..=0x7f => Token::Int(i64::from(marker)),
+            0x80..=0x8f => Token::Map(u32::from(marker & 0x0f)),
+            0x90..=0x9f => Token::List(u32::from(marker & 0x0f)),
+            0xc0 => Token::Nil,
+            0xc1 => return Err(DecodeError::Malformed(begin)),
+            0xc2 => Token::Bool(false),
+            0xc3 => Token::Bool(true),
+            0xe0..=0xff => Token::Int(i64::from(i8::from_be_bytes([marker]))),
+            _ => return self.wide(marker),
+        })
+    }
+
+    /// What has its size or its value behind the marker.
+    fn wide(&mut self, marker: u8) -> Result<Token<'a>, DecodeError> {
+        Ok(match marker {
+            0xc4 => self.length1().and_then(|length| self.bytes(length))?,
+            0xc5 => self.length2().and_then(|length| self.bytes(length))?,
+            0xc6 => self.length4().and_then(|length| self.bytes(length))?,
+            0xc7 => self.length1().and_then(|length| self.extension(length))?,
+            0xc8 => self.length2().and_then(|length| self.extension(length))?,
+            0xc9 => self.length4().and_then(|length| self.extension(length))?,
+            0xca => Token::Float(f64::from(f32::from_be_bytes(self.array()?))),
+            0xcb => Token::Float(f64::from_be_bytes(self.array()?)),
+            0xcc => Token::Int(i64::from(u8::from_be_bytes(self.array()?))),
+            0xcd => Token::Int(i64::from(u16::from_be_bytes(self.array()?))),
+            0xce => Token::Int(i64::from(u32::from_be_bytes(self.array()?))),
+            0xcf => {
+                let number = u64::from_be_bytes(self.array()?);
+                i64::try_from(number).map_or(Token::Uint(number), Token::Int)
+            }
+            0xd0 => Token::Int(i64::from(i8::from_be_bytes(self.array()?))),
+            0xd1 => Token::Int(i64::from(i16::from_be_bytes(self.array()?))),
+            0xd2 => Token::Int(i64::from(i32::from_be_bytes(self.array()?))),
+            0xd3 => Token::Int(i64::from_be_bytes(self.array()?)),
+            0xd4..=0xd8 => self.extension(1 << (marker - 0xd4))?,
+            0xd9 => self.length1().and_then(|length| self.text(length)).map(Token::Text)?,
+            0xda => self.length2().and_then(|length| self.text(length)).map(Token::Text)?,
+            0xdb => self.length4().and_then(|length| self.text(length)).map(Token::Text)?,
+            0xdc => Token::List(u32::from(u16::from_be_bytes(self.array()?))),
+            0xdd => Token::List(u32::from_be_bytes(self.array()?)),
+            0xde => Token::Map(u32::from(u16::from_be_bytes(self.array()?))),
+            // 0xdf; every other marker was taken above.
+            _ => Token::Map(u32::from_be_bytes(self.array()?)),
+        })
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, behind) = self.0.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+        self.0 = behind;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn text(&mut self, length: usize) -> Result<&'a str, DecodeError> {
+        let bytes = self.take(length)?;
+        std::str::from_utf8(bytes).map_err(|_| DecodeError::Text)
+    }
+
+    fn bytes(&mut self, length: usize) -> Result<Token<'a>, DecodeError> {
+        self.take(length).map(Token::Bytes)
+    }
+
+    /// A byte that says which type, then `length` bytes.
+    fn extension(&mut self, length: usize) -> Result<Token<'a>, DecodeError> {
+        self.take(1)?;
+        self.bytes(length)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (array, behind) = self.0.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        self.0 = behind;
+        Ok(*array)
+    }
+
+    #[inline]
+    fn length1(&mut self) -> Result<usize, DecodeError> {
+        self.array().map(|array| usize::from(u8::from_be_bytes(array)))
+    }
+
+    fn length2(&mut self) -> Result<usize, DecodeError> {
+        self.array().map(|array| usize::from(u16::from_be_bytes(array)))
+    }
+
+    fn length4(&mut self) -> Result<usize, DecodeError> {
+        // Where memory is smaller than the length, so is the input.
+        usize::try_from(u32::from_be_bytes(self.array()?)).map_err(|_| DecodeError::Truncated)
+    }
+}
