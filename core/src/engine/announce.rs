@@ -13,25 +13,12 @@ use crate::peers::{Parts, Trust};
 use crate::ports::Cast;
 use crate::time::Time;
 use crate::timers::Timer;
-use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 
 impl Core {
     pub(super) fn may_tell_functions(&mut self, now: Time, link: LinkId) -> bool {
-        let Some(known) = self.links.get(link) else { return false };
-        let (receives, room, ip) = (
-            self.links.receives(known),
-            known.amplification_room(),
-            Hosts::counts(known.remote.ip()),
-        );
-        if receives {
-            return true;
-        }
-        let allowance = match ip {
-            Some(ip) => self.hosts.allowance(now, ip),
-            None => self.config.unproved_budget,
-        };
-        self.greeting_size(link) <= room.min(allowance)
+        let size = self.greeting_size(link);
+        self.within_budget(now, link, size)
     }
 
     /// Bytes of a hello and the list of functions in one frame.

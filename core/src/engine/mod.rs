@@ -14,11 +14,13 @@
 //! | `register` | this node's own functions |
 //! | `serve` | a call from elsewhere, to a task and back to an answer |
 //! | `send` | what waits in the outbox, to one frame; and frames that were refused |
+//! | `budget` | what strangers may be sent, and the challenge that sets it free |
 //! | `shutdown` | the end: what runs may finish, then the farewell |
 //! | `wake` | a timer that fired |
 //! | `view` | the tables, for people; and whom a person means |
 
 mod announce;
+mod budget;
 mod call;
 mod greet;
 mod leave;

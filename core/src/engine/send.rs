@@ -13,7 +13,6 @@ use crate::message::{Call, Callback, Failure, Features, Func, Hello, Message, Wi
 use crate::ports::{Codec, Dest};
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
-use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 
 /// What became of one message that was to be packed.
@@ -22,8 +21,10 @@ enum Packed {
     Yes,
     /// It has nothing to say any more: its call or task is over.
     Nothing,
-    /// It does not fit behind what the frame holds already.
+    /// It does not fit behind what the frame holds already; it may fit the next one.
     NoRoom,
+    /// The far end may not be sent this much, even alone.
+    OverBudget,
     /// It does not fit an empty frame either.
     TooLarge(usize),
 }
@@ -137,7 +138,7 @@ impl Core {
             }
             let before = out.len();
             match self.pack_one(now, link, &message, limit, codec.as_ref(), out) {
-                Packed::Yes if self.within_budget(now, link, out.len()) => {
+                Packed::Yes => {
                     self.outbox.took(1);
                     self.message_left(now, &message);
                     packed += 1;
@@ -156,14 +157,9 @@ impl Core {
                     self.put_back(link, message);
                     break;
                 }
-                Packed::Yes if packed > 0 => {
-                    out.truncate(before);
-                    self.put_back(link, message);
-                    break;
-                }
-                Packed::Yes => {
+                Packed::OverBudget => {
                     out.clear();
-                    packed += self.challenge(now, link, message, out);
+                    packed = self.challenge(now, link, message, out);
                     break;
                 }
             }
@@ -195,7 +191,7 @@ impl Core {
         codec.unwrap_or_else(|| self.pipeline.preferred())
     }
 
-    fn put_back(&mut self, link: LinkId, message: Outgoing) {
+    pub(super) fn put_back(&mut self, link: LinkId, message: Outgoing) {
         if let Some(link) = self.links.get_mut(link) {
             link.queue.push_front(message);
         }
@@ -219,15 +215,21 @@ impl Core {
             return Packed::Nothing;
         }
         let size = out.len() - begin;
-        match out.len() <= limit {
-            true => Packed::Yes,
-            false if empty || size > limit => Packed::TooLarge(size),
-            false => Packed::NoRoom,
+        if size > limit {
+            Packed::TooLarge(size)
+        } else if out.len() > limit {
+            Packed::NoRoom
+        } else if self.within_budget(now, link, out.len()) {
+            Packed::Yes
+        } else if empty {
+            Packed::OverBudget
+        } else {
+            Packed::NoRoom
         }
     }
 
     /// Appends one message. `false`: there is nothing to send any more.
-    fn write_message(
+    pub(super) fn write_message(
         &mut self,
         now: Time,
         link: LinkId,
@@ -332,20 +334,6 @@ impl Core {
         }
     }
 
-    /// A stranger's answer is more than it may be sent: a short error takes its place.
-    fn over_budget(&mut self, now: Time, link: LinkId, message: Outgoing) {
-        let Outgoing::Answer(key) = message else {
-            self.unsent(now, message);
-            return;
-        };
-        let Some(task) = self.tasks.remove(key) else { return };
-        let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
-        let text = "too much for an address that has not said hello";
-        let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
-        fault.executed = Executed::Yes;
-        self.refuse(link, format, id, fault);
-    }
-
     /// Notes that a message will never be sent.
     pub(super) fn unsent(&mut self, now: Time, message: Outgoing) {
         self.counters.messages_unsent += 1;
@@ -366,64 +354,5 @@ impl Core {
     fn far_end_has(&self, link: LinkId, feature: Features) -> bool {
         let peer = self.links.get(link).and_then(|link| link.peer);
         peer.and_then(|key| self.peers.get(key)).is_some_and(|peer| peer.features.has(feature))
-    }
-
-    /// Whether a frame of this size may go to the far end: an address that has not proved that
-    /// it receives gets at most three times what it sent, and a fixed sum per window.
-    fn within_budget(&mut self, now: Time, link: LinkId, size: usize) -> bool {
-        let Some(known) = self.links.get(link) else { return false };
-        if self.links.receives(known) {
-            return true;
-        }
-        let room = known.amplification_room();
-        let allowance = match Hosts::counts(known.remote.ip()) {
-            Some(ip) => self.hosts.allowance(now, ip),
-            None => usize::MAX,
-        };
-        size <= room.min(allowance)
-    }
-
-    fn spend_budget(&mut self, now: Time, link: LinkId, size: usize) {
-        let Some(known) = self.links.get_mut(link) else { return };
-        if !known.proved {
-            known.sent_bytes = known.sent_bytes.saturating_add(size);
-            if let Some(ip) = Hosts::counts(known.remote.ip()) {
-                self.hosts.spend(now, ip, size);
-            }
-        }
-    }
-
-    /// The budget of a stranger does not allow this message. It waits; a peer is sent a token
-    /// instead, and when that comes back everything may go. Returns what was packed.
-    fn challenge(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        message: Outgoing,
-        out: &mut Vec<u8>,
-    ) -> usize {
-        let Some(known) = self.links.get_mut(link) else { return 0 };
-        if known.peer.is_none() {
-            // Whoever never said hello will not answer a challenge.
-            self.outbox.took(1);
-            self.over_budget(now, link, message);
-            return 0;
-        }
-        known.queue.push_front(message);
-        // Out of the round until a token comes back.
-        known.parked = true;
-        if known.challenged {
-            return 0;
-        }
-        known.challenged = true;
-        let hello = Outgoing::Hello { wants: false };
-        let codec = Arc::clone(self.pipeline.preferred());
-        if self.write_message(now, link, &hello, codec.as_ref(), out)
-            && self.within_budget(now, link, out.len())
-        {
-            return 1;
-        }
-        out.clear();
-        0
     }
 }

@@ -1,0 +1,88 @@
+//! What may be sent to an address that has not shown that it receives.
+
+use std::sync::Arc;
+
+use super::Core;
+use crate::endpoint::LinkId;
+use crate::error::{ErrorCode, Executed, Fault};
+use crate::tasks::Caller;
+use crate::time::Time;
+use crate::wire::hosts::Hosts;
+use crate::wire::outbox::Outgoing;
+
+impl Core {
+    /// Whether a frame of this size may go to the far end: an address that has not proved that
+    /// it receives gets at most three times what it sent, and a fixed sum per window.
+    pub(super) fn within_budget(&mut self, now: Time, link: LinkId, size: usize) -> bool {
+        let Some(known) = self.links.get(link) else { return false };
+        if self.links.receives(known) {
+            return true;
+        }
+        let room = known.amplification_room();
+        let allowance = match Hosts::counts(known.remote.ip()) {
+            Some(ip) => self.hosts.allowance(now, ip),
+            None => usize::MAX,
+        };
+        size <= room.min(allowance)
+    }
+
+    /// Counts bytes against the budget of a stranger.
+    pub(super) fn spend_budget(&mut self, now: Time, link: LinkId, size: usize) {
+        let receives = self.links.get(link).is_none_or(|known| self.links.receives(known));
+        let Some(known) = self.links.get_mut(link) else { return };
+        if !receives {
+            known.sent_bytes = known.sent_bytes.saturating_add(size);
+            if let Some(ip) = Hosts::counts(known.remote.ip()) {
+                self.hosts.spend(now, ip, size);
+            }
+        }
+    }
+
+    /// The budget of a stranger does not allow this message. It waits; a peer is sent a token
+    /// instead, and when that comes back everything may go. Returns what was packed.
+    pub(super) fn challenge(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        message: Outgoing,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let Some(known) = self.links.get_mut(link) else { return 0 };
+        if known.peer.is_none() {
+            // Whoever never said hello will not answer a challenge.
+            self.outbox.took(1);
+            self.over_budget(now, link, message);
+            return 0;
+        }
+        known.queue.push_front(message);
+        // Out of the round until a token comes back.
+        known.parked = true;
+        if known.challenged {
+            return 0;
+        }
+        known.challenged = true;
+        let hello = Outgoing::Hello { wants: false };
+        let codec = Arc::clone(self.pipeline.preferred());
+        if self.write_message(now, link, &hello, codec.as_ref(), out)
+            && self.within_budget(now, link, out.len())
+        {
+            return 1;
+        }
+        out.clear();
+        0
+    }
+
+    /// A stranger's answer is more than it may be sent: a short error takes its place.
+    pub(super) fn over_budget(&mut self, now: Time, link: LinkId, message: Outgoing) {
+        let Outgoing::Answer(key) = message else {
+            self.unsent(now, message);
+            return;
+        };
+        let Some(task) = self.tasks.remove(key) else { return };
+        let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
+        let text = "too much for an address that has not said hello";
+        let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
+        fault.executed = Executed::Yes;
+        self.refuse(link, format, id, fault);
+    }
+}
