@@ -22,6 +22,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod framing;
 pub mod id;
 pub mod keyed;
 pub mod message;

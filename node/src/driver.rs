@@ -31,6 +31,7 @@ pub(crate) struct Driver {
     hub: Arc<Hub>,
     owner: Weak<Owner>,
     inlets: Vec<Option<Box<dyn Inlet>>>,
+    first_lane: usize,
     batch: RecvBatch,
     effects: Effects,
     /// Callers whose outcome is there and who have not been woken yet.
@@ -47,6 +48,7 @@ impl Driver {
             hub,
             owner,
             inlets: inlets.into_iter().map(Some).collect(),
+            first_lane: 0,
             batch: RecvBatch::default(),
             effects: Effects::default(),
             held: VecDeque::new(),
@@ -91,7 +93,11 @@ impl Driver {
     /// Ready when a frame arrived, a timer is due, or a caller submitted something.
     fn poll_work(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let mut ready = self.hub.poll_submitted(cx.waker()).is_ready();
-        for (number, place) in self.inlets.iter_mut().enumerate() {
+        // Another lane begins each time: a flood on one does not keep the others out of the batch.
+        let lanes = self.inlets.len();
+        self.first_lane = (self.first_lane + 1) % lanes.max(1);
+        for number in (self.first_lane..lanes).chain(0..self.first_lane) {
+            let Some(place) = self.inlets.get_mut(number) else { continue };
             let Some(inlet) = place else { continue };
             match inlet.poll_recv(cx, &mut self.batch) {
                 Poll::Ready(Ok(())) => ready = true,

@@ -58,6 +58,9 @@ impl Core {
         if self.phase == Phase::Closed {
             return Err(Drop::Closed);
         }
+        // Whoever completed a handshake does not forge its address.
+        let lane = self.links.capabilities(frame.link.lane);
+        let is_connection = lane.is_some_and(|lane| lane.connected);
         let link = self.links.get_mut(frame.link).ok_or(Drop::UnknownLink)?;
         let size = frame.bytes.len();
         if size == 0 {
@@ -71,7 +74,7 @@ impl Core {
         if !frame.on_link && !invited && !self.config.allow_off_link {
             return Err(Drop::OffLink);
         }
-        if size > self.config.max_unproved_frame {
+        if !is_connection && size > self.config.max_unproved_frame {
             return Err(Drop::Oversized);
         }
         let ip = Hosts::counts(link.remote.ip());

@@ -1,0 +1,150 @@
+//! The reading side of a connection, and its orderly end.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use lanc_core::framing::{FramingError, Kind, Service, Splitter};
+use lanc_core::ports::{DownReason, Initiator};
+use tokio::time::Instant;
+
+use crate::admission::Host;
+use crate::line::{Flushed, Line};
+use crate::sink::Sink;
+use crate::stats::{Count, TcpStats};
+
+/// Reads of a connection that is closing, before others have their turn.
+const DISCARDS: usize = 8;
+
+pub(crate) struct Connection {
+    pub(crate) line: Arc<Line>,
+    pub(crate) remote: SocketAddr,
+    pub(crate) initiator: Initiator,
+    pub(crate) host: Option<Host>,
+    pub(crate) on_link: bool,
+    /// Until when an accepted connection may keep its first frame to itself.
+    pub(crate) silent_until: Option<Instant>,
+    pub(crate) splitter: Splitter,
+    /// The stream has ended; frames may be left in the splitter.
+    pub(crate) ended: Option<DownReason>,
+}
+
+/// What a connection needs next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// Nothing: its waker is registered.
+    Wait,
+    /// Another turn, after the others.
+    Again,
+    /// To go down.
+    Over(DownReason),
+}
+
+impl Connection {
+    /// Reads once and passes on what that makes whole.
+    pub(crate) fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut Sink<'_>,
+        stats: &TcpStats,
+    ) -> Turn {
+        match self.pass_on(sink, stats) {
+            Err(error) => return self.malformed(error, stats),
+            Ok(false) => return Turn::Again,
+            Ok(true) => {}
+        }
+        if let Some(reason) = self.ended {
+            return Turn::Over(reason);
+        }
+        if self.read(cx).is_pending() {
+            // Everything that was there has been read.
+            let is_broken = self.line.is_broken();
+            return if is_broken { Turn::Over(DownReason::Broken) } else { Turn::Wait };
+        }
+        match self.pass_on(sink, stats) {
+            Err(error) => self.malformed(error, stats),
+            Ok(_) => Turn::Again,
+        }
+    }
+
+    /// Moves whole frames into the batch. `false`: it is full, and more may be left.
+    fn pass_on(&mut self, sink: &mut Sink<'_>, stats: &TcpStats) -> Result<bool, FramingError> {
+        while sink.has_room() {
+            let Some(frame) = self.splitter.next_frame()? else { return Ok(true) };
+            self.silent_until = None;
+            let is_spoken = matches!(frame.header.kind, Kind::JSON | Kind::MESSAGE_PACK);
+            if frame.header.service == Service::MESSAGES && is_spoken {
+                stats.count(Count::FrameIn);
+                sink.frame(frame.body, self.line.link, self.on_link);
+            } else {
+                stats.count(Count::FrameIgnored);
+            }
+        }
+        Ok(false)
+    }
+
+    fn malformed(&self, error: FramingError, stats: &TcpStats) -> Turn {
+        tracing::debug!(remote = %self.remote, %error, "a connection is closed");
+        stats.count(Count::ClosedMalformed);
+        Turn::Over(DownReason::Broken)
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.line.stream.poll_read_ready(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match self.line.stream.try_read(self.splitter.room()) {
+                Ok(0) => {
+                    let in_order = self.splitter.is_between_frames();
+                    let reason =
+                        if in_order { DownReason::ClosedThere } else { DownReason::Broken };
+                    self.ended = Some(reason);
+                }
+                Ok(count) => self.splitter.filled(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => self.ended = Some(DownReason::Broken),
+            }
+            return Poll::Ready(());
+        }
+    }
+}
+
+/// A connection that was closed here: what was taken still leaves. It is read on, because
+/// unread bytes would make the system reset it and so destroy what is on its way.
+pub(crate) struct Farewell {
+    pub(crate) line: Arc<Line>,
+    pub(crate) host: Option<Host>,
+    pub(crate) until: Instant,
+    pub(crate) finished: bool,
+}
+
+impl Farewell {
+    /// Goes on as far as possible.
+    pub(crate) fn proceed(&mut self, cx: &mut Context<'_>) -> Turn {
+        match self.line.poll_flush(cx) {
+            Flushed::Broken => return Turn::Over(DownReason::ClosedHere),
+            Flushed::All { .. } if !self.finished => {
+                self.line.finish();
+                self.finished = true;
+            }
+            Flushed::All { .. } | Flushed::Waiting => {}
+        }
+        let mut unread = [0; 4096];
+        for _ in 0..DISCARDS {
+            if self.line.stream.poll_read_ready(cx).is_pending() {
+                return Turn::Wait;
+            }
+            match self.line.stream.try_read(&mut unread) {
+                Ok(0) => return Turn::Over(DownReason::ClosedHere),
+                Ok(_) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(_) => return Turn::Over(DownReason::ClosedHere),
+            }
+        }
+        Turn::Again
+    }
+}
