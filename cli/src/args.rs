@@ -119,7 +119,7 @@ result (JSON if it parses, else text); exit codes other than 0 are failures of t
 
 Examples:
   lanc serve --demo
-  lanc serve --name workshop --cmd upper='tr a-z A-Z' --cmd size='stat -c %s -- {path}'"
+  lanc serve --name workshop --cmd disk='df -h {0}' --cmd size='stat -c %s -- {path}'"
 )]
 pub(crate) struct ServeArgs {
     /// Offer add(a, b), echo(value), sleep(ms) and fail(message), to try things out.
@@ -148,7 +148,7 @@ Exit codes: 0 done, 1 the function failed, 2 usage, 3 no such function or provid
 
 Examples:
   lanc call add 1 2
-  lanc call resize @photo.json width=640 --on workshop
+  lanc call plan @scene.json quality=2 --on workshop
   lanc call echo -- a=b
   lanc call hostname --all"
 )]

@@ -24,9 +24,13 @@ pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> R
     let mut interrupts = Interrupts::listen()?;
     let node = network::open(settings, None, config).await?;
     let timeout = args.timeout.or(settings.timeout);
-    let outcome = tokio::select! {
-        outcome = make(&node, &args, arguments, timeout, as_json) => outcome,
-        () = interrupts.next() => Err(interrupted()),
+    let outcome = if args.all || args.one_way {
+        tokio::select! {
+            outcome = make_other(&node, &args, arguments, timeout, as_json) => outcome,
+            () = interrupts.next() => Err(interrupted(Executed::Maybe)),
+        }
+    } else {
+        make(&node, &args, arguments, timeout, as_json, &mut interrupts).await
     };
     tokio::select! {
         () = network::close(&node) => {}
@@ -35,11 +39,35 @@ pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> R
     outcome
 }
 
-fn interrupted() -> Failure {
-    Failure::interrupted("the call was given up", Executed::Maybe)
+fn interrupted(executed: Executed) -> Failure {
+    Failure::interrupted("the call was given up", executed)
 }
 
+/// A call with one answer. Given up, it still says whether the function ran.
 async fn make(
+    node: &Node,
+    args: &CallArgs,
+    arguments: Arguments,
+    timeout: Option<Duration>,
+    as_json: bool,
+    interrupts: &mut Interrupts,
+) -> Result<u8, Failure> {
+    let explain = |error: CallError| explained(node, args, error.into());
+    let id = prepare::<()>(node, args, arguments, timeout).start().map_err(explain)?;
+    let result = tokio::select! {
+        result = node.join::<Value>(id, Duration::MAX) => result.map_err(explain)?,
+        () = interrupts.next() => {
+            let given_up = node.cancel(id).and_then(|()| node.get::<Value>(id));
+            return Err(interrupted(given_up.map_or_else(|e| e.executed, |_| Executed::Yes)));
+        }
+    };
+    let printed = output::line(&values::show(&result, output::style(as_json)));
+    printed.map_err(Failure::after_call)?;
+    Ok(exit::OK)
+}
+
+/// A call to everybody, or one that wants no answer.
+async fn make_other(
     node: &Node,
     args: &CallArgs,
     arguments: Arguments,
@@ -51,14 +79,8 @@ async fn make(
         let call = prepare::<Value>(node, args, arguments, timeout);
         return print_all(call.all().await.map_err(explain)?, as_json);
     }
-    if args.one_way {
-        let call = prepare::<()>(node, args, arguments, timeout);
-        return call.one_way().await.map(|()| exit::OK).map_err(explain);
-    }
-    let call = prepare::<Value>(node, args, arguments, timeout);
-    let result: Value = call.await.map_err(explain)?;
-    output::line(&values::show(&result, output::style(as_json)))?;
-    Ok(exit::OK)
+    let call = prepare::<()>(node, args, arguments, timeout);
+    call.one_way().await.map(|()| exit::OK).map_err(explain)
 }
 
 fn prepare<T>(

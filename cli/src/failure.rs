@@ -6,7 +6,7 @@ use std::time::Duration;
 use lanc::{CallError, ErrorCode, Executed};
 use serde_json::{Value, json};
 
-use crate::{escape, exit};
+use crate::{escape, exit, output};
 
 /// Why the command did not do what it was asked to.
 #[derive(Clone, PartialEq, Debug)]
@@ -63,6 +63,12 @@ impl Failure {
             Kind::Call(code) => Some(code),
             _ => None,
         }
+    }
+
+    /// The same failure, met after the function had run.
+    #[must_use]
+    pub(crate) fn after_call(self) -> Self {
+        Self { executed: Executed::Yes, ..self }
     }
 
     /// Puts a better hint before the general advice.
@@ -129,9 +135,10 @@ impl Failure {
     /// Tells it on standard error.
     pub(crate) fn report(&self, as_json: bool) {
         if as_json {
-            eprintln!("{}", escape::json(&json!({ "error": self.to_json() })));
+            let error = json!({ "error": self.to_json() });
+            output::note(&format!("{}\n", escape::json(&error)));
         } else {
-            eprint!("{}", self.to_text());
+            output::note(&self.to_text());
         }
     }
 }

@@ -103,7 +103,7 @@ async fn measure(node: &Node) {
 
 /// An empty list is no error; why it may be empty is for people.
 fn nothing(text: &str) {
-    eprintln!("{text}");
+    output::note(&format!("{text}\n"));
 }
 
 fn trust(peer: &PeerInfo) -> &'static str {

@@ -26,6 +26,11 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
+/// Tells people something on standard error. Where that cannot be written nobody reads it.
+pub(crate) fn note(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Prints bytes as they are.
 ///
 /// # Errors
@@ -35,7 +40,8 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let text = format!("cannot write to standard output: {error}");
-            Err(Failure::before_call(ErrorCode::INTERNAL, text))
+            Err(Failure::before_call(ErrorCode::INTERNAL, text)
+                .hint("make room where the output goes"))
         }
         _ => Ok(()),
     }

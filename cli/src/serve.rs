@@ -33,9 +33,9 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     if node.functions().is_empty() {
         tracing::warn!("no functions are offered: add --demo or --cmd");
     }
-    eprintln!(
+    output::note(
         "OPEN MODE: anyone who reaches this node over the network can call its functions, and \
-         nothing is encrypted"
+         nothing is encrypted\n",
     );
     let news = tokio::spawn(tell(node.events()));
     let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();

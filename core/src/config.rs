@@ -88,8 +88,8 @@ settings! {
     /// Longest delay of the answer to a new peer's hello, per known peer; spreads the answers of
     /// a crowd. Default 2 ms.
     reply_spread, with_reply_spread: Duration = Duration::from_millis(2), in ms(0)..=ms(1000);
-    /// Ceiling of that delay. Default 2 s.
-    max_reply_spread, with_max_reply_spread: Duration = Duration::from_secs(2), in ms(0)..=ms(60_000);
+    /// Ceiling of that delay; well below the time a cold call waits. Default 800 ms.
+    max_reply_spread, with_max_reply_spread: Duration = Duration::from_millis(800), in ms(0)..=ms(60_000);
     /// Answers to hellos per second, all peers together. Default 200.
     hello_replies, with_hello_replies: u32 = 200, in 1..=100_000;
 
@@ -115,6 +115,8 @@ settings! {
     result_lifetime, with_result_lifetime: Duration = Duration::from_secs(600), in ms(1)..=ms(30 * DAY);
     /// Received calls waiting for a place to run. Default 256, ceiling 65,536.
     max_queued, with_max_queued: usize = 256, in 1..=65_536;
+    /// Calls queued and running for addresses that have not proved themselves. Default 64.
+    max_stranger_tasks, with_max_stranger_tasks: usize = 64, in 1..=65_536;
     /// Bytes of arguments waiting with them. Default 64 MiB.
     max_queued_bytes, with_max_queued_bytes: usize = 64 << 20, in 1024..=1 << 40;
     /// Blocking functions running at once. Default 4; a driver sets the number of cores.

@@ -51,6 +51,8 @@ pub(crate) struct Task {
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) progress: Progress,
     pub(crate) cancelled: bool,
+    /// Its caller has not proved its address.
+    pub(crate) stranger: bool,
 }
 
 /// How many tasks may be where.
@@ -60,6 +62,8 @@ pub(crate) struct Room {
     pub(crate) queued_bytes: usize,
     pub(crate) workers: usize,
     pub(crate) async_running: usize,
+    /// Queued and running for addresses that have not proved themselves.
+    pub(crate) strangers: usize,
 }
 
 /// All tasks.
@@ -68,6 +72,7 @@ pub(crate) struct Tasks {
     blocking: VecDeque<TaskKey>,
     prompt: VecDeque<TaskKey>,
     cancelled: VecDeque<TaskKey>,
+    strangers: usize,
     room: Room,
     queued: usize,
     queued_bytes: usize,
@@ -85,6 +90,7 @@ impl Tasks {
             blocking: VecDeque::new(),
             prompt: VecDeque::new(),
             cancelled: VecDeque::new(),
+            strangers: 0,
             room,
             queued: 0,
             queued_bytes: 0,
@@ -98,12 +104,14 @@ impl Tasks {
     pub(crate) fn enqueue(&mut self, task: Task) -> Result<TaskKey, Box<Task>> {
         let bytes = task.args.as_ref().map_or(0, Arguments::len);
         let full = self.queued >= self.room.queued
+            || (task.stranger && self.strangers >= self.room.strangers)
             || self.queued_bytes.saturating_add(bytes) > self.room.queued_bytes;
         if full {
             return Err(Box::new(task));
         }
-        let class = task.class;
+        let (class, stranger) = (task.class, task.stranger);
         let key = self.table.insert(task).map_err(Box::new)?;
+        self.strangers += usize::from(stranger);
         self.queued += 1;
         self.queued_bytes += bytes;
         match class {
@@ -197,7 +205,9 @@ impl Tasks {
     }
 
     pub(crate) fn remove(&mut self, key: TaskKey) -> Option<Task> {
-        self.table.remove(key)
+        let task = self.table.remove(key)?;
+        self.strangers -= usize::from(task.stranger);
+        Some(task)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TaskKey, &Task)> {

@@ -46,7 +46,7 @@ impl Cancellation {
         self.flag.load(Ordering::Acquire)
     }
 
-    async fn cancelled(&self) {
+    pub(crate) async fn cancelled(&self) {
         loop {
             let notified = self.notify.notified();
             if self.is_cancelled() {
@@ -72,6 +72,10 @@ impl Context {
         let Call { function, caller, exe_id, deadline, cancellation, args } = call;
         let inner = Inner { node, function, caller, exe_id, deadline, cancellation, args };
         Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn cancellation(&self) -> Arc<Cancellation> {
+        Arc::clone(&self.inner.cancellation)
     }
 
     /// The node that runs the function, to call others from it.
@@ -111,7 +115,8 @@ impl Context {
         self.inner.cancellation.is_cancelled()
     }
 
-    /// Waits until nobody waits for the result. Cancel safe.
+    /// Waits until nobody waits for the result. An async function has a second from then on to
+    /// end by itself; then its future is dropped. Cancel safe.
     pub async fn cancelled(&self) {
         self.inner.cancellation.cancelled().await;
     }

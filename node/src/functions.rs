@@ -21,8 +21,8 @@ use crate::typed::IntoFunction;
 /// in other languages, and functions whose types are known only at run time.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Runs once. Dropped only when the node ends; cancellation is told through
-    /// [`Context::cancelled`].
+    /// Runs once. Cancellation is told through [`Context::cancelled`]; a second later the future
+    /// is dropped.
     ///
     /// # Errors
     /// A [`Fault`] the caller will see.

@@ -11,9 +11,13 @@ use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::id::TaskKey;
 use lanc_core::payload::Payload;
 
-use crate::context::Context;
+use crate::context::{Cancellation, Context};
 use crate::functions::{Function, Started};
 use crate::hub::Hub;
+
+/// How long an async function may go on after it was told that nobody waits; then its future is
+/// dropped, so that forgotten calls do not fill the node.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// An inline function that takes longer is demoted to a worker.
 pub(crate) const INLINE_LIMIT: Duration = Duration::from_millis(1);
@@ -41,15 +45,28 @@ fn complete(hub: &Hub, key: TaskKey, result: Result<Payload, Fault>) {
 /// Runs an async function on the runtime.
 pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, context: Context) {
     tokio::spawn(async move {
+        let cancellation = context.cancellation();
         // Not polled on the driver's task: a body that computes between two awaits must not
         // hold up the protocol.
         let result = match guarded(|| function.start(context)) {
             Ok(Started::Done(result)) => result,
-            Ok(Started::Later(future)) => GuardedFuture(future).await,
+            Ok(Started::Later(future)) => tokio::select! {
+                result = GuardedFuture(future) => result,
+                () = given_up(&cancellation) => Err(Fault::new(
+                    ErrorCode::CANCELLED,
+                    "nobody waited any more, and the function did not stop by itself",
+                )),
+            },
             Err(fault) => Err(fault),
         };
         complete(&hub, key, result);
     });
+}
+
+/// Resolves some time after nobody waits for the result any more.
+async fn given_up(cancellation: &Cancellation) {
+    cancellation.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 /// Runs what an inline function left to do on the runtime.

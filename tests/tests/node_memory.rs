@@ -279,3 +279,18 @@ fn the_blocking_face_needs_no_async() {
     client.shutdown();
     server.shutdown();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_async_function_that_nobody_waits_for_ends_a_second_later() {
+    let network = MemoryNetwork::new();
+    let server = node(&network, "server").await;
+    server.register("stubborn", async || std::future::pending::<()>().await).unwrap();
+    let client = node(&network, "client").await;
+    client.settled().await;
+    let call = client.call::<()>("stubborn", ()).deadline(Duration::from_millis(100));
+    assert_eq!(call.await.unwrap_err().code, ErrorCode::TIMEOUT);
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(server.tables().running, 1, "it has a second to end by itself");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(server.tables().running, 0);
+}

@@ -163,13 +163,19 @@ impl Core {
         if !proof && !self.speaks_for(from.link, key) {
             return;
         }
+        let longest_claim = (self.hello_interval() * 6 / 5).max(Duration::from_secs(15));
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.last_seen = now;
         peer.features = hello.features;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
         peer.heard_by_broadcast |= from.cast == Cast::Broadcast;
         hello.name.as_ref().clone_into(&mut peer.name);
-        let lease = peer.interval * self.config.lease_tenths / 10;
+        // Who has not proved its address may not claim a place for longer than its neighbours.
+        let claim = match peer.trust {
+            Trust::Verified => peer.interval,
+            Trust::Tentative => peer.interval.min(longest_claim),
+        };
+        let lease = claim * self.config.lease_tenths / 10;
         peer.lease_ends = now + lease;
         // The timer stays where it is: it looks at the end of the lease when it fires, so that
         // a thousand hellos do not move a thousand timers.

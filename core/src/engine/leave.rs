@@ -6,7 +6,6 @@ use super::Core;
 use super::outcome::Lost;
 use super::receive::From;
 use crate::counters::Drop;
-use crate::endpoint::LinkId;
 use crate::event::{Event, PeerDownReason};
 use crate::id::{PeerKey, SessionId};
 use crate::peers::Trust;
@@ -41,13 +40,8 @@ impl Core {
             return Err(Drop::Own);
         }
         let key = self.peers.by_session(session).ok_or(Drop::UnknownPeer)?;
-        let peer = self.peers.get(key).ok_or(Drop::UnknownPeer)?;
-        // Where there are no addresses, only the link itself tells hosts apart.
-        let same_host = |a: LinkId, b: LinkId| {
-            let ip = |id| self.links.get(id).and_then(|link| link.remote.ip());
-            a == b || ip(a).is_some_and(|host| ip(b) == Some(host))
-        };
-        if !same_host(peer.link, from.link) {
+        // Sessions are no secret: only the peer's own link says when it goes.
+        if !self.speaks_for(from.link, key) {
             return Err(Drop::UnknownPeer);
         }
         self.remove_peer(now, key, PeerDownReason::Left);

@@ -194,6 +194,7 @@ impl Core {
             queued_bytes: config.max_queued_bytes,
             workers: config.workers,
             async_running: config.max_async_running,
+            strangers: config.max_stranger_tasks,
         };
         Ok(Self {
             features: pipeline.features().with(Features::CANCEL),

@@ -119,6 +119,12 @@ impl Core {
             let text = format!("`{}` has no function `{name}`", self.config.name);
             return Err(Fault::new(ErrorCode::NOT_FOUND, text));
         };
+        let stranger = match &caller {
+            Caller::Local(_) => false,
+            Caller::Remote { link, .. } => {
+                self.links.get(*link).is_none_or(|link| !self.links.receives(link))
+            }
+        };
         let task = Entry {
             function,
             name: name.clone(),
@@ -129,6 +135,7 @@ impl Core {
             deadline_timer: None,
             progress: Progress::Queued,
             cancelled: false,
+            stranger,
         };
         let key = self.tasks.enqueue(task).map_err(|_| {
             let text = format!("the queue of `{}` is full", self.config.name);
