@@ -60,3 +60,17 @@ fn the_second_signal_cuts_running_functions_off() {
     // Lets the program's own process end: nobody reads from it any more.
     std::fs::write(lan.folder().join("in"), "").unwrap();
 }
+
+#[test]
+fn a_full_disk_changes_neither_the_exit_code_nor_what_is_known() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let child =
+        lan.command(&["call", "add", "1", "2"]).stdout(full()).stderr(Stdio::piped()).spawn();
+    end(child.unwrap()).expect_error(1, &["standard output", "yes, the function ran"]);
+    let status = lan.command(&["call", "fail", "boom"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(1), "told by the exit code alone");
+    let status = lan.command(&["call", "nosuch"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+}
