@@ -1,17 +1,15 @@
 //! A codec of your own, between two nodes that speak nothing else: typed arguments and results.
 //!
-//! `lanc_codec::Tokens` asks only for what is special about a format: how one token is read and
-//! written. `TokenCodec` adds the rest of the codec port. A format that has a serde crate of its
-//! own, or must be fast, implements `lanc_core::ports::Codec` itself.
+//! `Tokens` asks only for what is special about a format, one token; `TokenCodec` adds the rest of
+//! the port. A format with a serde crate of its own implements `lanc_core::ports::Codec` itself.
 
 use std::error::Error;
 use std::str::{FromStr, from_utf8};
 
-use lanc::{Node, NodeBuilder, OpenError};
+use lanc::NodeBuilder;
 use lanc_codec::{Token, TokenCodec, Tokens};
 use lanc_core::ports::{DecodeError, Format};
 use lanc_transport_memory::MemoryNetwork;
-use serde::{Deserialize, Serialize};
 
 /// Tagged netstrings: `i2:-5` is a number, `t3:abc` text, `m...e` a map, `l...e` a list.
 struct Tagged;
@@ -20,11 +18,9 @@ impl Tokens for Tagged {
     fn format(&self) -> Format {
         Format::new("tagged")
     }
-
     fn claims(&self, first: u8) -> bool {
         first == b'm'
     }
-
     fn read<'a>(&self, input: &'a [u8]) -> Result<(Token<'a>, usize), DecodeError> {
         let (tag, rest) = input.split_first().ok_or(DecodeError::Truncated)?;
         match tag {
@@ -62,7 +58,6 @@ impl Tokens for Tagged {
             Token::Uint(number) => (b'u', number.to_string()),
             Token::Float(number) => (b'f', number.to_string()),
             Token::Text(text) => (b't', text.to_string()),
-            // This format has no form for binary data: it becomes text.
             Token::Bytes(bytes) => (b't', bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
         };
         out.push(tag);
@@ -74,28 +69,17 @@ fn number<T: FromStr>(digits: &[u8]) -> Result<T, DecodeError> {
     from_utf8(digits).ok().and_then(|text| text.parse().ok()).ok_or(DecodeError::Malformed(0))
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Circle {
-    name: String,
-    radius: f64,
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // Every rule of the port; panics with the name of the one that is broken.
     lanc_testkit::contract::codec::all(&TokenCodec(Tagged));
 
     let network = MemoryNetwork::new();
-    let (server, client) = (open(&network).await?, open(&network).await?);
-    server.register("grow", |c: Circle, by: f64| Circle { radius: c.radius * by, ..c })?;
-
-    let small = Circle { name: "it's round".to_owned(), radius: 1.5 };
-    let large: Circle = client.call("grow", (&small, 2.0)).await?;
-    println!("{small:?} became {large:?}");
-    assert_eq!(large, Circle { radius: 3.0, ..small });
+    let node = || NodeBuilder::new().codec(TokenCodec(Tagged)).transport(network.transport());
+    let (server, client) = (node().open().await?, node().open().await?);
+    server.register("grow", |(name, radius): (String, f64), by: f64| (name, radius * by))?;
+    let large: (String, f64) = client.call("grow", (("it's round", 1.5), 2.0)).await?;
+    println!("over tagged netstrings: {large:?}");
+    assert_eq!(large, ("it's round".to_owned(), 3.0));
     Ok(())
-}
-
-async fn open(network: &MemoryNetwork) -> Result<Node, OpenError> {
-    NodeBuilder::new().codec(TokenCodec(Tagged)).transport(network.transport()).open().await
 }

@@ -31,6 +31,21 @@ pub struct Capabilities {
     pub connected: bool,
 }
 
+impl Capabilities {
+    /// Those of a lane like UDP: frames of up to `max_frame` bytes that may be lost or overtake
+    /// each other, and broadcasts of up to 1024.
+    pub const fn datagrams(max_frame: usize) -> Self {
+        Self {
+            max_frame,
+            max_broadcast: 1024,
+            reliable: false,
+            ordered: false,
+            broadcast: true,
+            connected: false,
+        }
+    }
+}
+
 /// Where a frame goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dest {
