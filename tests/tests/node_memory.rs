@@ -16,6 +16,15 @@ async fn node_with(network: &MemoryNetwork, name: &str, config: Config) -> Node 
     builder.codec(JsonCodec).transport(transport).open().await.expect("the node opens")
 }
 
+/// A function that waits on the runtime's clock and returns how long.
+fn register_sleep(server: &Node) {
+    let sleep = async |ms: u64| {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        ms
+    };
+    server.register("sleep", sleep).unwrap();
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Point {
     x: f64,
@@ -114,12 +123,7 @@ async fn arguments_that_do_not_fit_are_refused_before_the_function_runs() {
 async fn results_are_joined_fetched_called_back_and_given_up() {
     let network = MemoryNetwork::new();
     let server = node(&network, "server").await;
-    server
-        .register("sleep", async |ms: u64| {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            ms
-        })
-        .unwrap();
+    register_sleep(&server);
     let client = node(&network, "client").await;
     client.settled().await;
 
@@ -218,12 +222,7 @@ async fn failures_say_whether_the_function_ran() {
 async fn a_node_that_goes_down_finishes_what_runs_and_says_farewell() {
     let network = MemoryNetwork::new();
     let server = node(&network, "server").await;
-    server
-        .register("sleep", async |ms: u64| {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            ms
-        })
-        .unwrap();
+    register_sleep(&server);
     let client = node(&network, "client").await;
     client.settled().await;
     let running = client.call("sleep", (2000,)).start().unwrap();

@@ -65,3 +65,27 @@ async fn strangers_fill_their_own_share_and_no_more() {
     let friend = lanc::builder().transport(UdpTransport::new(config)).open().await.unwrap();
     assert_eq!(friend.call::<i64>("add", (1, 2)).await, Ok(3));
 }
+
+#[tokio::test]
+async fn a_refusal_that_is_too_long_for_a_stranger_still_says_that_nothing_ran() {
+    let config = UdpConfig::default().with_interfaces(Interfaces::Loopback).with_port(20_112);
+    let node = lanc::builder().transport(UdpTransport::new(config)).open().await.unwrap();
+    let ran = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = std::sync::Arc::clone(&ran);
+    node.register("f", move |_: u8| seen.store(true, std::sync::atomic::Ordering::SeqCst)).unwrap();
+    let address = node.endpoints().first().and_then(Endpoint::socket_addr).unwrap();
+    let stranger = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // The error quotes the text, with its escapes, which is more than three times the call.
+    let call = format!(
+        r#"{{"type":"LANC","method":"call","version":"0.2","data":"f","exe_id":1,"args":["{}"]}}"#,
+        "'".repeat(120)
+    );
+    stranger.send_to(call.as_bytes(), address).await.unwrap();
+    let mut answer = [0; 2048];
+    let received = tokio::time::timeout(Duration::from_secs(10), stranger.recv(&mut answer)).await;
+    let length = received.expect("no answer").unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer[..length]).unwrap();
+    assert_eq!(answer["data"]["name"], "too_large");
+    assert_eq!(answer["data"]["ex"], "no");
+    assert!(!ran.load(std::sync::atomic::Ordering::SeqCst));
+}

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::endpoint::LinkId;
-use crate::error::{ErrorCode, Executed, Fault};
-use crate::tasks::Caller;
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
@@ -78,11 +76,7 @@ impl Core {
             self.unsent(now, message);
             return;
         };
-        let Some(task) = self.tasks.remove(key) else { return };
-        let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
         let text = "too much for an address that has not said hello";
-        let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
-        fault.executed = Executed::Yes;
-        self.refuse(link, format, id, fault);
+        self.shorten_answer(link, key, text.to_owned());
     }
 }

@@ -22,6 +22,7 @@ const ECHO_AGAIN: Duration = Duration::from_secs(1);
 
 /// So many newcomers at once are answered by one broadcast.
 const CROWD: usize = 8;
+
 impl Core {
     pub(super) fn on_hello(
         &mut self,

@@ -323,15 +323,22 @@ impl Core {
                 let error = CallError::new(ErrorCode::TOO_LARGE, Executed::No, text("the call"));
                 self.finish_failed(now, key, error);
             }
-            Outgoing::Answer(key) => {
-                let Some(task) = self.tasks.remove(key) else { return };
-                let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
-                let mut fault = Fault::new(ErrorCode::TOO_LARGE, text("the result"));
-                fault.executed = Executed::Yes;
-                self.refuse(link, format, id, fault);
-            }
+            Outgoing::Answer(key) => self.shorten_answer(link, key, text("the answer")),
             _ => self.counters.messages_unsent += 1,
         }
+    }
+
+    /// Puts a short `too_large` in the place of an answer that cannot be sent. Whether the
+    /// function ran is what the answer said.
+    pub(super) fn shorten_answer(&mut self, link: LinkId, key: TaskKey, why: String) {
+        let Some(task) = self.tasks.remove(key) else { return };
+        let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
+        let mut fault = Fault::new(ErrorCode::TOO_LARGE, why);
+        fault.executed = match task.progress {
+            Progress::Answered(Err(answer)) => answer.executed,
+            _ => Executed::Yes,
+        };
+        self.refuse(link, format, id, fault);
     }
 
     /// Notes that a message will never be sent.
