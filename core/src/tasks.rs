@@ -4,13 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::Fault;
 use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
 use crate::message::WireId;
 use crate::payload::{Arguments, Payload};
-use crate::ports::Format;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -26,7 +26,7 @@ pub(crate) enum Caller {
         peer: Option<PeerKey>,
         id: Option<WireId<'static>>,
         /// What the call came in and its answer goes out in.
-        format: Format,
+        form: Form,
     },
 }
 

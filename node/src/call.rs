@@ -48,7 +48,7 @@ pub struct Call<T> {
 
 impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
-        let codec = Arc::clone(node.hub().state().core.pipeline().preferred());
+        let codec = Arc::clone(node.hub().state().core.pipeline().first());
         let mut bytes = Vec::new();
         let positional = args
             .encode(codec.as_ref(), &mut bytes)

@@ -267,7 +267,7 @@ impl Driver {
             let function = state.functions.get(task.function)?;
             *slot(&mut state.running, task.key.slot()) = Some(Arc::clone(&cancellation));
             let pipeline = state.core.pipeline();
-            let codec = pipeline.codec(task.args.format()).unwrap_or(pipeline.preferred());
+            let codec = pipeline.codec(task.args.format()).unwrap_or(pipeline.first());
             (function, Arc::clone(codec))
         };
         let call = Call {

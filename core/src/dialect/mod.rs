@@ -1,7 +1,33 @@
 //! What the fields of a message mean, per dialect.
 //!
-//! A codec is syntax; a dialect is vocabulary and manners. [`native`] is LANC 0.2. Older forms
+//! A codec is syntax; a dialect is vocabulary and manners. [`native`] is LANC 0.2. Other forms
 //! of the protocol translate to and from the same [`Message`](crate::message::Message) in files
 //! of their own beside it, so that no other part asks which dialect a peer speaks.
 
 pub mod native;
+
+use crate::ports::Format;
+
+/// Whose vocabulary a message is written in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// LANC 0.2 with S0's nine keys.
+    Native,
+}
+
+/// How messages to a far end are written: a format, and the vocabulary in it. A frame has one
+/// form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Form {
+    /// The syntax.
+    pub format: Format,
+    /// The vocabulary.
+    pub dialect: Dialect,
+}
+
+impl Form {
+    /// S0's nine keys in this format.
+    pub const fn native(format: Format) -> Self {
+        Self { format, dialect: Dialect::Native }
+    }
+}

@@ -60,7 +60,7 @@ impl Core {
         }
         known.challenged = true;
         let hello = Outgoing::Hello { wants: false };
-        let codec = Arc::clone(self.pipeline.preferred());
+        let codec = Arc::clone(self.pipeline.plain());
         if self.write_message(now, link, &hello, codec.as_ref(), out)
             && self.within_budget(now, link, out.len())
         {

@@ -5,6 +5,7 @@ use crate::calls::{Call, CallRequest, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
 use crate::policy::Candidate;
+use crate::ports::Format;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
@@ -240,10 +241,24 @@ impl Core {
         }
     }
 
+    /// Puts a call's arguments into the format its callee reads.
+    fn put_into(&mut self, format: Format, key: CallKey) -> bool {
+        let Some(call) = self.calls.get_mut(key) else { return true };
+        let args = &call.request.args;
+        if args.format() == format || args.is_empty() {
+            return true;
+        }
+        match self.pipeline.transcode_arguments(args, format) {
+            Some(args) => call.request.args = args,
+            None => return false,
+        }
+        true
+    }
+
     /// Queues a call for a peer.
     pub(super) fn dispatch(&mut self, now: Time, key: CallKey, to: PeerKey) {
         let limit = self.config.max_calls_per_peer;
-        let Some(peer) = self.peers.get_mut(to) else { return };
+        let Some(peer) = self.peers.get(to) else { return };
         let (link, peer_name) = (peer.link, peer.name.clone());
         if peer.open_calls >= limit {
             let text = format!("{limit} calls to `{peer_name}` are open already");
@@ -252,7 +267,19 @@ impl Core {
             self.finish_failed(now, key, error);
             return;
         }
-        peer.open_calls += 1;
+        let format = self.pipeline.form_for(peer.features).format;
+        if !self.put_into(format, key) {
+            let text = format!(
+                "the arguments cannot be written as {}, which is what `{peer_name}` reads",
+                format.name()
+            );
+            let error = CallError::new(ErrorCode::UNENCODABLE, Executed::No, text);
+            self.finish_failed(now, key, error);
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(to) {
+            peer.open_calls += 1;
+        }
         if let Some(link) = self.links.get_mut(link) {
             link.carried_calls = true;
         }

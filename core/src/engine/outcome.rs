@@ -98,7 +98,7 @@ impl Core {
     /// A call that wants no answer has left.
     pub(super) fn finish_one_way(&mut self, now: Time, key: CallKey) {
         let from = self.callee_name(key);
-        let format = self.pipeline.preferred().format();
+        let format = self.pipeline.first().format();
         let result = Ok(Payload { format, bytes: Vec::new() });
         self.finish(now, key, Outcome::One(Answer { from, result }));
     }

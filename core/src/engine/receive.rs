@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Core, Phase};
 use crate::counters::Drop;
+use crate::dialect::Form;
 use crate::dialect::native::{self, Unreadable};
 use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
@@ -12,7 +13,7 @@ use crate::fields::Fields;
 use crate::id::Version;
 use crate::message::{Failure, Message, Method};
 use crate::payload::Payload;
-use crate::ports::{Budget, Cast, Codec, Format, Initiator, Received};
+use crate::ports::{Budget, Cast, Codec, Initiator, Received};
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
@@ -24,7 +25,7 @@ pub(super) struct From {
     pub(super) link: LinkId,
     pub(super) cast: Cast,
     pub(super) on_link: bool,
-    pub(super) format: Format,
+    pub(super) form: Form,
 }
 
 impl Core {
@@ -44,7 +45,7 @@ impl Core {
         let mut scratch = std::mem::take(&mut self.scratch);
         let result = pipeline.open(frame.bytes, &mut scratch).and_then(|(codec, bytes)| {
             let (link, cast, on_link) = (frame.link, frame.cast, frame.on_link);
-            let from = From { link, cast, on_link, format: codec.format() };
+            let from = From { link, cast, on_link, form: Form::native(codec.format()) };
             self.read_messages(now, from, codec.as_ref(), bytes)
         });
         scratch.clear();
@@ -130,7 +131,7 @@ impl Core {
             Message::Call(call) => self.on_call(now, from, call),
             Message::Cancel(id) => self.on_cancel(now, from, &id),
             Message::Callback(callback) => {
-                let payload = Payload { format: from.format, bytes: callback.result.to_vec() };
+                let payload = Payload { format: from.form.format, bytes: callback.result.to_vec() };
                 self.on_answer(now, from, &callback.id, Ok(payload))
             }
             Message::Error(failure) => self.on_error(now, from, failure),
@@ -179,7 +180,7 @@ impl Core {
         };
         let is_call = fields.method.as_ref().and_then(|v| v.item.as_text()) == Some("call");
         if let (true, Cast::Unicast, Ok(Some(id))) = (is_call, from.cast, native::read_id(fields)) {
-            self.refuse(from.link, from.format, id.into_owned(), fault);
+            self.refuse(from.link, from.form, id.into_owned(), fault);
         }
         drop
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::calls::{Mode, Stage};
-use crate::dialect::native;
+use crate::dialect::{Form, native};
 use crate::endpoint::{Lane, LinkId};
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::{CallKey, TaskKey, Version};
@@ -56,9 +56,9 @@ impl Core {
         None
     }
 
-    /// A broadcast is always one plain message in the preferred format: older nodes listen.
+    /// A broadcast is always one plain message: older nodes listen.
     fn write_broadcast(&mut self, lane: Lane, message: &Outgoing, out: &mut Vec<u8>) -> bool {
-        let codec = Arc::clone(self.pipeline.preferred());
+        let codec = Arc::clone(self.pipeline.plain());
         match message {
             Outgoing::Hello { .. } => {
                 let hello = self.hello(None, None, false);
@@ -103,7 +103,7 @@ impl Core {
 
     /// Appends what a new peer is sent: hello and all functions.
     pub(super) fn write_greeting(&mut self, link: LinkId, out: &mut Vec<u8>) {
-        let codec = Arc::clone(self.pipeline.preferred());
+        let codec = Arc::clone(self.pipeline.plain());
         self.write_hello(link, false, codec.as_ref(), out);
         for part in 0..u16::try_from(self.func_parts().len()).unwrap_or(u16::MAX) {
             codec.write_separator(out);
@@ -121,20 +121,24 @@ impl Core {
         native::write(&Message::Func(func), codec, out);
     }
 
-    /// Packs a link's messages of one format into one frame and returns how many are in it.
+    /// Packs a link's messages of one form into one frame and returns how many are in it.
     fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
-        let mut codec = Arc::clone(self.pipeline.preferred());
+        let mut form = Form::native(self.pipeline.plain().format());
+        let mut codec = Arc::clone(self.pipeline.plain());
         let mut packed = 0;
         while let Some(known) = self.links.get_mut(link) {
             let limit = known.max_frame;
             let Some(message) = known.queue.pop_front() else { break };
-            let own = self.codec_of(&message);
-            if own.format() != codec.format() {
+            let own = self.form_of(link, &message);
+            if own != form {
                 if packed > 0 {
                     self.put_back(link, message);
                     break;
                 }
-                codec = Arc::clone(own);
+                form = own;
+                if let Some(own) = self.pipeline.codec(own.format) {
+                    codec = Arc::clone(own);
+                }
             }
             let before = out.len();
             match self.pack_one(now, link, &message, limit, codec.as_ref(), out) {
@@ -173,22 +177,23 @@ impl Core {
         packed
     }
 
-    /// An answer goes out in the format its call came in, everything else in the preferred one.
-    fn codec_of(&self, message: &Outgoing) -> &Arc<dyn Codec> {
-        let format = match message {
-            Outgoing::Answer(key) => self.tasks.get(*key).and_then(|task| {
-                match (&task.progress, &task.caller) {
-                    // Its bytes mean nothing in another format.
-                    (Progress::Answered(Ok(payload)), _) => Some(payload.format),
-                    (_, Caller::Remote { format, .. }) => Some(*format),
-                    _ => None,
-                }
-            }),
-            Outgoing::Refusal(refusal) => Some(refusal.format),
-            _ => None,
-        };
-        let codec = format.and_then(|format| self.pipeline.codec(format));
-        codec.unwrap_or_else(|| self.pipeline.preferred())
+    /// An answer goes out in the form its call came in, what anybody must be able to read in the
+    /// plain one, everything else in the form that its peer reads.
+    fn form_of(&self, link: LinkId, message: &Outgoing) -> Form {
+        let plain = Form::native(self.pipeline.plain().format());
+        match message {
+            Outgoing::Hello { .. } | Outgoing::Func { .. } | Outgoing::Bye => plain,
+            Outgoing::Answer(key) => match self.tasks.get(*key).map(|task| &task.caller) {
+                Some(Caller::Remote { form, .. }) => *form,
+                _ => plain,
+            },
+            Outgoing::Refusal(refusal) => refusal.form,
+            Outgoing::Call(_) | Outgoing::Cancel(_) | Outgoing::Ping(_) | Outgoing::Pong(_) => {
+                let peer = self.links.get(link).and_then(|link| link.peer);
+                let peer = peer.and_then(|key| self.peers.get(key));
+                peer.map_or(plain, |peer| self.pipeline.form_for(peer.features))
+            }
+        }
     }
 
     pub(super) fn put_back(&mut self, link: LinkId, message: Outgoing) {
@@ -332,13 +337,13 @@ impl Core {
     /// function ran is what the answer said.
     pub(super) fn shorten_answer(&mut self, link: LinkId, key: TaskKey, why: String) {
         let Some(task) = self.tasks.remove(key) else { return };
-        let Caller::Remote { id: Some(id), format, .. } = task.caller else { return };
+        let Caller::Remote { id: Some(id), form, .. } = task.caller else { return };
         let mut fault = Fault::new(ErrorCode::TOO_LARGE, why);
         fault.executed = match task.progress {
             Progress::Answered(Err(answer)) => answer.executed,
             _ => Executed::Yes,
         };
-        self.refuse(link, format, id, fault);
+        self.refuse(link, form, id, fault);
     }
 
     /// Notes that a message will never be sent.

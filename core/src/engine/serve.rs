@@ -6,13 +6,13 @@ use super::receive::From;
 use super::{Core, Phase};
 use crate::calls::{Answer, Outcome, Stage};
 use crate::counters::Drop;
+use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
-use crate::ports::Format;
 use crate::tasks::{Caller, Progress, Task as Entry};
 use crate::time::Time;
 use crate::timers::Timer;
@@ -60,7 +60,7 @@ impl Core {
                 self.limit_hit(now, "max_queued");
             }
             if let (Some(id), false) = (id, one_way) {
-                self.refuse(from.link, from.format, id, fault);
+                self.refuse(from.link, from.form, id, fault);
             }
         }
         Ok(())
@@ -87,9 +87,9 @@ impl Core {
             link: from.link,
             peer: self.links.get(from.link).and_then(|link| link.peer),
             id: call.id.filter(|_| !call.one_way).map(WireId::into_owned),
-            format: from.format,
+            form: from.form,
         };
-        let args = Arguments::new(from.format, call.args, call.kwargs);
+        let args = Arguments::new(from.form.format, call.args, call.kwargs);
         self.begin_task(&name, args, caller, deadline).map(|_| ())
     }
 
@@ -154,14 +154,8 @@ impl Core {
     }
 
     /// Answers a call that did not become a task.
-    pub(super) fn refuse(
-        &mut self,
-        link: LinkId,
-        format: Format,
-        id: WireId<'static>,
-        fault: Fault,
-    ) {
-        self.send(link, Outgoing::Refusal(Box::new(Refusal { format, id, fault })));
+    pub(super) fn refuse(&mut self, link: LinkId, form: Form, id: WireId<'static>, fault: Fault) {
+        self.send(link, Outgoing::Refusal(Box::new(Refusal { form, id, fault })));
     }
 
     /// The next thing to do with a function. Filled by inputs, by [`Self::call`] and by
@@ -230,6 +224,7 @@ impl Core {
         if let Err(fault) = &mut result {
             cut(&mut fault.message, self.config.max_error_text);
         }
+        self.put_answer_into(key, &mut result);
         if !self.tasks.settle(now, key, result) {
             return;
         }
@@ -260,6 +255,22 @@ impl Core {
             Caller::Remote { .. } => {
                 self.tasks.remove(key);
             }
+        }
+    }
+
+    /// Puts a result into the format its caller reads.
+    fn put_answer_into(&self, key: TaskKey, result: &mut Result<Payload, Fault>) {
+        let (Some(task), Ok(payload)) = (self.tasks.get(key), result.as_mut()) else { return };
+        let Caller::Remote { form, id: Some(_), .. } = &task.caller else { return };
+        if payload.format == form.format || payload.bytes.is_empty() {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(payload.bytes.len() * 2);
+        if self.pipeline.transcode(payload.format, &payload.bytes, form.format, &mut bytes) {
+            *payload = Payload { format: form.format, bytes };
+        } else {
+            let text = format!("the result cannot be written as {}", form.format.name());
+            *result = Err(Fault::new(ErrorCode::UNENCODABLE, text));
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::dialect::Form;
 use crate::endpoint::{Lane, LinkId};
 use crate::id::{CallKey, TaskKey};
 use crate::message::WireId;
@@ -41,7 +42,7 @@ pub(crate) enum Outgoing {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Refusal {
     /// What the call came in.
-    pub(crate) format: crate::ports::Format,
+    pub(crate) form: Form,
     pub(crate) id: WireId<'static>,
     pub(crate) fault: crate::error::Fault,
 }

@@ -6,8 +6,12 @@
 
 use std::sync::Arc;
 
+use serde_transcode::Transcoder;
+
 use crate::counters::Drop;
+use crate::dialect::Form;
 use crate::message::Features;
+use crate::payload::Arguments;
 use crate::ports::{Codec, Compressor, DecodeError, ExpandError, Format};
 
 /// First byte of a sealed frame: the version of its envelope.
@@ -22,8 +26,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline of one or more codecs. The first is what this node writes to peers that
-    /// announce nothing else.
+    /// A pipeline of one or more codecs. This node's own arguments are written in the first;
+    /// peers that do not read it get them in JSON.
     pub fn new(first: Arc<dyn Codec>) -> Self {
         Self { codecs: vec![first], compressor: None, max_expanded: 64 << 10 }
     }
@@ -42,12 +46,57 @@ impl Pipeline {
         self
     }
 
-    /// The codec this node writes by default.
-    pub fn preferred(&self) -> &Arc<dyn Codec> {
+    /// The codec of this node's own arguments, and of calls to peers that read it.
+    pub fn first(&self) -> &Arc<dyn Codec> {
         let [first, ..] = self.codecs.as_slice() else {
             unreachable!("a pipeline is made with a codec")
         };
         first
+    }
+
+    /// The codec of what anybody must be able to read: hello, func, bye, and everything to peers
+    /// that announce no other. JSON, unless the node was built without it.
+    pub fn plain(&self) -> &Arc<dyn Codec> {
+        self.codec(Format::JSON).unwrap_or_else(|| self.first())
+    }
+
+    /// How calls to a peer with these features are written.
+    pub(crate) fn form_for(&self, far_end: Features) -> Form {
+        let first = self.first().format();
+        if first == Format::MSGPACK && !far_end.has(Features::MSGPACK) {
+            return Form::native(self.plain().format());
+        }
+        Form::native(first)
+    }
+
+    /// Appends `value`, one value of format `from`, in format `to`. `false`: one of the formats
+    /// is not here, or `value` is none; nothing was appended.
+    pub(crate) fn transcode(
+        &self,
+        from: Format,
+        value: &[u8],
+        to: Format,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let (Some(from), Some(to)) = (self.codec(from), self.codec(to)) else { return false };
+        let mut written = false;
+        let read = from.deserialize(value, &mut |value| {
+            written = to.serialize(&Transcoder::new(value), out).is_ok();
+            Ok(())
+        });
+        read.is_ok() && written
+    }
+
+    /// The same for arguments.
+    pub(crate) fn transcode_arguments(&self, args: &Arguments, to: Format) -> Option<Arguments> {
+        let mut bytes = Vec::with_capacity(args.len() * 2);
+        let put = |part: &[u8], bytes: &mut Vec<u8>| {
+            part.is_empty() || self.transcode(args.format(), part, to, bytes)
+        };
+        let positional = put(args.positional(), &mut bytes);
+        let named_at = bytes.len();
+        let named = put(args.named(), &mut bytes);
+        (positional && named).then(|| Arguments::from_buffer(to, bytes, named_at))
     }
 
     /// What the far end may know of this pipeline.
