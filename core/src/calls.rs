@@ -9,6 +9,7 @@ use crate::id::{CallKey, ExeId, FunctionName, PeerKey, SessionId, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::payload::{Arguments, Payload};
 use crate::policy::Policy;
+use crate::ports::Format;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -40,6 +41,18 @@ pub enum Mode {
     OneWay,
 }
 
+/// What a call travels by, where its callee has both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Carrier {
+    /// Datagrams; a connection for what is larger than 1200 bytes. So is the answer.
+    #[default]
+    Auto,
+    /// Datagrams only: what does not fit one fails with `too_large`.
+    Datagrams,
+    /// A connection, however small the call. The answer comes by it too.
+    Connection,
+}
+
 /// A request to call a function.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallRequest {
@@ -58,6 +71,10 @@ pub struct CallRequest {
     pub policy: Policy,
     /// How many.
     pub mode: Mode,
+    /// What it travels by.
+    pub carrier: Carrier,
+    /// What it must be written in. If absent, what this node prefers and its callee reads.
+    pub format: Option<Format>,
 }
 
 impl CallRequest {
@@ -71,6 +88,8 @@ impl CallRequest {
             target: Target::Any,
             policy: Policy::default(),
             mode: Mode::One,
+            carrier: Carrier::Auto,
+            format: None,
         }
     }
 }

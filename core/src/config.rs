@@ -93,6 +93,13 @@ settings! {
     /// Answers to hellos per second, all peers together. Default 200.
     hello_replies, with_hello_replies: u32 = 200, in 1..=100_000;
 
+    /// How often a connection that is kept is asked for a sign of life; after two that did not
+    /// come it is closed. Default 10 s.
+    keep_alive, with_keep_alive: Duration = Duration::from_secs(10), in ms(100)..=ms(3_600_000);
+    /// How long a connection that this node began beside datagrams may be unused before it is
+    /// closed. Default 60 s.
+    connection_idle, with_connection_idle: Duration = Duration::from_secs(60), in ms(1000)..=ms(DAY);
+
     /// Peers that have proved their address. Default 4096, ceiling 65,536.
     max_peers, with_max_peers: usize = 4096, in 1..=65_536;
     /// Peers that have not. Default 2048, ceiling 65,536.

@@ -95,6 +95,10 @@ pub struct Counters {
     pub calls_succeeded: u64,
     /// Calls that got a failure.
     pub calls_failed: u64,
+    /// Connections closed because no sign of life came.
+    pub connections_dead: u64,
+    /// Connections closed because nobody used them.
+    pub connections_idle: u64,
     /// Calls received from elsewhere.
     pub calls_received: u64,
     /// Functions started, for local callers too.
@@ -139,6 +143,8 @@ impl Counters {
                 ("calls_started", self.calls_started),
                 ("calls_succeeded", self.calls_succeeded),
                 ("calls_failed", self.calls_failed),
+                ("connections_dead", self.connections_dead),
+                ("connections_idle", self.connections_idle),
                 ("calls_received", self.calls_received),
                 ("tasks_started", self.tasks_started),
                 ("tasks_succeeded", self.tasks_succeeded),

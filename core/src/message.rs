@@ -140,6 +140,8 @@ pub struct Hello<'a> {
     pub echo: Option<u64>,
     /// The sender asks for a hello and the list of functions.
     pub wants: bool,
+    /// The TCP port where the sender takes connections, at the address the hello comes from.
+    pub connection_port: Option<u16>,
 }
 
 /// What a node can do beyond the table, as bits in hello. Unknown bits are ignored.

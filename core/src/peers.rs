@@ -10,6 +10,7 @@ use crate::message::Features;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
+use crate::wire::outbox::Outgoing;
 
 /// How far a peer is trusted in open mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,21 @@ pub(crate) struct Peer {
     pub(crate) functions: BTreeSet<FunctionKey>,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) open_calls: usize,
+    /// The port where it takes connections, by its hello.
+    pub(crate) connection_port: Option<u16>,
+    /// The connection beside its link.
+    pub(crate) connection: Connection,
+    /// What waits for the connection: no more than open calls and tasks there are.
+    pub(crate) waiting: Vec<Outgoing>,
+}
+
+/// The connection to a peer that is known by datagrams.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Connection {
+    None,
+    /// Being made, since.
+    Dialling(Time),
+    Up(LinkId),
 }
 
 impl Peer {

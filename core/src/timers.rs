@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::endpoint::LinkId;
 use crate::id::{CallKey, PeerKey, PingKey, TaskKey};
 use crate::time::Time;
 
@@ -33,6 +34,8 @@ pub(crate) enum Timer {
     TaskDeadline(TaskKey),
     /// No pong came.
     Ping(PingKey),
+    /// See whether a connection lives.
+    KeepAlive(LinkId),
     /// Look for idle links and hosts.
     Sweep,
     /// Running functions have had their time to finish.
@@ -55,6 +58,7 @@ impl Timer {
             Self::Forget(_) => "forget a result",
             Self::TaskDeadline(_) => "task deadline",
             Self::Ping(_) => "ping timeout",
+            Self::KeepAlive(_) => "keep a connection",
             Self::Sweep => "sweep idle links",
             Self::Drain => "drain",
             Self::Rehello => "interfaces changed",

@@ -21,19 +21,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! This crate only assembles: `lanc-node` with the UDP transport and the codecs for JSON and MessagePack. Compose
+//! This crate only assembles: `lanc-node` with the transports UDP and TCP and the codecs for JSON and MessagePack. Compose
 //! your own node from the same parts with [`builder`].
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+use std::net::Ipv4Addr;
 
 pub use lanc_codec::{JsonCodec, MsgpackCodec};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
-    AllCall, Args, Call, CallError, Class, Config, Context, ErrorCode, Event, Events, ExeId,
-    Executed, Fault, FunctionInfo, Handler, IntoArgs, IntoFunction, Node, NodeBuilder, OpenError,
-    PeerDownReason, PeerInfo, Policy, RegisterError, Registration, Reply, SessionId, Tables, Trust,
+    AllCall, Args, Call, CallError, Carrier, Class, Config, Context, ErrorCode, Event, Events,
+    ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs, IntoFunction, Node,
+    NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration, Reply,
+    SessionId, Tables, Trust,
 };
+pub use lanc_transport_tcp::{TcpConfig, TcpTransport};
 pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
 
 /// A builder that has every data format of this crate and no transport yet. It reads JSON and
@@ -55,11 +59,17 @@ pub async fn open() -> Result<Node, OpenError> {
 /// # Errors
 /// [`OpenError`] says what is taken or missing.
 pub async fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
-    builder().transport(udp(interfaces)).open().await
+    transports(builder(), interfaces).open().await
 }
 
-fn udp(interfaces: Interfaces) -> UdpTransport {
-    UdpTransport::new(UdpConfig::default().with_interfaces(interfaces))
+/// Adds UDP, by which nodes find each other and small calls travel, and TCP for large ones.
+fn transports(builder: NodeBuilder, interfaces: Interfaces) -> NodeBuilder {
+    let tcp = TcpConfig::default().with_bind(match interfaces {
+        Interfaces::Loopback => Ipv4Addr::LOCALHOST.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    });
+    let udp = UdpConfig::default().with_interfaces(interfaces);
+    builder.transport(UdpTransport::new(udp)).transport(TcpTransport::new(tcp))
 }
 
 /// The same for programs without async.
@@ -81,6 +91,6 @@ pub mod blocking {
     /// # Errors
     /// [`OpenError`] says what is taken or missing.
     pub fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
-        crate::builder().transport(crate::udp(interfaces)).open_blocking()
+        crate::transports(crate::builder(), interfaces).open_blocking()
     }
 }

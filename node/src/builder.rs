@@ -142,6 +142,7 @@ impl NodeBuilder {
             let capabilities = transport.capabilities();
             let lane = core.add_lane(capabilities).ok_or(OpenError::TooManyTransports)?;
             let opened = transport.open(lane).await?;
+            core.lane_opened(lane, &opened.local);
             lanes.push((transport.scheme().to_owned(), opened.outlet));
             inlets.push(opened.inlet);
             endpoints.push(opened.local);

@@ -11,8 +11,8 @@ use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::{CallKey, ExeId, FunctionName};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::policy::Policy;
-use lanc_core::ports::Codec;
-use lanc_core::{Answer, CallRequest, Mode, Outcome, Target};
+use lanc_core::ports::{Codec, Format};
+use lanc_core::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -43,6 +43,8 @@ pub struct Call<T> {
     target: Target,
     policy: Policy,
     mode: Mode,
+    carrier: Carrier,
+    format: Option<Format>,
     result: PhantomData<fn() -> T>,
 }
 
@@ -66,6 +68,8 @@ impl<T> Call<T> {
             target: Target::Any,
             policy: Policy::default(),
             mode: Mode::One,
+            carrier: Carrier::Auto,
+            format: None,
             result: PhantomData,
         }
     }
@@ -111,6 +115,21 @@ impl<T> Call<T> {
         self
     }
 
+    /// What the call travels by. Default: datagrams, and a connection for what is larger than
+    /// 1200 bytes.
+    pub fn over(mut self, carrier: Carrier) -> Self {
+        self.carrier = carrier;
+        self
+    }
+
+    /// The format the call must be written in, and its answer with it. Default: the node's first
+    /// format if the callee reads it, else JSON. A callee that does not read it fails the call
+    /// with `unsupported`.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
     /// Calls up to `count` providers at once and takes the first success; the others are told
     /// that nobody waits. The function may run on each of them.
     pub fn fastest(mut self, count: usize) -> Self {
@@ -144,6 +163,8 @@ impl<T> Call<T> {
             target: self.target,
             policy: self.policy,
             mode: self.mode,
+            carrier: self.carrier,
+            format: self.format,
             ..CallRequest::new(function, args)
         };
         let hub = Arc::clone(self.node.hub());

@@ -37,6 +37,7 @@ fn hello(name: &'static str, session: SessionId, revision: u64) -> Hello<'static
         token: None,
         echo: None,
         wants: false,
+        connection_port: None,
     }
 }
 

@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lanc_codec::JsonCodec;
-use lanc_core::Config;
 use lanc_core::endpoint::Endpoint;
 use lanc_core::error::ErrorCode;
 use lanc_core::event::Event;
+use lanc_core::{Carrier, Config};
 use lanc_node::{Node, NodeBuilder};
 use lanc_transport_tcp::{TcpConfig, TcpTransport};
 use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
@@ -105,6 +105,13 @@ async fn a_node_with_udp_and_tcp_lanes_dials_tcp_where_it_is_configured() {
     let over_udp = builder("other").transport(udp()).transport(tcp(0));
     let other = over_udp.peer(endpoint("udp")).open().await.unwrap();
     assert_eq!(call(&other, "echo", "small").await, Ok("small".to_owned()));
-    let error = call::<String>(&other, "echo", &large).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::TOO_LARGE);
+    assert_eq!(call(&other, "echo", &large).await, Ok(large.clone()), "by a connection");
+    assert_eq!(call(&other, "length", &large).await, Ok(60_000), "by the same one");
+    other.register("repeat", |count: usize| "y".repeat(count)).unwrap();
+    let repeat = server.call::<String>("repeat", (60_000,)).wait(Duration::from_secs(10));
+    assert_eq!(repeat.await.map(|text| text.len()), Ok(60_000), "a small call, a large answer");
+    let datagrams = other.call::<String>("echo", (&large,)).over(Carrier::Datagrams);
+    assert_eq!(datagrams.await.unwrap_err().code, ErrorCode::TOO_LARGE);
+    let connection = other.call::<usize>("length", ("abc",)).over(Carrier::Connection);
+    assert_eq!(connection.await, Ok(3));
 }

@@ -1,7 +1,8 @@
 //! A request of this node, from its route to its place in the outbox or the queue.
 
+use super::lane::Way;
 use super::{Core, Phase};
-use crate::calls::{Call, CallRequest, Mode, Stage, Target};
+use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
 use crate::policy::Candidate;
@@ -257,39 +258,65 @@ impl Core {
 
     /// Queues a call for a peer.
     pub(super) fn dispatch(&mut self, now: Time, key: CallKey, to: PeerKey) {
-        let limit = self.config.max_calls_per_peer;
-        let Some(peer) = self.peers.get(to) else { return };
-        let (link, peer_name) = (peer.link, peer.name.clone());
-        if peer.open_calls >= limit {
-            let text = format!("{limit} calls to `{peer_name}` are open already");
-            self.limit_hit(now, "max_calls_per_peer");
-            let error = CallError::new(ErrorCode::BUSY, Executed::No, text);
-            self.finish_failed(now, key, error);
-            return;
-        }
-        let format = self.pipeline.form_for(peer.features).format;
-        if !self.put_into(format, key) {
-            let text = format!(
-                "the arguments cannot be written as {}, which is what `{peer_name}` reads",
-                format.name()
-            );
-            let error = CallError::new(ErrorCode::UNENCODABLE, Executed::No, text);
-            self.finish_failed(now, key, error);
-            return;
-        }
-        if let Some(peer) = self.peers.get_mut(to) {
-            peer.open_calls += 1;
-        }
-        if let Some(link) = self.links.get_mut(link) {
-            link.carried_calls = true;
-        }
-        if let Some(call) = self.calls.get_mut(key) {
-            call.stage = Stage::Remote { peer: to, link, peer_name, sent: false };
-        }
-        if !self.send(link, Outgoing::Call(key)) {
-            let text = "too many messages wait to be sent";
-            let error = CallError::new(ErrorCode::BUSY, Executed::No, text);
+        if let Err(error) = self.try_dispatch(now, key, to) {
             self.finish_failed(now, key, error);
         }
     }
+
+    fn try_dispatch(&mut self, now: Time, key: CallKey, to: PeerKey) -> Result<(), CallError> {
+        let limit = self.config.max_calls_per_peer;
+        let fail = |code, text| Err(CallError::new(code, Executed::No, text));
+        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get(key)) else {
+            return Ok(());
+        };
+        let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
+        let (carrier, format) = (call.request.carrier, call.request.format);
+        if peer.open_calls >= limit {
+            self.limit_hit(now, "max_calls_per_peer");
+            return fail(
+                ErrorCode::BUSY,
+                format!("{limit} calls to `{peer_name}` are open already"),
+            );
+        }
+        let format = format.unwrap_or_else(|| self.pipeline.form_for(features).format);
+        if !self.pipeline.is_read_by(format, features) {
+            let text = format!("`{peer_name}` does not read {}", format.name());
+            return fail(ErrorCode::UNSUPPORTED, text);
+        }
+        if !self.put_into(format, key) {
+            let text = format!("the arguments cannot be written as {}", format.name());
+            return fail(ErrorCode::UNENCODABLE, text);
+        }
+        let bytes = self.calls.get(key).map_or(0, |call| call.request.args.len());
+        let way = self.way_to(now, to, carrier, bytes);
+        let by = match way {
+            Way::Link(by) => by,
+            Way::Dialling => link,
+            Way::None => return Err(no_way(&peer_name, carrier)),
+        };
+        if let Some(peer) = self.peers.get_mut(to) {
+            peer.open_calls += 1;
+        }
+        if let Some(link) = self.links.get_mut(by) {
+            link.carried_calls = true;
+        }
+        if let Some(call) = self.calls.get_mut(key) {
+            call.stage = Stage::Remote { peer: to, link: by, peer_name, sent: false };
+        }
+        if matches!(way, Way::Dialling) {
+            self.wait_for_connection(to, Outgoing::Call(key));
+        } else if !self.send(by, Outgoing::Call(key)) {
+            let text = "too many messages wait to be sent";
+            return fail(ErrorCode::BUSY, text.to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn no_way(peer: &str, carrier: Carrier) -> CallError {
+    let text = match carrier {
+        Carrier::Datagrams => format!("`{peer}` is reached by a connection only"),
+        _ => format!("no connection to `{peer}`: it takes none, or this node makes none"),
+    };
+    CallError::new(ErrorCode::UNSUPPORTED, Executed::No, text)
 }

@@ -9,7 +9,7 @@ use crate::endpoint::{Lane, LinkId};
 use crate::event::{Event, PeerDownReason};
 use crate::id::PeerKey;
 use crate::message::Hello;
-use crate::peers::{Parts, Peer, Trust};
+use crate::peers::{Connection, Parts, Peer, Trust};
 use crate::ports::Cast;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -42,6 +42,7 @@ impl Core {
             }
             None => self.meet(now, from, hello)?,
         };
+        self.recognise(key, from.link);
         self.refresh(now, key, from, hello, proof);
         // The answer goes first: it proves this end, which then may tell its functions.
         self.answer_hello(now, key, from, hello);
@@ -111,6 +112,9 @@ impl Core {
             functions: std::collections::BTreeSet::new(),
             round_trip: None,
             open_calls: 0,
+            connection_port: hello.connection_port,
+            connection: Connection::None,
+            waiting: Vec::new(),
         };
         let (session, name) = (peer.session, peer.name.clone());
         let key = match self.peers.insert(peer) {
@@ -168,6 +172,7 @@ impl Core {
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.last_seen = now;
         peer.features = hello.features;
+        peer.connection_port = hello.connection_port;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
         peer.heard_by_broadcast |= from.cast == Cast::Broadcast;
         hello.name.as_ref().clone_into(&mut peer.name);
@@ -199,7 +204,10 @@ impl Core {
         let works = self.links.get(old).is_some_and(|l| now.since(l.last_heard) <= patience);
         let Some(link) = self.links.get(to) else { return };
         let is_anothers = link.peer.is_some_and(|other| other != key);
-        if old == to || works || is_anothers {
+        // Datagrams come first where both are there; the connection stays beside them.
+        let is_better = self.is_connection(old) && !self.is_connection(to);
+        let is_worse = self.is_connection(to) && !self.is_connection(old);
+        if old == to || (works && !is_better) || (is_worse && works) || is_anothers {
             return;
         }
         if link.proved_for != Some(key) {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::Core;
 use super::outcome::Lost;
 use super::receive::From;
+use super::{Core, LinkCommand};
 use crate::counters::Drop;
 use crate::event::{Event, PeerDownReason};
 use crate::id::{PeerKey, SessionId};
-use crate::peers::Trust;
+use crate::peers::{Connection, Trust};
+use crate::ports::Close;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
@@ -56,6 +57,12 @@ impl Core {
         }
         if let Some(link) = self.links.get_mut(peer.link) {
             link.peer = None;
+        }
+        if let Connection::Up(link) = peer.connection {
+            self.link_commands.push_back(LinkCommand::Close(link, Close::Flush));
+        }
+        for message in peer.waiting {
+            self.unsent(now, message);
         }
         if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
             self.hosts.remove_tentative(now, ip);

@@ -31,6 +31,7 @@ impl Core {
                 self.outbox.again(&mut self.links, link);
             }
             LinkEvent::Failed { remote, reason } => {
+                self.connection_failed(now, &remote, &reason);
                 self.event(Event::Unreachable { endpoint: remote, reason });
             }
             LinkEvent::Limit { link, max_frame } => {
@@ -54,6 +55,12 @@ impl Core {
         initiator: Initiator,
     ) {
         self.links.up(now, link, remote.clone(), initiator);
+        if self.is_connection(link) {
+            if initiator == Initiator::Us {
+                self.connection_up(now, link, &remote);
+            }
+            self.keep_alive(now, link);
+        }
         let configured = self.configured.iter_mut().find(|known| known.endpoint == remote);
         if let Some(known) = configured {
             known.link = Some(link);
@@ -82,7 +89,7 @@ impl Core {
                 known.link = None;
             }
         }
-        if let Some(peer) = link.peer {
+        if let Some(peer) = link.peer.filter(|peer| !self.lost_connection(*peer, id)) {
             self.remove_peer(now, peer, PeerDownReason::Disconnected);
         }
         if link.carried_calls {

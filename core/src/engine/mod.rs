@@ -3,6 +3,8 @@
 //! | file | what flows through it |
 //! |---|---|
 //! | `link` | a link, from up to down |
+//! | `lane` | which lane a message takes; connections beside datagrams |
+//! | `keepalive` | connections that are kept, found dead, or idle |
 //! | `receive` | a frame, to the handler of each message |
 //! | `greet` | hello: who is there, and how far each is believed |
 //! | `announce` | func: what this node offers, and what others do |
@@ -23,6 +25,8 @@ mod announce;
 mod budget;
 mod call;
 mod greet;
+mod keepalive;
+mod lane;
 mod leave;
 mod link;
 mod outcome;
@@ -238,6 +242,15 @@ impl Core {
     /// Adds a lane; its links carry the number returned. `None` after 256 of them.
     pub fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {
         self.links.add_lane(capabilities)
+    }
+
+    /// Says where a lane was opened. One that takes connections at a port is told to others in
+    /// hello, so do it before [`Self::start`].
+    pub fn lane_opened(&mut self, lane: Lane, local: &Endpoint) {
+        self.links.opened(lane, local);
+        if self.links.connection_lane().is_some() {
+            self.features = self.features.with(Features::STREAM);
+        }
     }
 
     /// Says the first hello, and with it the functions there are. Does nothing the second time.

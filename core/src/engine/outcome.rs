@@ -38,11 +38,11 @@ impl Core {
         }
         let key = self.calls.by_id(*id).ok_or(Drop::UnknownCall)?;
         let call = self.calls.get(key).ok_or(Drop::UnknownCall)?;
-        let Stage::Remote { link, peer_name, .. } = &call.stage else {
+        let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
             return Err(Drop::UnknownCall);
         };
-        // Only the callee may answer, on the link the call left by.
-        if *link != from.link {
+        // Only the callee may answer: on the link the call left by, or another it has proved.
+        if *link != from.link && !self.is_from(from.link, *peer) {
             return Err(Drop::UnknownCall);
         }
         let from = peer_name.clone();

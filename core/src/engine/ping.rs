@@ -1,8 +1,11 @@
 //! Pings and their pongs.
 
+use std::time::Duration;
+
 use super::receive::From;
 use super::{Core, Done, Ping};
 use crate::counters::Drop;
+use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::PingKey;
 use crate::time::Time;
@@ -10,7 +13,7 @@ use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
 
 /// How long a ping may take.
-const PING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Sends a ping to a peer; [`Done::Ping`](super::Done::Ping) follows, within five seconds.
@@ -24,8 +27,7 @@ impl Core {
         };
         let link = self.find_peer(peer).and_then(|key| self.peers.get(key)).map(|peer| peer.link);
         let link = link.ok_or_else(missing)?;
-        // Below 2^53, so that a node that reads every number as a float echoes it unchanged.
-        let number = self.random.u64() >> 11;
+        let number = self.draw_ping();
         let busy = || CallError::new(ErrorCode::BUSY, Executed::No, "too many pings in flight");
         let waiting = Ping { number, sent: now, link, timer: None };
         let key = self.pings.insert(waiting).map_err(|_| busy())?;
@@ -38,7 +40,15 @@ impl Core {
         Ok(key)
     }
 
+    /// Below 2^53, so that a node that reads every number as a float echoes it unchanged.
+    pub(super) fn draw_ping(&mut self) -> u64 {
+        self.random.u64() >> 11
+    }
+
     pub(super) fn on_pong(&mut self, now: Time, from: From, number: u64) -> Result<(), Drop> {
+        if self.on_life(now, from.link, number) {
+            return Ok(());
+        }
         let key = self.pings_by_number.get(&number).copied().ok_or(Drop::UnknownCall)?;
         if self.pings.get(key).is_none_or(|ping| ping.link != from.link) {
             return Err(Drop::UnknownCall);
@@ -53,10 +63,17 @@ impl Core {
         self.pings_by_number.remove(&ping.number);
         self.cancel_timer(ping.timer);
         let took = answered.then(|| now.since(ping.sent));
-        let peer = self.links.get(ping.link).and_then(|link| link.peer);
-        if let (Some(took), Some(peer)) = (took, peer.and_then(|key| self.peers.get_mut(key))) {
-            peer.round_trip = Some(peer.round_trip.map_or(took, |mean| (mean * 7 + took) / 8));
+        if let Some(took) = took {
+            self.note_round_trip(ping.link, took);
         }
         self.done.push_back(Done::Ping(key, took));
+    }
+
+    /// Smooths the round trip of a link's peer by an eighth.
+    pub(super) fn note_round_trip(&mut self, link: LinkId, took: Duration) {
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        if let Some(peer) = peer.and_then(|key| self.peers.get_mut(key)) {
+            peer.round_trip = Some(peer.round_trip.map_or(took, |mean| (mean * 7 + took) / 8));
+        }
     }
 }

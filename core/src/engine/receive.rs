@@ -124,6 +124,9 @@ impl Core {
         if from.cast == Cast::Broadcast && !may_be_broadcast {
             return Err(Drop::Misaddressed);
         }
+        if matches!(message.method(), Method::Call | Method::Callback | Method::Error) {
+            self.touch(now, from.link);
+        }
         match message {
             Message::Hello(hello) => self.on_hello(now, from, &hello),
             Message::Func(func) => self.on_func(now, from, &func),

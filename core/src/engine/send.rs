@@ -88,6 +88,7 @@ impl Core {
             token,
             echo,
             wants,
+            connection_port: self.links.connection_lane().map(|(_, port)| port),
         }
     }
 
@@ -144,7 +145,7 @@ impl Core {
             match self.pack_one(now, link, &message, limit, codec.as_ref(), out) {
                 Packed::Yes => {
                     self.outbox.took(1);
-                    self.message_left(now, &message);
+                    self.message_left(now, link, &message);
                     packed += 1;
                 }
                 Packed::Nothing => {
@@ -188,7 +189,11 @@ impl Core {
                 _ => plain,
             },
             Outgoing::Refusal(refusal) => refusal.form,
-            Outgoing::Call(_) | Outgoing::Cancel(_) | Outgoing::Ping(_) | Outgoing::Pong(_) => {
+            Outgoing::Call(key) => {
+                let format = self.calls.get(*key).map(|call| call.request.args.format());
+                format.map_or(plain, Form::native)
+            }
+            Outgoing::Cancel(_) | Outgoing::Ping(_) | Outgoing::Pong(_) => {
                 let peer = self.links.get(link).and_then(|link| link.peer);
                 let peer = peer.and_then(|key| self.peers.get(key));
                 peer.map_or(plain, |peer| self.pipeline.form_for(peer.features))
@@ -300,9 +305,10 @@ impl Core {
     }
 
     /// What follows from a message having been packed.
-    fn message_left(&mut self, now: Time, message: &Outgoing) {
+    fn message_left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
         match message {
             Outgoing::Call(key) => {
+                self.touch(now, link);
                 self.in_frame.push(*key);
                 let Some(call) = self.calls.get_mut(*key) else { return };
                 if let Stage::Remote { sent, .. } = &mut call.stage {
@@ -313,6 +319,7 @@ impl Core {
                 }
             }
             Outgoing::Answer(key) => {
+                self.touch(now, link);
                 self.tasks.remove(*key);
             }
             _ => {}
@@ -321,6 +328,9 @@ impl Core {
 
     /// A message is larger than the link carries, even alone.
     fn too_large(&mut self, now: Time, link: LinkId, message: Outgoing, size: usize, limit: usize) {
+        if self.divert(now, link, &message) {
+            return;
+        }
         let text =
             |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
         match message {

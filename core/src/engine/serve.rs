@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::lane::{Way, is_large};
 use super::receive::From;
 use super::{Core, Phase};
-use crate::calls::{Answer, Outcome, Stage};
+use crate::calls::{Answer, Carrier, Outcome, Stage};
 use crate::counters::Drop;
 use crate::dialect::Form;
 use crate::directory::Class;
@@ -247,14 +248,28 @@ impl Core {
                     self.finish(now, call, Outcome::One(Answer { from, result }));
                 }
             }
-            Caller::Remote { link, id: Some(_), .. } if !late => {
-                if !self.send(link, Outgoing::Answer(key)) {
-                    self.tasks.remove(key);
-                }
-            }
+            Caller::Remote { link, id: Some(_), .. } if !late => self.answer(now, link, key),
             Caller::Remote { .. } => {
                 self.tasks.remove(key);
             }
+        }
+    }
+
+    /// Sends an answer back: the way its call came, or by a connection if it is large.
+    fn answer(&mut self, now: Time, link: LinkId, key: TaskKey) {
+        let bytes = match self.tasks.get(key).map(|task| &task.progress) {
+            Some(Progress::Answered(Ok(payload))) => payload.bytes.len(),
+            _ => 0,
+        };
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        let mut way = Way::Link(link);
+        if let Some(peer) = peer.filter(|_| is_large(bytes) && !self.is_connection(link)) {
+            way = self.way_to(now, peer, Carrier::Auto, bytes);
+        }
+        match (way, peer) {
+            (Way::Dialling, Some(peer)) => self.wait_for_connection(peer, Outgoing::Answer(key)),
+            (Way::Link(by), _) if self.send(by, Outgoing::Answer(key)) => {}
+            _ => drop(self.tasks.remove(key)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The link table: what is known of the far end of each link, and what waits to go there.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::id::PeerKey;
@@ -34,6 +35,10 @@ pub(crate) struct Link {
     /// Calls of this node left by it.
     pub(crate) carried_calls: bool,
     pub(crate) last_heard: Time,
+    /// When something other than a sign of life last went or came.
+    pub(crate) last_used: Time,
+    /// The ping that waits for its pong, on a connection that is kept.
+    pub(crate) alive: Option<Alive>,
     pub(crate) max_frame: usize,
     /// The transport said `Full`.
     pub(crate) full: bool,
@@ -46,7 +51,18 @@ pub(crate) struct Link {
 
 struct LaneLinks {
     capabilities: Capabilities,
+    /// Where it was opened.
+    local: Option<Endpoint>,
     links: Vec<Option<Link>>,
+}
+
+/// A sign of life that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Alive {
+    pub(crate) number: u64,
+    pub(crate) asked: Time,
+    /// How many before it did not come.
+    pub(crate) missed: u8,
 }
 
 /// All links of all lanes.
@@ -67,8 +83,23 @@ impl Links {
 
     pub(crate) fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {
         let lane = Lane(u8::try_from(self.lanes.len()).ok()?);
-        self.lanes.push(LaneLinks { capabilities, links: Vec::new() });
+        self.lanes.push(LaneLinks { capabilities, local: None, links: Vec::new() });
         Some(lane)
+    }
+
+    pub(crate) fn opened(&mut self, lane: Lane, local: &Endpoint) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(lane.0)) {
+            lane.local = Some(local.clone());
+        }
+    }
+
+    /// The scheme and port of the first lane that takes connections at a port.
+    pub(crate) fn connection_lane(&self) -> Option<(&str, u16)> {
+        let mut connected = self.lanes.iter().filter(|lane| lane.capabilities.connected);
+        connected.find_map(|lane| {
+            let local = lane.local.as_ref()?;
+            Some((local.scheme(), local.socket_addr()?.port()))
+        })
     }
 
     pub(crate) fn capabilities(&self, lane: Lane) -> Option<&Capabilities> {
@@ -109,6 +140,8 @@ impl Links {
             challenged: false,
             carried_calls: false,
             last_heard: now,
+            last_used: now,
+            alive: None,
             max_frame,
             full: false,
             parked: false,
@@ -201,6 +234,12 @@ impl Link {
     /// Whether the link belongs to no peer and to no configuration.
     pub(crate) fn is_strangers(&self) -> bool {
         self.peer.is_none() && !self.configured
+    }
+
+    /// Whether something new may begin on it: whoever began it may be closing it once it was
+    /// idle for `patience`.
+    pub(crate) fn is_fresh(&self, now: Time, patience: Duration) -> bool {
+        self.initiator == Initiator::Us || now.since(self.last_used) < patience
     }
 
     /// Lets a hello that still waits say what another one was to say: on a link that may not be

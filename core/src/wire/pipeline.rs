@@ -60,13 +60,18 @@ impl Pipeline {
         self.codec(Format::JSON).unwrap_or_else(|| self.first())
     }
 
-    /// How calls to a peer with these features are written.
+    /// How messages to a peer with these features are written, unless a call says otherwise.
     pub(crate) fn form_for(&self, far_end: Features) -> Form {
         let first = self.first().format();
-        if first == Format::MSGPACK && !far_end.has(Features::MSGPACK) {
-            return Form::native(self.plain().format());
-        }
-        Form::native(first)
+        let is_read = self.is_read_by(first, far_end);
+        Form::native(if is_read { first } else { self.plain().format() })
+    }
+
+    /// Whether a peer with these features reads a format that this node has. Formats of one's own
+    /// have no bit: who uses one sees to it that all nodes do.
+    pub(crate) fn is_read_by(&self, format: Format, far_end: Features) -> bool {
+        let announced = format != Format::MSGPACK || far_end.has(Features::MSGPACK);
+        announced && self.codec(format).is_some()
     }
 
     /// Appends `value`, one value of format `from`, in format `to`. `false`: one of the formats

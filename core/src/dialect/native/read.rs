@@ -144,6 +144,7 @@ impl<'a> Reader<'_, 'a> {
             token: None,
             echo: None,
             wants: false,
+            connection_port: None,
         };
         self.entries(self.fields.data.as_ref(), &mut |key, value| {
             match key {
@@ -157,6 +158,7 @@ impl<'a> Reader<'_, 'a> {
                 }
                 "tok" => hello.token = Some(hex64(&value)?),
                 "echo" => hello.echo = Some(hex64(&value)?),
+                "tcp" => hello.connection_port = Some(small(&value)?).filter(|port| *port > 0),
                 "want" => hello.wants = value.item == Item::Bool(true),
                 _ => {}
             }

@@ -113,6 +113,9 @@ fn hello_data(hello: &Hello<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
             entries.push((key, text(format!("{token:016x}"))));
         }
     }
+    if let Some(port) = hello.connection_port {
+        entries.push(("tcp", Item::Uint(u64::from(port))));
+    }
     if hello.wants {
         entries.push(("want", Item::Bool(true)));
     }

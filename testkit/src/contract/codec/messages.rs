@@ -61,6 +61,7 @@ fn hello(draw: &mut Draw) -> Hello<'static> {
         token: draw.some(Draw::number),
         echo: draw.some(Draw::number),
         wants: draw.flip(),
+        connection_port: draw.some(|draw| 1 + u16::try_from(draw.below(65_535)).unwrap_or(0)),
     }
 }
 
