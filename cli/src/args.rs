@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::duration;
 
@@ -149,6 +149,7 @@ Exit codes: 0 done, 1 the function failed, 2 usage, 3 no such function or provid
 Examples:
   lanc call add 1 2
   lanc call plan @scene.json quality=2 --on workshop
+  lanc call echo @big.json --transport tcp
   lanc call echo -- a=b
   lanc call hostname --all"
 )]
@@ -179,6 +180,34 @@ pub(crate) struct CallArgs {
     /// Send the call and ask for no answer.
     #[arg(long)]
     pub(crate) one_way: bool,
+    /// What the call travels by; `auto` takes TCP for what is larger than a datagram should be.
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Transport::Auto)]
+    pub(crate) transport: Transport,
+    /// What the call is written in; `auto` is MessagePack for who reads it, else JSON.
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Codec::Auto)]
+    pub(crate) codec: Codec,
+}
+
+/// What a call travels by.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Transport {
+    /// UDP, and TCP for large calls and answers.
+    Auto,
+    /// UDP only.
+    Udp,
+    /// TCP, however small the call.
+    Tcp,
+}
+
+/// What a call is written in.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Codec {
+    /// What both ends do best.
+    Auto,
+    /// JSON.
+    Json,
+    /// MessagePack.
+    Msgpack,
 }
 
 /// Options of `peers`.
@@ -269,6 +298,8 @@ mod tests {
             &["call", "f", "--fastest", "2", "--on", "x"],
             &["call", "f", "--fastest", "0"],
             &["call", "f", "--timeout", "0"],
+            &["call", "f", "--transport", "pigeon"],
+            &["call", "f", "--codec", "xml"],
             &["peers", "--port", "0"],
             &["peers", "-q", "-v"],
             &["ping", "x", "--count", "0"],

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use lanc::{Call, CallError, Config, ErrorCode, Executed, Node};
+use lanc::{Call, CallError, Carrier, Config, ErrorCode, Executed, Format, Node};
 use serde_json::{Value, json};
 
-use crate::args::CallArgs;
+use crate::args::{CallArgs, Codec, Transport};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
@@ -102,6 +102,16 @@ fn prepare<T>(
     if let Some(peer) = &args.on {
         call = call.on(peer);
     }
+    match args.codec {
+        Codec::Auto => {}
+        Codec::Json => call = call.format(Format::JSON),
+        Codec::Msgpack => call = call.format(Format::MSGPACK),
+    }
+    call = call.over(match args.transport {
+        Transport::Auto => Carrier::Auto,
+        Transport::Udp => Carrier::Datagrams,
+        Transport::Tcp => Carrier::Connection,
+    });
     if let Some(count) = args.fastest {
         call = call.fastest(count.get().into());
     }

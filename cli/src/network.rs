@@ -1,9 +1,13 @@
 //! Opening a node as the settings say, and closing it again.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lanc::ports::TransportError;
-use lanc::{Config, ErrorCode, Interfaces, Node, OpenError, PeerInfo, UdpConfig, UdpTransport};
+use lanc::{
+    Config, ErrorCode, Interfaces, Node, OpenError, PeerInfo, TcpConfig, TcpTransport, UdpConfig,
+    UdpTransport,
+};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -35,8 +39,10 @@ pub(crate) async fn open(
     if let Some(address) = settings.bind {
         udp = udp.with_bind(address);
     }
-    let transport = Box::new(UdpTransport::new(udp));
-    let mut builder = lanc::builder().config(config.with_discovery(discovery)).transport(transport);
+    let mut builder = lanc::builder()
+        .config(config.with_discovery(discovery))
+        .transport(UdpTransport::new(udp))
+        .transport(TcpTransport::new(tcp(settings)));
     if let Some(name) = name {
         builder = builder.name(name);
     }
@@ -44,6 +50,15 @@ pub(crate) async fn open(
         builder = builder.peer(endpoint);
     }
     builder.open().await.map_err(failure)
+}
+
+/// Large calls arrive at the same address and port, if those are settled.
+fn tcp(settings: &Settings) -> TcpConfig {
+    let is_local = matches!(interfaces(settings.iface.as_deref()), Interfaces::Loopback);
+    let anywhere = if is_local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    TcpConfig::default()
+        .with_bind(settings.bind.unwrap_or(anywhere.into()))
+        .with_port(settings.private_port.unwrap_or(0))
 }
 
 /// Waits for farewells to leave, but not for long: nothing runs on this node.
