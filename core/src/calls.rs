@@ -51,6 +51,8 @@ pub enum Carrier {
     Datagrams,
     /// A connection, however small the call. The answer comes by it too.
     Connection,
+    /// A datagram; the answer comes by a connection that the callee makes for it and closes (S0).
+    OneShot,
 }
 
 /// A request to call a function.
@@ -154,6 +156,8 @@ pub(crate) enum Stage {
 /// One call.
 pub(crate) struct Call {
     pub(crate) id: ExeId,
+    /// What its answer must show if it comes by a connection of its own.
+    pub(crate) token: u64,
     pub(crate) request: CallRequest,
     pub(crate) stage: Stage,
     pub(crate) deadline: Time,

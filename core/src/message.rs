@@ -239,6 +239,17 @@ pub struct Call<'a> {
     pub deadline_ms: Option<u64>,
     /// Nobody waits for an answer.
     pub one_way: bool,
+    /// The answer is to come by a connection of its own.
+    pub reply_to: Option<ReplyTo>,
+}
+
+/// Where a caller takes a connection for one answer: at the address its call came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplyTo {
+    /// The TCP port.
+    pub port: u16,
+    /// To be sent back with the answer: only who has seen the call knows it.
+    pub token: u64,
 }
 
 /// A result.
@@ -248,6 +259,8 @@ pub struct Callback<'a> {
     pub id: WireId<'a>,
     /// The encoded result. Empty stands for null.
     pub result: &'a [u8],
+    /// [`ReplyTo::token`] of the call, if it had one.
+    pub token: Option<u64>,
 }
 
 /// A failure.
@@ -257,6 +270,8 @@ pub struct Failure<'a> {
     pub id: Option<WireId<'a>>,
     /// What happened.
     pub fault: Fault,
+    /// [`ReplyTo::token`] of the call, if it had one.
+    pub token: Option<u64>,
 }
 
 /// Where a call stands at its callee.

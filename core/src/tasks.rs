@@ -9,7 +9,7 @@ use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::Fault;
 use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
-use crate::message::WireId;
+use crate::message::{ReplyTo, WireId};
 use crate::payload::{Arguments, Payload};
 use crate::slots::Slots;
 use crate::time::Time;
@@ -27,6 +27,8 @@ pub(crate) enum Caller {
         id: Option<WireId<'static>>,
         /// What the call came in and its answer goes out in.
         form: Form,
+        /// Where it takes a connection for the answer.
+        reply_to: Option<ReplyTo>,
     },
 }
 

@@ -34,6 +34,8 @@ pub(crate) enum Timer {
     TaskDeadline(TaskKey),
     /// No pong came.
     Ping(PingKey),
+    /// The caller has had its time to accept a connection for its answer.
+    OneShot(TaskKey),
     /// See whether a connection lives.
     KeepAlive(LinkId),
     /// Look for idle links and hosts.
@@ -58,6 +60,7 @@ impl Timer {
             Self::Forget(_) => "forget a result",
             Self::TaskDeadline(_) => "task deadline",
             Self::Ping(_) => "ping timeout",
+            Self::OneShot(_) => "accept a connection for an answer",
             Self::KeepAlive(_) => "keep a connection",
             Self::Sweep => "sweep idle links",
             Self::Drain => "drain",

@@ -302,5 +302,16 @@ impl Driver {
             }
         }
         outlets.flush(&self.hub);
+        drop(outlets);
+        // What left may have ended something: a call that wants no answer, a link, the node.
+        let hub = Arc::clone(&self.hub);
+        loop {
+            hub.state().collect(hub.clock.now(), &mut self.effects);
+            if self.effects.is_empty() {
+                return;
+            }
+            self.apply();
+            hub.outlets.lock().unwrap_or_else(PoisonError::into_inner).flush(&hub);
+        }
     }
 }

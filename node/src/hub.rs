@@ -79,6 +79,15 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+            && self.callbacks.is_empty()
+            && self.steps.is_empty()
+            && self.links.is_empty()
+            && self.events.is_empty()
+    }
+
     /// What a flood of strangers has grown is given back; calls keep their room.
     pub(crate) fn give_back(&mut self) {
         self.links.shrink_to(KEPT);

@@ -49,7 +49,16 @@ fn func(part: u16, parts: u16, names: &[&'static str]) -> Message<'static> {
 fn call(id: WireId<'static>, to: Option<u64>, deadline_ms: Option<u64>) -> Message<'static> {
     let function = Cow::Borrowed("add");
     let (args, kwargs, one_way) = (&b"[1,2]"[..], &b""[..], false);
-    Message::Call(Call { id: Some(id), function, args, kwargs, to, deadline_ms, one_way })
+    Message::Call(Call {
+        id: Some(id),
+        function,
+        args,
+        kwargs,
+        to,
+        deadline_ms,
+        one_way,
+        reply_to: None,
+    })
 }
 
 /// In the order of the document.
@@ -65,10 +74,11 @@ fn messages() -> Vec<Message<'static>> {
         func(0, 2, &["add", "echo"]),
         call(id(), Some(short), Some(30_000)),
         call(WireId::Number(1), None, None),
-        Message::Callback(Callback { id: id(), result: b"30" }),
+        Message::Callback(Callback { id: id(), result: b"30", token: None }),
         Message::Error(Failure {
             id: Some(id()),
             fault: Fault::new(ErrorCode::EXECUTION_ERROR, "can't open"),
+            token: None,
         }),
         Message::Cancel(id()),
         Message::Bye(session(0x10)),

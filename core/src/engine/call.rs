@@ -59,6 +59,7 @@ impl Core {
         };
         let call = Call {
             id,
+            token: self.random.u64(),
             request,
             stage: Stage::Seeking,
             deadline,
@@ -316,6 +317,7 @@ impl Core {
 fn no_way(peer: &str, carrier: Carrier) -> CallError {
     let text = match carrier {
         Carrier::Datagrams => format!("`{peer}` is reached by a connection only"),
+        Carrier::OneShot => "this node takes no connections".to_owned(),
         _ => format!("no connection to `{peer}`: it takes none, or this node makes none"),
     };
     CallError::new(ErrorCode::UNSUPPORTED, Executed::No, text)

@@ -53,6 +53,8 @@ impl Core {
         let is_connection = self.is_connection(link);
         let is_small = !is_large(bytes);
         match carrier {
+            Carrier::OneShot if self.links.connection_lane().is_none() => Way::None,
+            Carrier::OneShot => Way::Link(link),
             Carrier::Datagrams if is_connection => Way::None,
             Carrier::Datagrams => Way::Link(link),
             Carrier::Auto if is_small || is_connection => Way::Link(link),

@@ -32,6 +32,7 @@ impl Core {
             }
             LinkEvent::Failed { remote, reason } => {
                 self.connection_failed(now, &remote, &reason);
+                self.one_shot_failed(&remote);
                 self.event(Event::Unreachable { endpoint: remote, reason });
             }
             LinkEvent::Limit { link, max_frame } => {
@@ -58,6 +59,7 @@ impl Core {
         if self.is_connection(link) {
             if initiator == Initiator::Us {
                 self.connection_up(now, link, &remote);
+                self.one_shot_up(link, &remote);
             }
             self.keep_alive(now, link);
         }

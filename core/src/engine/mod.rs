@@ -9,6 +9,7 @@
 //! | `greet` | hello: who is there, and how far each is believed |
 //! | `announce` | func: what this node offers, and what others do |
 //! | `leave` | farewells, leases, evictions |
+//! | `one_shot` | an answer by a connection of its own |
 //! | `call` | a request of this node, to its provider |
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
@@ -29,6 +30,7 @@ mod keepalive;
 mod lane;
 mod leave;
 mod link;
+mod one_shot;
 mod outcome;
 mod ping;
 mod race;
@@ -156,6 +158,7 @@ pub struct Core {
     /// An outcome was forgotten for want of room; to be told with the next one.
     results_forgotten: bool,
     configured: Vec<Configured>,
+    one_shots: Vec<one_shot::OneShot>,
     link_commands: VecDeque<LinkCommand>,
     /// When the first hello went out, or the first to a peer that was added since: calls wait
     /// for the answers to it.
@@ -225,6 +228,7 @@ impl Core {
             done: VecDeque::new(),
             results_forgotten: false,
             configured: Vec::new(),
+            one_shots: Vec::new(),
             link_commands: VecDeque::new(),
             first_hello: None,
             hello_timer: None,

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::receive::From;
-use crate::calls::{Answer, Outcome, Stage};
+use crate::calls::{Answer, Carrier, Outcome, Stage};
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
@@ -30,6 +30,7 @@ impl Core {
         now: Time,
         from: From,
         id: &WireId<'_>,
+        token: Option<u64>,
         result: Result<Payload, Fault>,
     ) -> Result<(), Drop> {
         let WireId::Native(id) = id else { return Err(Drop::UnknownCall) };
@@ -41,8 +42,10 @@ impl Core {
         let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
             return Err(Drop::UnknownCall);
         };
-        // Only the callee may answer: on the link the call left by, or another it has proved.
-        if *link != from.link && !self.is_from(from.link, *peer) {
+        // Only the callee may answer: on the link the call left by, on another it has proved, or
+        // on a new one with what only the callee has been told.
+        let is_told = call.request.carrier == Carrier::OneShot && token == Some(call.token);
+        if *link != from.link && !self.is_from(from.link, *peer) && !is_told {
             return Err(Drop::UnknownCall);
         }
         let from = peer_name.clone();

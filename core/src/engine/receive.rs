@@ -135,7 +135,7 @@ impl Core {
             Message::Cancel(id) => self.on_cancel(now, from, &id),
             Message::Callback(callback) => {
                 let payload = Payload { format: from.form.format, bytes: callback.result.to_vec() };
-                self.on_answer(now, from, &callback.id, Ok(payload))
+                self.on_answer(now, from, &callback.id, callback.token, Ok(payload))
             }
             Message::Error(failure) => self.on_error(now, from, failure),
             Message::Ping(number) => {
@@ -150,7 +150,7 @@ impl Core {
 
     fn on_error(&mut self, now: Time, from: From, failure: Failure<'_>) -> Result<(), Drop> {
         match failure.id {
-            Some(id) => self.on_answer(now, from, &id, Err(failure.fault)),
+            Some(id) => self.on_answer(now, from, &id, failure.token, Err(failure.fault)),
             None => {
                 if failure.fault.code == ErrorCode::INCOMPATIBLE_VERSION {
                     self.incompatible(now, from);

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Core;
-use crate::calls::{Mode, Stage};
+use crate::calls::{Carrier, Mode, Stage};
 use crate::dialect::{Form, native};
 use crate::endpoint::{Lane, LinkId};
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::{CallKey, TaskKey, Version};
-use crate::message::{Call, Callback, Failure, Features, Func, Hello, Message, WireId};
+use crate::message::{Call, Callback, Failure, Features, Func, Hello, Message, ReplyTo, WireId};
 use crate::ports::{Codec, Dest};
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
@@ -46,6 +46,7 @@ impl Core {
         while let Some(link) = self.outbox.next_link(&mut self.links) {
             let packed = self.pack(now, link, out);
             self.outbox.again(&mut self.links, link);
+            self.close_one_shot(now, link);
             if packed > 0 {
                 self.counters.frames_sent += 1;
                 self.counters.messages_sent += u64::try_from(packed).unwrap_or(0);
@@ -257,8 +258,11 @@ impl Core {
             Outgoing::Call(key) => return self.write_call(now, *key, codec, out),
             Outgoing::Answer(key) => return self.write_answer(*key, codec, out),
             Outgoing::Refusal(refusal) => {
-                let failure =
-                    Failure { id: Some(refusal.id.clone()), fault: refusal.fault.clone() };
+                let failure = Failure {
+                    id: Some(refusal.id.clone()),
+                    fault: refusal.fault.clone(),
+                    token: None,
+                };
                 native::write(&Message::Error(failure), codec, out);
             }
             Outgoing::Cancel(id) => {
@@ -283,20 +287,28 @@ impl Core {
             to: self.peers.get(*peer).map(|peer| peer.session.short()),
             deadline_ms: Some(left.max(1)),
             one_way: call.request.mode == Mode::OneWay,
+            reply_to: self.reply_port(call),
         };
         native::write(&Message::Call(message), codec, out);
         true
     }
 
+    /// Where the answer to a call is to be brought, if by a connection of its own.
+    fn reply_port(&self, call: &crate::calls::Call) -> Option<ReplyTo> {
+        let (_, port) = self.links.connection_lane()?;
+        (call.request.carrier == Carrier::OneShot).then(|| ReplyTo { port, token: call.token })
+    }
+
     fn write_answer(&self, key: TaskKey, codec: &dyn Codec, out: &mut Vec<u8>) -> bool {
         let Some(task) = self.tasks.get(key) else { return false };
-        let Caller::Remote { id: Some(id), .. } = &task.caller else { return false };
+        let Caller::Remote { id: Some(id), reply_to, .. } = &task.caller else { return false };
+        let token = reply_to.map(|reply| reply.token);
         let message = match &task.progress {
             Progress::Answered(Ok(payload)) => {
-                Message::Callback(Callback { id: id.clone(), result: &payload.bytes })
+                Message::Callback(Callback { id: id.clone(), result: &payload.bytes, token })
             }
             Progress::Answered(Err(fault)) => {
-                Message::Error(Failure { id: Some(id.clone()), fault: fault.clone() })
+                Message::Error(Failure { id: Some(id.clone()), fault: fault.clone(), token })
             }
             _ => return false,
         };

@@ -89,6 +89,7 @@ impl Core {
             peer: self.links.get(from.link).and_then(|link| link.peer),
             id: call.id.filter(|_| !call.one_way).map(WireId::into_owned),
             form: from.form,
+            reply_to: call.reply_to,
         };
         let args = Arguments::new(from.form.format, call.args, call.kwargs);
         self.begin_task(&name, args, caller, deadline).map(|_| ())
@@ -257,6 +258,9 @@ impl Core {
 
     /// Sends an answer back: the way its call came, or by a connection if it is large.
     fn answer(&mut self, now: Time, link: LinkId, key: TaskKey) {
+        if self.answer_by_one_shot(now, link, key) {
+            return;
+        }
         let bytes = match self.tasks.get(key).map(|task| &task.progress) {
             Some(Progress::Answered(Ok(payload))) => payload.bytes.len(),
             _ => 0,

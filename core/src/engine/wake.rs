@@ -31,6 +31,7 @@ impl Core {
                 Timer::Seek(call) => self.seek_over(now, call),
                 Timer::Forget(call) => self.forget(call),
                 Timer::TaskDeadline(task) => self.task_deadline(now, task),
+                Timer::OneShot(task) => self.one_shot_over(task),
                 Timer::KeepAlive(link) => self.look_after(now, link),
                 Timer::Ping(ping) => self.end_ping(now, ping, false),
                 Timer::Sweep => self.sweep(now),

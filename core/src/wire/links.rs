@@ -32,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) sent_bytes: usize,
     /// A hello that carries our token is on its way because the budget is used up.
     pub(crate) challenged: bool,
+    /// Made for answers alone, and closed when they have left.
+    pub(crate) is_one_shot: bool,
     /// Calls of this node left by it.
     pub(crate) carried_calls: bool,
     pub(crate) last_heard: Time,
@@ -138,6 +140,7 @@ impl Links {
             heard_bytes: 0,
             sent_bytes: 0,
             challenged: false,
+            is_one_shot: false,
             carried_calls: false,
             last_heard: now,
             last_used: now,

@@ -9,7 +9,8 @@ use crate::error::{ErrorCode, Executed, Fault};
 use crate::fields::{Fields, list_or_nothing, map_or_nothing};
 use crate::id::{ExeId, FunctionName, SessionId, Version};
 use crate::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, ReplyTo,
+    WireId,
 };
 use crate::ports::{Budget, Codec, DecodeError, Item, Value};
 
@@ -74,7 +75,7 @@ pub fn read<'a>(
         Method::Call => Message::Call(reader.call()?),
         Method::Callback => {
             let result = fields.data.as_ref().map_or(&[][..], |value| value.raw);
-            Message::Callback(Callback { id: reader.id()?, result })
+            Message::Callback(Callback { id: reader.id()?, result, token: reader.token()? })
         }
         Method::Error => Message::Error(reader.error()?),
         Method::Ack => Message::Ack(reader.ack()?),
@@ -224,16 +225,21 @@ impl<'a> Reader<'_, 'a> {
             to: None,
             deadline_ms: None,
             one_way: false,
+            reply_to: None,
         };
+        let (mut port, mut token) = (None, None);
         self.entries(self.fields.x.as_ref(), &mut |key, value| {
             match key {
                 "to" => call.to = Some(hex64(&value)?),
                 "dl" => call.deadline_ms = Some(number(&value)?),
                 "ow" => call.one_way = value.item == Item::Bool(true),
+                "re" => port = Some(small(&value)?).filter(|port| *port > 0),
+                "tok" => token = Some(hex64(&value)?),
                 _ => {}
             }
             Ok(())
         })?;
+        call.reply_to = port.zip(token).map(|(port, token)| ReplyTo { port, token });
         Ok(call)
     }
 
@@ -268,7 +274,19 @@ impl<'a> Reader<'_, 'a> {
         }
         let executed = executed.unwrap_or_else(|| code.executed_by_callee());
         let fault = Fault { code, message, executed, retry_after };
-        Ok(Failure { id: self.optional_id()?, fault })
+        Ok(Failure { id: self.optional_id()?, fault, token: self.token()? })
+    }
+
+    /// The token of an answer that comes by a connection of its own.
+    fn token(&mut self) -> Result<Option<u64>, DecodeError> {
+        let mut token = None;
+        self.entries(self.fields.x.as_ref(), &mut |key, value| {
+            if key == "tok" {
+                token = Some(hex64(&value)?);
+            }
+            Ok(())
+        })?;
+        Ok(token)
     }
 
     fn ack(&mut self) -> Result<Ack<'a>, DecodeError> {

@@ -36,11 +36,13 @@ pub fn write(message: &Message<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
             let null = callback.result.is_empty();
             parts.data = Some(if null { Item::Null } else { Item::Encoded(callback.result) });
             parts.id = Some(&callback.id);
+            token_extension(callback.token, codec, &mut x);
         }
         Message::Error(failure) => {
             error_data(&failure.fault, codec, &mut data);
             parts.data = Some(Item::Encoded(&data));
             parts.id = failure.id.as_ref();
+            token_extension(failure.token, codec, &mut x);
         }
         Message::Ack(ack) => {
             let state = Item::Text(Cow::Borrowed(ack.state.name()));
@@ -146,8 +148,18 @@ fn call_extension(call: &Call<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
     if call.one_way {
         entries.push(("ow", Item::Bool(true)));
     }
+    if let Some(reply) = call.reply_to {
+        entries.push(("re", Item::Uint(u64::from(reply.port))));
+        entries.push(("tok", text(format!("{:016x}", reply.token))));
+    }
     if !entries.is_empty() {
         codec.write_map(&entries, out);
+    }
+}
+
+fn token_extension(token: Option<u64>, codec: &dyn Codec, out: &mut Vec<u8>) {
+    if let Some(token) = token {
+        codec.write_map(&[("tok", text(format!("{token:016x}")))], out);
     }
 }
 

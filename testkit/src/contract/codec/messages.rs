@@ -6,7 +6,8 @@ use std::time::Duration;
 use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::id::{ExeId, FunctionName, SessionId, Version};
 use lanc_core::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, ReplyTo,
+    WireId,
 };
 
 use super::draw::Draw;
@@ -28,9 +29,18 @@ pub(super) fn message<'a>(
             to: draw.some(Draw::number),
             deadline_ms: draw.some(Draw::number),
             one_way: draw.flip(),
+            reply_to: draw.some(|draw| ReplyTo { port: port(draw), token: draw.number() }),
         }),
-        Method::Callback => Message::Callback(Callback { id: id(draw), result: value }),
-        Method::Error => Message::Error(Failure { id: draw.some(id), fault: fault(draw) }),
+        Method::Callback => Message::Callback(Callback {
+            id: id(draw),
+            result: value,
+            token: draw.some(Draw::number),
+        }),
+        Method::Error => Message::Error(Failure {
+            id: draw.some(id),
+            fault: fault(draw),
+            token: draw.some(Draw::number),
+        }),
         Method::Ack => Message::Ack(Ack {
             id: id(draw),
             state: *draw.pick(&[
@@ -49,6 +59,10 @@ pub(super) fn message<'a>(
     }
 }
 
+fn port(draw: &mut Draw) -> u16 {
+    1 + u16::try_from(draw.below(65_535)).unwrap_or(0)
+}
+
 fn hello(draw: &mut Draw) -> Hello<'static> {
     let name: String = draw.text(12).chars().filter(|c| !c.is_control()).collect();
     Hello {
@@ -61,7 +75,7 @@ fn hello(draw: &mut Draw) -> Hello<'static> {
         token: draw.some(Draw::number),
         echo: draw.some(Draw::number),
         wants: draw.flip(),
-        connection_port: draw.some(|draw| 1 + u16::try_from(draw.below(65_535)).unwrap_or(0)),
+        connection_port: draw.some(port),
     }
 }
 

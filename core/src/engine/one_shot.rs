@@ -1,0 +1,111 @@
+//! Answers by a connection of their own (S0's extension list): the caller listens, its call says
+//! where, the callee dials there, hands over the answer and closes.
+
+use std::time::Duration;
+
+use super::{Core, LinkCommand};
+use crate::endpoint::{Endpoint, LinkId};
+use crate::id::TaskKey;
+use crate::message::ReplyTo;
+use crate::ports::Close;
+use crate::tasks::Caller;
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::outbox::Outgoing;
+
+/// How long a caller may take to accept.
+const ACCEPT: Duration = Duration::from_secs(3);
+
+/// Connections for one answer that may be in the making.
+const MAX_DIALS: usize = 64;
+
+/// What dialling may cost a stranger's address, in bytes: a few bare segments.
+const DIAL_COST: usize = 180;
+
+/// An answer whose connection is being made.
+pub(super) struct OneShot {
+    pub(super) endpoint: Endpoint,
+    task: TaskKey,
+}
+
+impl Core {
+    /// Dials the caller of a task that wants its answer this way. `false`: it cannot be done, so
+    /// the answer goes the way the call came.
+    pub(super) fn answer_by_one_shot(&mut self, now: Time, link: LinkId, task: TaskKey) -> bool {
+        let Some(to) = self.reply_to(task) else { return false };
+        let Some(mut address) = self.links.get(link).and_then(|link| link.remote.socket_addr())
+        else {
+            return false;
+        };
+        let Some((scheme, _)) = self.links.connection_lane() else { return false };
+        address.set_port(to.port);
+        let endpoint = Endpoint::socket(scheme, address);
+        // Whoever forges its address must not have connections made to somebody else's.
+        if self.one_shots.len() >= MAX_DIALS || !self.within_budget(now, link, DIAL_COST) {
+            self.limit_hit(now, "one_shots");
+            return false;
+        }
+        self.spend_budget(now, link, DIAL_COST);
+        self.link_commands.push_back(LinkCommand::Connect(endpoint.clone()));
+        self.one_shots.push(OneShot { endpoint, task });
+        self.timers.set(now + ACCEPT, Timer::OneShot(task));
+        true
+    }
+
+    fn reply_to(&self, task: TaskKey) -> Option<ReplyTo> {
+        match &self.tasks.get(task)?.caller {
+            Caller::Remote { reply_to, .. } => *reply_to,
+            Caller::Local(_) => None,
+        }
+    }
+
+    /// A connection is there that may have been made for answers.
+    pub(super) fn one_shot_up(&mut self, link: LinkId, remote: &Endpoint) {
+        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
+        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
+        for shot in &shots {
+            if !self.send(link, Outgoing::Answer(shot.task)) {
+                self.tasks.remove(shot.task);
+            }
+        }
+        if let Some(link) = self.links.get_mut(link).filter(|_| !shots.is_empty()) {
+            link.is_one_shot = true;
+        }
+    }
+
+    /// No connection could be made for answers: they go the way their calls came.
+    pub(super) fn one_shot_failed(&mut self, remote: &Endpoint) {
+        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
+        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
+        for shot in shots {
+            self.answer_by_link(shot.task);
+        }
+    }
+
+    /// The caller has not accepted in time.
+    pub(super) fn one_shot_over(&mut self, task: TaskKey) {
+        if let Some(place) = self.one_shots.iter().position(|shot| shot.task == task) {
+            self.one_shots.swap_remove(place);
+            self.answer_by_link(task);
+        }
+    }
+
+    fn answer_by_link(&mut self, task: TaskKey) {
+        let link = match self.tasks.get(task).map(|task| &task.caller) {
+            Some(Caller::Remote { link, .. }) => *link,
+            _ => return,
+        };
+        if !self.send(link, Outgoing::Answer(task)) {
+            self.tasks.remove(task);
+        }
+    }
+
+    /// Closes a connection that was made for answers alone once they have left.
+    pub(super) fn close_one_shot(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        if link.is_one_shot && link.queue.is_empty() && link.peer.is_none() {
+            self.link_commands.push_back(LinkCommand::Close(id, Close::Flush));
+            self.link_down(now, id);
+        }
+    }
+}
