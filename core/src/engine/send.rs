@@ -296,7 +296,8 @@ impl Core {
     /// Where the answer to a call is to be brought, if by a connection of its own.
     fn reply_port(&self, call: &crate::calls::Call) -> Option<ReplyTo> {
         let (_, port) = self.links.connection_lane()?;
-        (call.request.carrier == Carrier::OneShot).then(|| ReplyTo { port, token: call.token })
+        let asks = call.request.carrier == Carrier::OneShot;
+        asks.then_some(ReplyTo { port, token: call.token })
     }
 
     fn write_answer(&self, key: TaskKey, codec: &dyn Codec, out: &mut Vec<u8>) -> bool {
