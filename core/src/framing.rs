@@ -341,6 +341,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_stops_at_any_byte_gives_the_frames_before_and_waits() {
+        let (wanted, stream) = frames(&mut Dice(9), &[0, 1, 11, 12, 13, 300, 0, 0, 77]);
+        let ends: Vec<usize> = wanted
+            .iter()
+            .scan(0, |end, (_, body)| {
+                *end += Header::SIZE + body.len();
+                Some(*end)
+            })
+            .collect();
+        for cut in 0..=stream.len() {
+            let mut splitter = Splitter::new(LIMIT);
+            let (got, error) = split(&mut splitter, [&stream[..cut]]);
+            let whole = ends.iter().filter(|end| **end <= cut).count();
+            assert_eq!((&got[..], error), (&wanted[..whole], None), "cut at {cut}");
+            assert_eq!(splitter.is_between_frames(), cut == 0 || ends.contains(&cut));
+            assert!(!splitter.room().is_empty(), "it waits for more");
+        }
+    }
+
+    #[test]
     fn any_chunking_gives_the_same_frames() {
         let mut dice = Dice(2);
         for round in 0..200 {
