@@ -154,6 +154,22 @@ settings! {
     max_events, with_max_events: usize = 1024, in 1..=1 << 20;
     /// Messages waiting to be sent, all links together. Default 65,536.
     max_outbox, with_max_outbox: usize = 65_536, in 16..=1 << 20;
+    /// Byte streams of calls that each end of a link may have open there; as many large messages
+    /// may be on their way at once. Default 256, ceiling 65,536.
+    max_streams, with_max_streams: usize = 256, in 1..=65_536;
+    /// Bytes that the far end may send on one stream before they are read, once it is running
+    /// (it begins with 256 KiB by protocol); as many may be written before they are sent.
+    /// Default 256 KiB, 16 KiB to 16 MiB.
+    stream_window, with_stream_window: usize = 256 << 10, in 16 << 10..=16 << 20;
+    /// Bytes of one stream that are sent before it is another's turn. Default 16 KiB, 1 KiB to
+    /// 1 MiB.
+    stream_record, with_stream_record: usize = 16 << 10, in 1 << 10..=1 << 20;
+    /// Bytes of large messages that are put together at once on one link. Less than
+    /// `max_message` bounds those messages too. Default 32 MiB.
+    max_assembly, with_max_assembly: usize = 32 << 20, in 1200..=1 << 40;
+    /// Bytes of large messages that wait to be sent on one link. A single message may be larger.
+    /// Default 64 MiB.
+    max_message_queue, with_max_message_queue: usize = 64 << 20, in 1200..=1 << 40;
     /// Pings in flight. Default 1024.
     max_pings, with_max_pings: usize = 1024, in 1..=1 << 20;
     /// Whether sources that are on no directly attached network are heard. Default no;

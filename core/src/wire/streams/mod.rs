@@ -1,0 +1,397 @@
+//! Byte streams of one link, and large messages, which are streams that the receiver puts
+//! together: credit, turns, bounds.
+//!
+//! For links that are reliable and ordered. Pure: records go in by [`Streams::on_record`] and
+//! come out of [`Streams::next_record`]; the engine carries them between its small messages.
+//!
+//! An application stream is announced by the call that owns it. The far end must hear of it
+//! before its bytes, so nothing of it is sent until [`Streams::announced`]. A message needs no
+//! announcement: it gets its number with its first record, so that its number is above all that
+//! the far end has heard of.
+
+mod entry;
+mod receive;
+mod record;
+mod send;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::error::ErrorCode;
+use entry::{Application, Class, Entry, Kind};
+
+pub(crate) use receive::{Arrived, StreamError, Taken};
+pub(crate) use record::FIRST;
+pub(crate) use send::{Left, PushError};
+
+/// Bytes that may be sent on a new stream before any credit came. Part of the protocol: both
+/// ends of a link count with it.
+pub(crate) const INITIAL_WINDOW: u32 = 256 << 10;
+
+/// Refusals of streams beyond the bound that may wait to be sent.
+const MAX_REFUSALS: usize = 4096;
+
+/// Messages that have left and whose refusal is still understood.
+const MAX_RECENT: usize = 256;
+
+/// Messages that may wait to begin, however small they are.
+const MAX_WAITING: usize = 65_536;
+
+/// The largest message buffer that is kept for the next message.
+const MAX_SPARE: usize = 1 << 20;
+
+/// Places of a queue that are kept however little waits.
+const KEPT_PLACES: usize = 32;
+
+/// In the round: the next message that waits to begin. No stream has this number.
+const BEGIN: u32 = 0;
+
+/// The bounds of one link's streams. Bytes, unless it says otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StreamLimits {
+    /// Streams of each of the four [`Class`]es.
+    pub(crate) streams: usize,
+    /// Credit that each direction of a stream begins with, the same at both ends.
+    pub(crate) initial: u32,
+    /// Unread bytes of a stream, on their way or here; and written ones that were not sent.
+    pub(crate) window: u32,
+    /// The body of a record that is sent.
+    pub(crate) record: usize,
+    /// One message, in or out.
+    pub(crate) message: usize,
+    /// Messages being put together, and messages that are sent at the same time.
+    pub(crate) assembly: usize,
+    /// Messages that wait to be sent or are being sent.
+    pub(crate) queue: usize,
+}
+
+impl StreamLimits {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            streams: config.max_streams,
+            initial: INITIAL_WINDOW,
+            window: u32::try_from(config.stream_window).unwrap_or(INITIAL_WINDOW),
+            record: config.stream_record,
+            message: config.max_message,
+            assembly: config.max_assembly,
+            queue: config.max_message_queue,
+        }
+    }
+}
+
+/// The stream, or this direction of it, is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("the stream has ended")]
+pub(crate) struct Gone;
+
+/// No stream can be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub(crate) enum OpenError {
+    /// As many are open as may be.
+    #[error("{0} streams of this end are open on the link; end one of them first")]
+    Full(usize),
+    /// 2^31 streams and messages have passed.
+    #[error("the link has no stream number left; open a new link")]
+    Exhausted,
+}
+
+/// What a link's streams hold, for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Held {
+    /// Application streams, whoever opened them.
+    pub(crate) streams: usize,
+    /// Messages that wait or are being sent.
+    pub(crate) messages_out: usize,
+    /// Messages being put together.
+    pub(crate) messages_in: usize,
+    /// Bytes of `messages_out`.
+    pub(crate) bytes_out: usize,
+    /// Bytes of `messages_in` that have arrived.
+    pub(crate) bytes_in: usize,
+    /// Bytes of application streams that were written and not sent.
+    pub(crate) unsent: usize,
+    /// Bytes of application streams that arrived and were not read.
+    pub(crate) unread: usize,
+}
+
+/// What ends with a link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Remains<T> {
+    /// Messages that have not wholly left, in the order they came.
+    pub(crate) messages: Vec<T>,
+    /// Application streams that nobody has reset.
+    pub(crate) streams: Vec<u32>,
+}
+
+/// How many streams of each class there are.
+#[derive(Default)]
+struct Counts {
+    own: usize,
+    far: usize,
+    sending: usize,
+    assembling: usize,
+}
+
+impl Counts {
+    fn of(&mut self, class: Class) -> &mut usize {
+        match class {
+            Class::Own => &mut self.own,
+            Class::Far => &mut self.far,
+            Class::Sending => &mut self.sending,
+            Class::Assembling => &mut self.assembling,
+        }
+    }
+}
+
+/// The streams of one link. `T` names a message of this end: its sender is told by it when the
+/// message has left, or was refused.
+pub(crate) struct Streams<T> {
+    initiator: bool,
+    limits: StreamLimits,
+    table: BTreeMap<u32, Entry<T>>,
+    counts: Counts,
+    /// The next number of this end; above 2^32: none is left.
+    next: u64,
+    /// The highest number of the far end that came up.
+    highest: u32,
+    /// Messages that have not begun.
+    waiting: VecDeque<(T, Vec<u8>)>,
+    /// Bytes of messages that have not wholly left, waiting ones included.
+    queued: usize,
+    /// Bytes of those that have begun.
+    begun: usize,
+    /// Bytes of messages being put together.
+    assembled: usize,
+    /// Whose turn it is to send bytes. May name streams that are gone.
+    round: VecDeque<u32>,
+    /// Whether [`BEGIN`] stands in the round.
+    begin_in_round: bool,
+    /// Streams with a grant or a reset to send. May name streams that are gone.
+    controls: VecDeque<u32>,
+    /// Resets of streams that never came into the table.
+    refusals: VecDeque<(u32, ErrorCode)>,
+    /// Bytes that the far end may still send on streams that are over.
+    late: u64,
+    /// The last messages that have left, in that order: their refusal may be on its way.
+    recent: VecDeque<(u32, T)>,
+    /// An empty buffer for a message that is put together alone: lent to each of many, it would
+    /// cost far more than what has arrived.
+    spare: Vec<u8>,
+}
+
+impl<T> Streams<T> {
+    /// The streams of a new link. `initiator`: this end opened the link.
+    pub(crate) fn new(initiator: bool, limits: StreamLimits) -> Self {
+        Self {
+            initiator,
+            limits,
+            table: BTreeMap::new(),
+            counts: Counts::default(),
+            next: if initiator { 1 } else { 2 },
+            highest: 0,
+            waiting: VecDeque::new(),
+            queued: 0,
+            begun: 0,
+            assembled: 0,
+            round: VecDeque::new(),
+            begin_in_round: false,
+            controls: VecDeque::new(),
+            refusals: VecDeque::new(),
+            late: 0,
+            recent: VecDeque::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Opens an application stream and returns its number, to be said in the call's message.
+    /// Nothing of it is sent until [`Self::announced`]; writing may begin at once.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(crate) fn open(&mut self) -> Result<u32, OpenError> {
+        if self.counts.own >= self.limits.streams {
+            return Err(OpenError::Full(self.limits.streams));
+        }
+        if !self.has_number() {
+            return Err(OpenError::Exhausted);
+        }
+        let number = self.take_number().ok_or(OpenError::Exhausted)?;
+        let stream = Application::new(self.limits.initial);
+        self.insert(number, Entry::new(Class::Own, false, Kind::Application(stream)));
+        Ok(number)
+    }
+
+    /// The message that announces a stream of [`Self::open`] has left.
+    pub(crate) fn announced(&mut self, number: u32) {
+        let Some(entry) = self.table.get_mut(&number) else { return };
+        entry.announced = true;
+        if matches!(entry.kind, Kind::Ending { .. }) {
+            self.queue_control(number);
+        } else {
+            self.grant(number);
+            self.enqueue(number);
+        }
+    }
+
+    /// The message that was to announce a stream of [`Self::open`] will not be sent: the stream
+    /// is over and the far end never hears of it.
+    pub(crate) fn withdraw(&mut self, number: u32) {
+        if self.table.get(&number).is_some_and(|entry| !entry.announced) {
+            self.remove(number);
+        }
+    }
+
+    /// Ends both directions of an application stream at once. What was not sent and not read is
+    /// dropped; the far end is told `code`.
+    ///
+    /// # Errors
+    /// [`Gone`]: it is over already.
+    pub(crate) fn reset(&mut self, number: u32, code: ErrorCode) -> Result<(), Gone> {
+        self.application(number)?;
+        self.end(number, code);
+        Ok(())
+    }
+
+    /// Takes back the buffer of a message that was handled, for the next one. Nothing happens if
+    /// it is too large to be kept, or smaller than the one that is kept.
+    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= MAX_SPARE && buffer.capacity() > self.spare.capacity() {
+            buffer.clear();
+            self.spare = buffer;
+        }
+    }
+
+    /// Gives back memory that is kept for speed. For times when the link is quiet.
+    pub(crate) fn relax(&mut self) {
+        self.spare = Vec::new();
+        self.waiting.shrink_to(KEPT_PLACES);
+        self.round.shrink_to(KEPT_PLACES);
+        self.controls.shrink_to(KEPT_PLACES);
+        self.refusals.shrink_to(KEPT_PLACES);
+    }
+
+    /// What the end of the link ends with it.
+    pub(crate) fn dissolve(self) -> Remains<T> {
+        let (mut messages, mut streams) = (Vec::new(), Vec::new());
+        for (number, entry) in self.table {
+            match entry.kind {
+                Kind::Sending(message) => messages.push(message.tag),
+                Kind::Application(_) => streams.push(number),
+                Kind::Assembling(_) | Kind::Ending { .. } => {}
+            }
+        }
+        messages.extend(self.waiting.into_iter().map(|(tag, _)| tag));
+        Remains { messages, streams }
+    }
+
+    /// Whether there is no stream, no message and nothing to say.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.table.is_empty() && self.waiting.is_empty() && self.refusals.is_empty()
+    }
+
+    /// What is held, counted now.
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held {
+            streams: self.counts.own + self.counts.far,
+            messages_out: self.counts.sending + self.waiting.len(),
+            messages_in: self.counts.assembling,
+            bytes_out: self.queued,
+            bytes_in: self.assembled,
+            ..Held::default()
+        };
+        for entry in self.table.values() {
+            if let Kind::Application(stream) = &entry.kind {
+                held.unsent += stream.send.buffer.len();
+                held.unread += stream.receive.buffer.len();
+            }
+        }
+        held
+    }
+
+    /// Whether this end opens streams of this number.
+    fn is_own(&self, number: u32) -> bool {
+        (number % 2 == 1) == self.initiator
+    }
+
+    /// Whether there is a number beyond those for the messages that wait.
+    fn has_number(&self) -> bool {
+        let left = (u64::from(u32::MAX) + 2).saturating_sub(self.next) / 2;
+        left > u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
+    }
+
+    fn take_number(&mut self) -> Option<u32> {
+        let number = u32::try_from(self.next).ok()?;
+        self.next += 2;
+        Some(number)
+    }
+
+    fn application(&mut self, number: u32) -> Result<&mut Application, Gone> {
+        match self.table.get_mut(&number).map(|entry| &mut entry.kind) {
+            Some(Kind::Application(stream)) => Ok(stream),
+            _ => Err(Gone),
+        }
+    }
+
+    fn insert(&mut self, number: u32, entry: Entry<T>) {
+        *self.counts.of(entry.class) += 1;
+        self.table.insert(number, entry);
+    }
+
+    /// Forgets a stream and returns what it was.
+    fn remove(&mut self, number: u32) -> Option<Kind<T>> {
+        let entry = self.table.remove(&number)?;
+        *self.counts.of(entry.class) -= 1;
+        self.give_back(&entry.kind);
+        self.queue_begin();
+        Some(entry.kind)
+    }
+
+    /// Takes what a stream holds off the sums.
+    fn give_back(&mut self, kind: &Kind<T>) {
+        match kind {
+            Kind::Sending(message) => {
+                self.queued -= message.bytes.len();
+                self.begun -= message.bytes.len();
+            }
+            Kind::Assembling(message) => self.assembled -= message.buffer.len(),
+            Kind::Application(_) | Kind::Ending { .. } => {}
+        }
+    }
+
+    /// Drops what a stream holds and lets the far end know. Its place is free when that has left.
+    fn end(&mut self, number: u32, code: ErrorCode) {
+        let Some(entry) = self.table.get_mut(&number) else { return };
+        let allowed = entry.allowed_mut().map_or(0, |allowed| *allowed);
+        let kind = std::mem::replace(&mut entry.kind, Kind::Ending { code, allowed });
+        let announced = entry.announced;
+        self.give_back(&kind);
+        if let Kind::Assembling(message) = kind {
+            self.recycle(message.buffer);
+        }
+        if announced {
+            self.queue_control(number);
+        }
+    }
+
+    /// Forgets an application stream when both directions are over.
+    fn forget_if_over(&mut self, number: u32) {
+        if self.application(number).is_ok_and(|stream| stream.is_over()) {
+            self.remove(number);
+        }
+    }
+
+    /// Refuses a stream that is in no table.
+    fn refuse(&mut self, number: u32, code: ErrorCode) -> Result<(), StreamError> {
+        if self.refusals.len() >= MAX_REFUSALS {
+            return Err(StreamError::TooManyRefused);
+        }
+        self.late = self.late.saturating_add(u64::from(self.limits.initial));
+        self.refusals.push_back((number, code));
+        Ok(())
+    }
+}

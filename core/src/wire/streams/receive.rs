@@ -1,0 +1,256 @@
+//! What comes in: records, and reading what they brought.
+
+use thiserror::Error;
+
+use super::entry::{Application, Assembling, Class, Entry, Kind, move_front};
+use super::record::{self, Record};
+use super::{Gone, Streams};
+use crate::error::ErrorCode;
+
+/// What a record has brought about. Events come once, at the change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Arrived<T> {
+    /// Nothing that anybody waits for.
+    Nothing,
+    /// A whole message. Hand its buffer back with [`Streams::recycle`].
+    Message(Vec<u8>),
+    /// The stream has bytes to read where it had none.
+    Readable(u32),
+    /// After what there is to read, nothing more comes.
+    Finished(u32),
+    /// The far end ended both directions of the stream. It is forgotten, unread bytes included.
+    Reset(u32, ErrorCode),
+    /// The far end does not take this message. May come after [`Left::Message`](super::Left).
+    Refused(T, ErrorCode),
+    /// This end does not take a message of the far end and will say so.
+    TurnedAway(ErrorCode),
+}
+
+/// The far end broke the rules of streams: close the link with
+/// [`ErrorCode::PROTOCOL`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub(crate) enum StreamError {
+    /// No record, or an unknown kind of control.
+    #[error("a stream record that cannot be read")]
+    Malformed,
+    /// A stream that does not exist, and that the far end cannot open so.
+    #[error("a record for stream {0}, which does not exist")]
+    Unknown(u32),
+    /// A number for a new stream that is in use.
+    #[error("stream {0} is announced, but in use")]
+    InUse(u32),
+    /// More bytes than were allowed.
+    #[error("more bytes on stream {0} than there was credit for")]
+    BeyondCredit(u32),
+    /// Bytes after the half-close.
+    #[error("bytes on stream {0} after its end")]
+    AfterEnd(u32),
+    /// Bytes where only this end sends, or credit where only the far end does.
+    #[error("a record on stream {0} in the wrong direction")]
+    WrongWay(u32),
+    /// A grant of nothing, or of 2^32 bytes and more in all.
+    #[error("a grant of credit on stream {0} that makes no sense")]
+    BadCredit(u32),
+    /// Streams are opened faster than refusals can be sent.
+    #[error("too many streams beyond the limit")]
+    TooManyRefused,
+}
+
+/// What [`Streams::read`] has taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Taken {
+    /// How many bytes; 0 without `end`: wait for [`Arrived::Readable`] or
+    /// [`Arrived::Finished`].
+    pub(crate) bytes: usize,
+    /// Nothing more comes. The stream is forgotten if this end has finished it too.
+    pub(crate) end: bool,
+}
+
+impl<T> Streams<T> {
+    /// A call of the far end announces an application stream. `false`: as many are open as may
+    /// be, and the far end will be told that this one is refused as busy. That a number is not
+    /// used twice is the far end's duty, and its own trouble.
+    ///
+    /// # Errors
+    /// [`StreamError`]: the far end may not open such a number.
+    pub(crate) fn expect(&mut self, number: u32) -> Result<bool, StreamError> {
+        if number == 0 || self.is_own(number) {
+            return Err(StreamError::Unknown(number));
+        }
+        if self.table.contains_key(&number) {
+            return Err(StreamError::InUse(number));
+        }
+        // It may be below others: a large call is announced later than the calls behind it.
+        self.highest = self.highest.max(number);
+        if self.counts.far >= self.limits.streams {
+            self.refuse(number, ErrorCode::BUSY)?;
+            return Ok(false);
+        }
+        let stream = Application::new(self.limits.initial);
+        self.insert(number, Entry::new(Class::Far, true, Kind::Application(stream)));
+        self.grant(number);
+        Ok(true)
+    }
+
+    /// Moves up to `most` bytes that have arrived to the end of `out`. Read until there are none
+    /// before waiting: [`Arrived::Readable`] comes only when there were none.
+    ///
+    /// # Errors
+    /// [`Gone`]: the stream is over.
+    pub(crate) fn read(
+        &mut self,
+        number: u32,
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<Taken, Gone> {
+        let receive = &mut self.application(number)?.receive;
+        let bytes = move_front(&mut receive.buffer, most, out);
+        let end = receive.ended && receive.buffer.is_empty();
+        receive.told |= end;
+        if end {
+            self.forget_if_over(number);
+        } else {
+            self.grant(number);
+        }
+        Ok(Taken { bytes, end })
+    }
+
+    /// Takes one record of the far end.
+    ///
+    /// # Errors
+    /// [`StreamError`]: the link must be closed.
+    pub(crate) fn on_record(&mut self, frame: &[u8]) -> Result<Arrived<T>, StreamError> {
+        let (number, record) = record::read(frame).ok_or(StreamError::Malformed)?;
+        if self.table.get(&number).is_some_and(|entry| entry.announced) {
+            return match record {
+                Record::Bytes(bytes) => self.on_bytes(number, bytes),
+                Record::Credit(bytes) => self.on_credit(number, bytes),
+                Record::Reset(code) => Ok(self.on_reset(number, code)),
+            };
+        }
+        match record {
+            Record::Bytes(bytes) if !self.is_own(number) && number > self.highest => {
+                self.highest = number;
+                self.begin_assembly(number, bytes)
+            }
+            Record::Bytes(bytes) => {
+                self.check_over(number)?;
+                self.take_late(number, bytes.len())
+            }
+            Record::Credit(_) => {
+                self.check_over(number)?;
+                Ok(Arrived::Nothing)
+            }
+            Record::Reset(code) => {
+                self.check_over(number)?;
+                let at = self.recent.iter().position(|(left, _)| *left == number);
+                let tag = at.and_then(|at| self.recent.remove(at));
+                Ok(tag.map_or(Arrived::Nothing, |(_, tag)| Arrived::Refused(tag, code)))
+            }
+        }
+    }
+
+    /// Whether a stream that is in no table, or not announced, was there once.
+    fn check_over(&self, number: u32) -> Result<(), StreamError> {
+        let was_there = if self.is_own(number) {
+            (1..self.next).contains(&u64::from(number)) && !self.table.contains_key(&number)
+        } else {
+            (1..=self.highest).contains(&number)
+        };
+        if was_there { Ok(()) } else { Err(StreamError::Unknown(number)) }
+    }
+
+    /// Bytes that were on their way when their stream was reset here.
+    fn take_late(&mut self, number: u32, count: usize) -> Result<Arrived<T>, StreamError> {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.late = self.late.checked_sub(count).ok_or(StreamError::BeyondCredit(number))?;
+        Ok(Arrived::Nothing)
+    }
+
+    fn begin_assembly(&mut self, number: u32, bytes: &[u8]) -> Result<Arrived<T>, StreamError> {
+        if self.counts.assembling >= self.limits.streams {
+            self.refuse(number, ErrorCode::BUSY)?;
+            self.take_late(number, bytes.len())?;
+            return Ok(Arrived::TurnedAway(ErrorCode::BUSY));
+        }
+        let is_alone = self.counts.assembling == 0;
+        let buffer = if is_alone { std::mem::take(&mut self.spare) } else { Vec::new() };
+        let message = Assembling { buffer, allowed: self.limits.initial };
+        self.insert(number, Entry::new(Class::Assembling, true, Kind::Assembling(message)));
+        self.on_bytes(number, bytes)
+    }
+
+    fn on_bytes(&mut self, number: u32, bytes: &[u8]) -> Result<Arrived<T>, StreamError> {
+        let Some(entry) = self.table.get_mut(&number) else { return Ok(Arrived::Nothing) };
+        if let Kind::Application(stream) = &entry.kind
+            && stream.receive.ended
+        {
+            return Err(StreamError::AfterEnd(number));
+        }
+        let allowed = entry.allowed_mut().ok_or(StreamError::WrongWay(number))?;
+        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let left = allowed.checked_sub(count).ok_or(StreamError::BeyondCredit(number))?;
+        *allowed = if bytes.is_empty() { 0 } else { left };
+        match &mut entry.kind {
+            Kind::Application(stream) if bytes.is_empty() => {
+                stream.receive.ended = true;
+                Ok(Arrived::Finished(number))
+            }
+            Kind::Application(stream) => {
+                let had_none = stream.receive.buffer.is_empty();
+                stream.receive.buffer.extend(bytes);
+                Ok(if had_none { Arrived::Readable(number) } else { Arrived::Nothing })
+            }
+            Kind::Assembling(_) if bytes.is_empty() => match self.remove(number) {
+                Some(Kind::Assembling(message)) => Ok(Arrived::Message(message.buffer)),
+                _ => Ok(Arrived::Nothing),
+            },
+            Kind::Assembling(message) => {
+                let largest = self.limits.message.min(self.limits.assembly);
+                let room = self.limits.assembly.saturating_sub(self.assembled);
+                if bytes.len() > largest.saturating_sub(message.buffer.len()) {
+                    return Ok(self.turn_away(number, ErrorCode::TOO_LARGE));
+                }
+                if bytes.len() > room {
+                    return Ok(self.turn_away(number, ErrorCode::BUSY));
+                }
+                message.extend(bytes, largest);
+                self.assembled += bytes.len();
+                self.grant(number);
+                Ok(Arrived::Nothing)
+            }
+            Kind::Ending { .. } | Kind::Sending(_) => Ok(Arrived::Nothing),
+        }
+    }
+
+    fn turn_away(&mut self, number: u32, code: ErrorCode) -> Arrived<T> {
+        self.end(number, code);
+        Arrived::TurnedAway(code)
+    }
+
+    fn on_credit(&mut self, number: u32, more: u32) -> Result<Arrived<T>, StreamError> {
+        let Some(entry) = self.table.get_mut(&number) else { return Ok(Arrived::Nothing) };
+        let credit = match &mut entry.kind {
+            Kind::Application(stream) => &mut stream.send.credit,
+            Kind::Sending(message) => &mut message.credit,
+            Kind::Assembling(_) => return Err(StreamError::WrongWay(number)),
+            Kind::Ending { .. } => return Ok(Arrived::Nothing),
+        };
+        let sum = credit.checked_add(more).filter(|_| more > 0);
+        *credit = sum.ok_or(StreamError::BadCredit(number))?;
+        self.enqueue(number);
+        Ok(Arrived::Nothing)
+    }
+
+    fn on_reset(&mut self, number: u32, code: ErrorCode) -> Arrived<T> {
+        match self.remove(number) {
+            Some(Kind::Application(_)) => Arrived::Reset(number, code),
+            Some(Kind::Sending(message)) => Arrived::Refused(message.tag, code),
+            Some(Kind::Assembling(message)) => {
+                self.recycle(message.buffer);
+                Arrived::Nothing
+            }
+            Some(Kind::Ending { .. }) | None => Arrived::Nothing,
+        }
+    }
+}

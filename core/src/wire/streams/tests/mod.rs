@@ -1,0 +1,130 @@
+//! Two ends of a link, and what is common to the tests.
+
+mod bounds;
+mod hostile;
+mod joined;
+mod lasting;
+mod messages;
+
+use super::record::HEAD;
+use super::*;
+
+/// Credit that both ends begin with, and their window.
+const WINDOW: usize = 64;
+
+/// Bytes of a record's body.
+const RECORD: usize = 10;
+
+fn limits() -> StreamLimits {
+    StreamLimits {
+        streams: 4,
+        initial: 64,
+        window: 64,
+        record: RECORD,
+        message: 1000,
+        assembly: 3000,
+        queue: 5000,
+    }
+}
+
+type End = Streams<&'static str>;
+
+/// The end that opened the link, and the other one.
+fn ends() -> (End, End) {
+    (Streams::new(true, limits()), Streams::new(false, limits()))
+}
+
+/// `count` bytes that tell their places.
+fn pattern(count: usize) -> Vec<u8> {
+    (0..=250).cycle().take(count).collect()
+}
+
+/// The next record and what left with it.
+fn next(from: &mut End) -> Option<(Vec<u8>, Left<&'static str>)> {
+    let mut frame = Vec::new();
+    let left = from.next_record(1000, &mut frame);
+    assert_eq!(left.is_none(), frame.is_empty());
+    left.map(|left| (frame, left))
+}
+
+/// Carries all that `from` has to say to `to`; returns what happened on the way, without what
+/// nobody waits for.
+fn carry(from: &mut End, to: &mut End) -> (Vec<Left<&'static str>>, Vec<Arrived<&'static str>>) {
+    let (mut left, mut arrived) = (Vec::new(), Vec::new());
+    while let Some((frame, what)) = next(from) {
+        left.push(what);
+        arrived.push(to.on_record(&frame).unwrap());
+    }
+    left.retain(|what| *what != Left::Record);
+    arrived.retain(|what| *what != Arrived::Nothing);
+    (left, arrived)
+}
+
+/// Both ways, until neither has anything to say.
+fn settle(one: &mut End, other: &mut End) {
+    while one.is_ready() || other.is_ready() {
+        carry(one, other);
+        carry(other, one);
+    }
+}
+
+/// A stream that `one` has opened and announced.
+fn joined(one: &mut End, other: &mut End) -> u32 {
+    let number = one.open().unwrap();
+    one.announced(number);
+    assert_eq!(other.expect(number), Ok(true));
+    number
+}
+
+/// All that can be read now.
+fn read_all(end: &mut End, number: u32) -> (Vec<u8>, bool) {
+    let mut out = Vec::new();
+    let taken = end.read(number, usize::MAX, &mut out).unwrap();
+    assert_eq!(taken.bytes, out.len());
+    (out, taken.end)
+}
+
+fn bytes(number: u32, body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    record::write_bytes_head(number, &mut frame);
+    frame.extend_from_slice(body);
+    frame
+}
+
+fn credit(number: u32, count: u32) -> Vec<u8> {
+    let mut frame = Vec::new();
+    record::write_credit(number, count, &mut frame);
+    frame
+}
+
+fn reset(number: u32, code: ErrorCode) -> Vec<u8> {
+    let mut frame = Vec::new();
+    record::write_reset(number, code, &mut frame);
+    frame
+}
+
+/// Memory of all buffers, full or empty, and of the queues that are swept.
+fn memory<T>(streams: &Streams<T>) -> usize {
+    let of = |entry: &Entry<T>| match &entry.kind {
+        Kind::Application(stream) => {
+            stream.send.buffer.capacity() + stream.receive.buffer.capacity()
+        }
+        Kind::Sending(message) => message.bytes.capacity(),
+        Kind::Assembling(message) => message.buffer.capacity(),
+        Kind::Ending { .. } => 0,
+    };
+    let queues = streams.round.capacity() + streams.controls.capacity();
+    let waiting = streams.waiting.iter().map(|(_, bytes)| bytes.capacity()).sum::<usize>();
+    let table = streams.table.values().map(of).sum::<usize>();
+    table + waiting + streams.spare.capacity() + 4 * queues
+}
+
+/// Repeatable and good enough to draw bytes and sizes from.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(self.0 >> 33).unwrap() % below
+    }
+}
