@@ -96,7 +96,6 @@ impl<T> Streams<T> {
             return false;
         };
         self.end(number, ErrorCode::CANCELLED);
-        self.queue_begin();
         true
     }
 

@@ -117,6 +117,15 @@ fn not_more_is_sent_at_once_than_the_far_end_puts_together() {
         .map(|left| if let Left::Message(tag, _) = left { *tag } else { "?" })
         .collect();
     assert_eq!(tags, ["a", "b", "c", "d"]);
+    // Cancelling the next one lets a smaller one begin.
+    let (mut one, _) = ends();
+    for (tag, size) in [("a", 1000), ("b", 1000), ("c", 900), ("d", 101), ("e", 100)] {
+        one.push_message(tag, pattern(size)).unwrap();
+    }
+    while next(&mut one).is_some() {}
+    assert_eq!(one.begun, 2900);
+    assert!(one.cancel_message(&"d") && next(&mut one).is_some());
+    assert_eq!(one.begun, 3000);
     // One that is larger than that bound goes when it is alone.
     let tight = StreamLimits { assembly: 100, ..limits() };
     let mut one: End = Streams::new(true, tight);
