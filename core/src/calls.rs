@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::endpoint::LinkId;
+use crate::engine::StreamKey;
 use crate::error::CallError;
 use crate::id::{CallKey, ExeId, FunctionName, PeerKey, SessionId, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
@@ -75,6 +76,8 @@ pub struct CallRequest {
     pub mode: Mode,
     /// What it travels by.
     pub carrier: Carrier,
+    /// Whether a byte stream belongs to it. Such a call travels by a connection.
+    pub stream: bool,
     /// What it must be written in. If absent, what this node prefers and its callee reads.
     pub format: Option<Format>,
 }
@@ -91,6 +94,7 @@ impl CallRequest {
             policy: Policy::default(),
             mode: Mode::One,
             carrier: Carrier::Auto,
+            stream: false,
             format: None,
         }
     }
@@ -158,6 +162,8 @@ pub(crate) struct Call {
     pub(crate) id: ExeId,
     /// What its answer must show if it comes by a connection of its own.
     pub(crate) token: u64,
+    /// Its byte stream, once it is on its way.
+    pub(crate) stream: Option<StreamKey>,
     pub(crate) request: CallRequest,
     pub(crate) stage: Stage,
     pub(crate) deadline: Time,

@@ -41,7 +41,8 @@ pub use calls::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
 pub use config::Config;
 pub use directory::{Class, LocalFunction};
 pub use engine::{
-    Core, Done, FunctionInfo, LinkCommand, PeerInfo, RegisterError, Tables, Task, TaskStep,
+    Core, Done, FunctionInfo, LinkCommand, PeerInfo, PipeKey, RegisterError, StreamGone, StreamKey,
+    Tables, Task, TaskStep,
 };
 pub use peers::Trust;
 pub use time::Time;

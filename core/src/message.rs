@@ -241,6 +241,8 @@ pub struct Call<'a> {
     pub one_way: bool,
     /// The answer is to come by a connection of its own.
     pub reply_to: Option<ReplyTo>,
+    /// The number of the byte stream that belongs to the call, on the link it comes by.
+    pub stream: Option<u32>,
 }
 
 /// Where a caller takes a connection for one answer: at the address its call came from.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
+use crate::engine::StreamKey;
 use crate::error::Fault;
 use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
 use crate::message::{ReplyTo, WireId};
@@ -53,6 +54,8 @@ pub(crate) struct Task {
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) progress: Progress,
     pub(crate) cancelled: bool,
+    /// The byte stream that belongs to the call.
+    pub(crate) stream: Option<StreamKey>,
     /// Its caller has not proved its address.
     pub(crate) stranger: bool,
 }

@@ -1,5 +1,6 @@
 //! What callers and the driver share.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use std::task::{Poll, Waker};
 use lanc_core::endpoint::{Endpoint, LinkId};
 use lanc_core::id::{CallKey, PingKey};
 use lanc_core::ports::{Close, Dest, Outlet, SendRefused};
-use lanc_core::{Core, Done, LinkCommand, Outcome, TaskStep};
+use lanc_core::{Core, Done, LinkCommand, Outcome, StreamKey, TaskStep};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
@@ -47,6 +48,8 @@ pub(crate) struct State {
     waiting: Vec<Waiting>,
     /// By ping slot.
     pings: Vec<PingWait>,
+    /// Who waits for a byte stream to become readable or writable.
+    pub(crate) streams: BTreeMap<StreamKey, Vec<Waker>>,
     /// By task slot: how to tell a running function that nobody waits.
     pub(crate) running: Vec<Option<Arc<Cancellation>>>,
     /// Something changed that the driver has not seen.
@@ -104,6 +107,7 @@ impl Hub {
                 functions: Functions::default(),
                 waiting: Vec::new(),
                 pings: Vec::new(),
+                streams: BTreeMap::new(),
                 running: Vec::new(),
                 flush_wanted: false,
                 driver: None,
@@ -223,6 +227,9 @@ impl State {
                         let outcome = self.core.take(key);
                         effects.callbacks.push((on_done, outcome));
                     }
+                }
+                Done::Stream(key) => {
+                    effects.wakers.extend(self.streams.remove(&key).unwrap_or_default());
                 }
                 Done::Ping(key, took) => {
                     let wait = slot(&mut self.pings, key.slot());

@@ -58,6 +58,7 @@ fn call(id: WireId<'static>, to: Option<u64>, deadline_ms: Option<u64>) -> Messa
         deadline_ms,
         one_way,
         reply_to: None,
+        stream: None,
     })
 }
 

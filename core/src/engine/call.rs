@@ -1,7 +1,7 @@
 //! A request of this node, from its route to its place in the outbox or the queue.
 
 use super::lane::Way;
-use super::{Core, Phase};
+use super::{Core, Done, Phase, StreamKey};
 use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
@@ -60,6 +60,7 @@ impl Core {
         let call = Call {
             id,
             token: self.random.u64(),
+            stream: None,
             request,
             stage: Stage::Seeking,
             deadline,
@@ -232,7 +233,11 @@ impl Core {
         let name = call.request.function.clone();
         let args = call.request.args.clone();
         let (deadline, one_way) = (call.deadline, call.request.mode == Mode::OneWay);
-        match self.begin_local(&name, args, key, deadline) {
+        let stream = match self.open_local_stream(key) {
+            Ok(stream) => stream,
+            Err(error) => return self.finish_failed(now, key, error),
+        };
+        match self.begin_local(&name, args, key, deadline, stream) {
             Err(fault) => self.finish_failed(now, key, CallError::from_fault(fault)),
             Ok(_) if one_way => self.finish_one_way(now, key),
             Ok(task) => {
@@ -241,6 +246,22 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// The callee's end of the byte stream of a call that this node runs itself.
+    fn open_local_stream(&mut self, key: CallKey) -> Result<Option<StreamKey>, CallError> {
+        if !self.calls.get(key).is_some_and(|call| call.request.stream) {
+            return Ok(None);
+        }
+        let Some(pipe) = self.open_pipe() else {
+            let text = "as many byte streams are open within this node as may be";
+            return Err(CallError::new(ErrorCode::BUSY, Executed::No, text));
+        };
+        if let Some(call) = self.calls.get_mut(key) {
+            call.stream = Some(StreamKey::Pipe(pipe, true));
+        }
+        self.done.push_back(Done::Stream(StreamKey::Pipe(pipe, true)));
+        Ok(Some(StreamKey::Pipe(pipe, false)))
     }
 
     /// Puts a call's arguments into the format its callee reads.
@@ -271,7 +292,8 @@ impl Core {
             return Ok(());
         };
         let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
-        let (carrier, format) = (call.request.carrier, call.request.format);
+        let format = call.request.format;
+        let carrier = if call.request.stream { Carrier::Connection } else { call.request.carrier };
         if peer.open_calls >= limit {
             self.limit_hit(now, "max_calls_per_peer");
             return fail(
@@ -306,7 +328,10 @@ impl Core {
         }
         if matches!(way, Way::Dialling) {
             self.wait_for_connection(to, Outgoing::Call(key));
-        } else if !self.send(by, Outgoing::Call(key)) {
+            return Ok(());
+        }
+        self.open_stream(key, by)?;
+        if !self.send(by, Outgoing::Call(key)) {
             let text = "too many messages wait to be sent";
             return fail(ErrorCode::BUSY, text.to_owned());
         }

@@ -34,6 +34,7 @@ impl Core {
             self.counters.connections_idle += 1;
             self.drop_link(now, id, Close::Flush);
         } else {
+            self.rest(now, id);
             if is_kept {
                 self.ask_for_life(now, id, missed);
             }
@@ -44,6 +45,17 @@ impl Core {
     fn drop_link(&mut self, now: Time, id: LinkId, how: Close) {
         self.link_commands.push_back(LinkCommand::Close(id, how));
         self.link_down(now, id);
+    }
+
+    /// Gives back what a busy time has left behind.
+    fn rest(&mut self, now: Time, id: LinkId) {
+        let quiet = self.config.keep_alive;
+        let Some(link) = self.links.get_mut(id) else { return };
+        if now.since(link.last_used) >= quiet
+            && let Some(streams) = &mut link.streams
+        {
+            streams.relax();
+        }
     }
 
     fn ask_for_life(&mut self, now: Time, id: LinkId, missed: u8) {
@@ -70,7 +82,7 @@ impl Core {
         let is_spare = link.peer.and_then(|key| self.peers.get(key)).is_some_and(|p| p.link != id);
         let is_quiet = now.since(link.last_used) >= self.config.connection_idle;
         let may = is_spare && is_quiet && link.initiator == Initiator::Us && !link.configured;
-        if !may || !link.queue.is_empty() {
+        if !may || !link.is_quiet() {
             return false;
         }
         let mut calls = self.calls.iter().map(|(_, call)| &call.stage);

@@ -208,6 +208,9 @@ impl Core {
             if let Some(link) = self.links.get_mut(link) {
                 link.carried_calls = true;
             }
+            if let Err(error) = self.open_stream(key, link) {
+                return self.finish_failed(now, key, error);
+            }
         }
         if !self.send(link, message.clone()) {
             self.unsent(now, message);

@@ -56,6 +56,7 @@ impl Core {
         initiator: Initiator,
     ) {
         self.links.up(now, link, remote.clone(), initiator);
+        self.allow_streams(link, initiator);
         if self.is_connection(link) {
             if initiator == Initiator::Us {
                 self.connection_up(now, link, &remote);
@@ -81,7 +82,10 @@ impl Core {
     }
 
     pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
-        let Some(link) = self.links.down(id) else { return };
+        let Some(mut link) = self.links.down(id) else { return };
+        if let Some(streams) = link.streams.take() {
+            self.streams_down(now, id, *streams);
+        }
         self.outbox.took(link.queue.len());
         for message in link.queue {
             self.unsent(now, message);

@@ -17,6 +17,8 @@
 //! | `register` | this node's own functions |
 //! | `serve` | a call from elsewhere, to a task and back to an answer |
 //! | `send` | what waits in the outbox, to one frame; and frames that were refused |
+//! | `stream` | large messages and byte streams of a link |
+//! | `pipe` | byte streams between this node and itself |
 //! | `budget` | what strangers may be sent, and the challenge that sets it free |
 //! | `shutdown` | the end: what runs may finish, then the farewell |
 //! | `wake` | a timer that fired |
@@ -33,12 +35,14 @@ mod link;
 mod one_shot;
 mod outcome;
 mod ping;
+mod pipe;
 mod race;
 mod receive;
 mod register;
 mod send;
 mod serve;
 mod shutdown;
+mod stream;
 mod view;
 mod wake;
 
@@ -67,8 +71,10 @@ use crate::wire::links::Links;
 use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
 
+pub use pipe::PipeKey;
 pub use register::RegisterError;
 pub use serve::{Task, TaskStep};
+pub use stream::{StreamGone, StreamKey};
 pub use view::{FunctionInfo, PeerInfo, Tables};
 
 /// Something the driver must do with a link.
@@ -87,6 +93,8 @@ pub enum Done {
     Call(CallKey),
     /// The ping came back after this time, or not at all.
     Ping(PingKey, Option<Duration>),
+    /// There is something to read on a stream, or room to write, or its end.
+    Stream(StreamKey),
 }
 
 /// An endpoint from the configuration, greeted by unicast for ever.
@@ -159,6 +167,11 @@ pub struct Core {
     results_forgotten: bool,
     configured: Vec<Configured>,
     one_shots: Vec<one_shot::OneShot>,
+    pipes: Slots<pipe::Pipe>,
+    /// Streams of functions that have ended without reading all: what still comes is dropped.
+    unread: KeyedMap<(LinkId, u32), ()>,
+    /// Answers that are being sent as streams.
+    answers_leaving: usize,
     link_commands: VecDeque<LinkCommand>,
     /// When the first hello went out, or the first to a peer that was added since: calls wait
     /// for the answers to it.
@@ -229,6 +242,9 @@ impl Core {
             results_forgotten: false,
             configured: Vec::new(),
             one_shots: Vec::new(),
+            pipes: Slots::new(config.max_calls),
+            unread: KeyedMap::new(hash),
+            answers_leaving: 0,
             link_commands: VecDeque::new(),
             first_hello: None,
             hello_timer: None,

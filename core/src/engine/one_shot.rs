@@ -103,7 +103,7 @@ impl Core {
     /// Closes a connection that was made for answers alone once they have left.
     pub(super) fn close_one_shot(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
-        if link.is_one_shot && link.queue.is_empty() && link.peer.is_none() {
+        if link.is_one_shot && link.is_quiet() && link.peer.is_none() {
             self.link_commands.push_back(LinkCommand::Close(id, Close::Flush));
             self.link_down(now, id);
         }

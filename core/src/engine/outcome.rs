@@ -60,8 +60,10 @@ impl Core {
         if matches!(call.stage, Stage::Done(_)) {
             return;
         }
-        let timers = [call.deadline_timer.take(), call.other_timer.take()];
         let (parent, abandoned) = (call.parent, call.abandoned);
+        let timers = [call.deadline_timer.take(), call.other_timer.take()];
+        self.call_over(key);
+        let Some(call) = self.calls.get_mut(key) else { return };
         if let Stage::Remote { peer, .. } = &call.stage {
             let peer = *peer;
             if let Some(peer) = self.peers.get_mut(peer) {
@@ -227,7 +229,11 @@ impl Core {
                 return;
             }
         };
+        let stream = self.stream_of(key);
         self.finish_failed(now, key, CallError::new(code, executed, text));
+        if let Some(stream) = stream {
+            self.stream_drop(stream, code);
+        }
     }
 
     /// Ends the calls that wait for something that is gone.

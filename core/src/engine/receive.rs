@@ -18,6 +18,7 @@ use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 use crate::wire::pipeline::drop_of;
+use crate::wire::streams;
 
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +42,26 @@ impl Core {
 
     fn receive(&mut self, now: Time, frame: &Received<'_>) -> Result<(), Drop> {
         self.admit(now, frame)?;
+        let form = Form::native(self.pipeline.plain().format());
+        let (link, cast, on_link) = (frame.link, frame.cast, frame.on_link);
+        let from = From { link, cast, on_link, form };
+        if frame.bytes.first() == Some(&streams::FIRST) {
+            return self.on_record(now, from, frame.bytes);
+        }
+        self.receive_messages(now, from, frame.bytes)
+    }
+
+    /// Takes a frame's bytes, or a message that came as a stream.
+    pub(super) fn receive_messages(
+        &mut self,
+        now: Time,
+        from: From,
+        bytes: &[u8],
+    ) -> Result<(), Drop> {
         let pipeline = Arc::clone(&self.pipeline);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = pipeline.open(frame.bytes, &mut scratch).and_then(|(codec, bytes)| {
-            let (link, cast, on_link) = (frame.link, frame.cast, frame.on_link);
-            let from = From { link, cast, on_link, form: Form::native(codec.format()) };
+        let result = pipeline.open(bytes, &mut scratch).and_then(|(codec, bytes)| {
+            let from = From { form: Form::native(codec.format()), ..from };
             self.read_messages(now, from, codec.as_ref(), bytes)
         });
         scratch.clear();
@@ -95,7 +111,10 @@ impl Core {
         codec: &dyn Codec,
         mut rest: &[u8],
     ) -> Result<(), Drop> {
-        let mut budget = Budget { depth: self.config.max_depth, nodes: self.config.max_nodes };
+        // What is larger than a frame may hold as many more values.
+        let frames = u32::try_from(rest.len() / (64 << 10)).unwrap_or(u32::MAX).saturating_add(1);
+        let nodes = self.config.max_nodes.saturating_mul(frames);
+        let mut budget = Budget { depth: self.config.max_depth, nodes };
         let mut count = 0;
         let mut first_drop = Ok(());
         while !rest.is_empty() {

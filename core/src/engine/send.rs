@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Core;
+use super::{Core, StreamKey};
 use crate::calls::{Carrier, Mode, Stage};
 use crate::dialect::{Form, native};
 use crate::endpoint::{Lane, LinkId};
@@ -13,7 +13,7 @@ use crate::message::{Call, Callback, Failure, Features, Func, Hello, Message, Re
 use crate::ports::{Codec, Dest};
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
-use crate::wire::outbox::Outgoing;
+use crate::wire::outbox::{Outgoing, Refusal};
 
 /// What became of one message that was to be packed.
 enum Packed {
@@ -44,7 +44,7 @@ impl Core {
             }
         }
         while let Some(link) = self.outbox.next_link(&mut self.links) {
-            let packed = self.pack(now, link, out);
+            let packed = self.fill(now, link, out);
             self.outbox.again(&mut self.links, link);
             self.close_one_shot(now, link);
             if packed > 0 {
@@ -55,6 +55,21 @@ impl Core {
             }
         }
         None
+    }
+
+    /// Fills a frame with small messages, or with a record of a stream: they take turns. Returns
+    /// how many are in it.
+    fn fill(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
+        let Some(known) = self.links.get_mut(link) else { return 0 };
+        let begins_with_streams = !std::mem::take(&mut known.streams_had_turn);
+        if begins_with_streams && self.write_record(now, link, out) {
+            if let Some(known) = self.links.get_mut(link) {
+                known.streams_had_turn = true;
+            }
+            return 1;
+        }
+        let packed = self.pack(now, link, out);
+        if packed == 0 && self.write_record(now, link, out) { 1 } else { packed }
     }
 
     /// A broadcast is always one plain message: older nodes listen.
@@ -155,8 +170,11 @@ impl Core {
                 }
                 Packed::TooLarge(size) => {
                     self.outbox.took(1);
+                    let bytes = out.split_off(out.len().saturating_sub(size));
                     out.truncate(before);
-                    self.too_large(now, link, message, size, limit);
+                    if self.send_large(now, link, &message, bytes).is_err() {
+                        self.too_large(now, link, message, size, limit);
+                    }
                 }
                 Packed::NoRoom => {
                     out.truncate(before);
@@ -288,6 +306,10 @@ impl Core {
             deadline_ms: Some(left.max(1)),
             one_way: call.request.mode == Mode::OneWay,
             reply_to: self.reply_port(call),
+            stream: match call.stream {
+                Some(StreamKey::Link(_, number)) => Some(number),
+                _ => None,
+            },
         };
         native::write(&Message::Call(message), codec, out);
         true
@@ -318,7 +340,7 @@ impl Core {
     }
 
     /// What follows from a message having been packed.
-    fn message_left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
+    pub(super) fn message_left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
         match message {
             Outgoing::Call(key) => {
                 self.touch(now, link);
@@ -327,7 +349,9 @@ impl Core {
                 if let Stage::Remote { sent, .. } = &mut call.stage {
                     *sent = true;
                 }
-                if call.request.mode == Mode::OneWay {
+                let is_one_way = call.request.mode == Mode::OneWay;
+                self.stream_announced(*key);
+                if is_one_way {
                     self.finish_one_way(now, *key);
                 }
             }
@@ -356,17 +380,24 @@ impl Core {
         }
     }
 
-    /// Puts a short `too_large` in the place of an answer that cannot be sent. Whether the
-    /// function ran is what the answer said.
+    /// Puts a short `too_large` in the place of an answer that cannot be sent.
     pub(super) fn shorten_answer(&mut self, link: LinkId, key: TaskKey, why: String) {
-        let Some(task) = self.tasks.remove(key) else { return };
-        let Caller::Remote { id: Some(id), form, .. } = task.caller else { return };
+        if let Some(refusal) = self.take_refusal(key, why) {
+            self.send(link, Outgoing::Refusal(Box::new(refusal)));
+        }
+    }
+
+    /// The short `too_large` to be sent instead of an answer, whose task is over. Whether the
+    /// function ran is what the answer said.
+    pub(super) fn take_refusal(&mut self, key: TaskKey, why: String) -> Option<Refusal> {
+        let task = self.tasks.remove(key)?;
+        let Caller::Remote { id: Some(id), form, .. } = task.caller else { return None };
         let mut fault = Fault::new(ErrorCode::TOO_LARGE, why);
         fault.executed = match task.progress {
             Progress::Answered(Err(answer)) => answer.executed,
             _ => Executed::Yes,
         };
-        self.refuse(link, form, id, fault);
+        Some(Refusal { form, id, fault })
     }
 
     /// Notes that a message will never be sent.

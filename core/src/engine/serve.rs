@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::lane::{Way, is_large};
 use super::receive::From;
-use super::{Core, Phase};
+use super::{Core, Phase, StreamKey};
 use crate::calls::{Answer, Carrier, Outcome, Stage};
 use crate::counters::Drop;
 use crate::dialect::Form;
@@ -38,6 +38,8 @@ pub struct Task {
     pub deadline: Option<Time>,
     /// Its arguments.
     pub args: Arguments,
+    /// The byte stream that belongs to it.
+    pub stream: Option<StreamKey>,
 }
 
 /// Something to do with a task.
@@ -55,7 +57,20 @@ impl Core {
         self.counters.calls_received += 1;
         let id = call.id.clone().map(WireId::into_owned);
         let one_way = call.one_way;
-        if let Err(fault) = self.accept_call(now, from, call) {
+        // Taken first: its bytes must not be mistaken for a message.
+        let number = call.stream;
+        let has_room = number.is_none_or(|number| self.expect_stream(now, from.link, number));
+        let stream = number.map(|number| StreamKey::Link(from.link, number));
+        let accepted = if has_room {
+            self.accept_call(now, from, call, stream)
+        } else {
+            let text = format!("`{}` has no room for another byte stream", self.config.name);
+            Err(Fault::new(ErrorCode::BUSY, text))
+        };
+        if let Err(fault) = accepted {
+            if let Some(stream) = stream.filter(|_| has_room) {
+                self.stream_drop(stream, fault.code);
+            }
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
                 self.limit_hit(now, "max_queued");
@@ -68,7 +83,13 @@ impl Core {
     }
 
     /// Queues a received call, or says why not.
-    fn accept_call(&mut self, now: Time, from: From, call: Call<'_>) -> Result<(), Fault> {
+    fn accept_call(
+        &mut self,
+        now: Time,
+        from: From,
+        call: Call<'_>,
+        stream: Option<StreamKey>,
+    ) -> Result<(), Fault> {
         if call.to.is_some_and(|to| to != self.session.short()) {
             let mut fault = Fault::new(ErrorCode::LOST, "the callee has restarted since");
             fault.executed = Executed::Maybe;
@@ -92,7 +113,7 @@ impl Core {
             reply_to: call.reply_to,
         };
         let args = Arguments::new(from.form.format, call.args, call.kwargs);
-        self.begin_task(&name, args, caller, deadline).map(|_| ())
+        self.begin_task(&name, args, caller, deadline, stream).map(|_| ())
     }
 
     /// Queues a call of this node to itself.
@@ -102,8 +123,9 @@ impl Core {
         args: Arguments,
         call: CallKey,
         deadline: Time,
+        stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
-        self.begin_task(name, args, Caller::Local(call), Some(deadline))
+        self.begin_task(name, args, Caller::Local(call), Some(deadline), stream)
     }
 
     fn begin_task(
@@ -112,6 +134,7 @@ impl Core {
         args: Arguments,
         caller: Caller,
         deadline: Option<Time>,
+        stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
         if self.phase != Phase::Running {
             let text = format!("`{}` is going down", self.config.name);
@@ -137,6 +160,7 @@ impl Core {
             deadline_timer: None,
             progress: Progress::Queued,
             cancelled: false,
+            stream,
             stranger,
         };
         let key = self.tasks.enqueue(task).map_err(|_| {
@@ -208,6 +232,7 @@ impl Core {
             caller,
             deadline: task.deadline,
             args,
+            stream: task.stream,
         })
     }
 
@@ -232,6 +257,10 @@ impl Core {
         }
         let Some(task) = self.tasks.get_mut(key) else { return };
         let timer = task.deadline_timer.take();
+        if let Some(stream) = task.stream.take() {
+            self.leave_stream(stream);
+        }
+        let Some(task) = self.tasks.get_mut(key) else { return };
         let late = task.cancelled || task.deadline.is_some_and(|deadline| deadline < now);
         let caller = task.caller.clone();
         self.cancel_timer(timer);
@@ -311,8 +340,11 @@ impl Core {
         let Some(task) = self.tasks.get_mut(key) else { return Executed::Maybe };
         match task.progress {
             Progress::Queued => {
-                let timer = task.deadline_timer.take();
+                let (timer, stream) = (task.deadline_timer.take(), task.stream.take());
                 self.cancel_timer(timer);
+                if let Some(stream) = stream {
+                    self.stream_drop(stream, ErrorCode::CANCELLED);
+                }
                 let fault = Fault::new(ErrorCode::CANCELLED, "cancelled in the queue");
                 self.tasks.settle(now, key, Err(fault));
                 self.tasks.remove(key);

@@ -35,7 +35,8 @@ impl Core {
 
     /// Says farewell once nothing runs and every answer has left.
     pub(super) fn close_if_drained(&mut self, now: Time) {
-        if self.phase == Phase::Draining && self.tasks.len() == 0 {
+        let has_answered = self.tasks.len() == 0 && self.answers_leaving == 0;
+        if self.phase == Phase::Draining && has_answered {
             self.close(now);
         }
     }

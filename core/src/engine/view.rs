@@ -74,6 +74,10 @@ pub struct Tables {
     pub outbox: usize,
     /// Timers.
     pub timers: usize,
+    /// Byte streams of calls, and large messages on their way.
+    pub streams: usize,
+    /// Bytes of these that this node holds.
+    pub stream_bytes: usize,
 }
 
 impl Core {
@@ -118,6 +122,11 @@ impl Core {
 
     /// How full the tables are.
     pub fn tables(&self) -> Tables {
+        let (mut streams, mut stream_bytes) = (self.pipes.len(), 0);
+        for held in self.links.iter().filter_map(|link| link.streams.as_ref()).map(|s| s.held()) {
+            streams += held.streams + held.messages_in + held.messages_out;
+            stream_bytes += held.bytes_in + held.bytes_out + held.unread + held.unsent;
+        }
         Tables {
             links: self.links.len(),
             hosts: self.hosts.len(),
@@ -129,6 +138,8 @@ impl Core {
             running: self.tasks.running(),
             outbox: self.outbox.len(),
             timers: self.timers.len(),
+            streams,
+            stream_bytes,
         }
     }
 

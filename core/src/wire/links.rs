@@ -8,6 +8,7 @@ use crate::id::PeerKey;
 use crate::ports::{Capabilities, Initiator};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
+use crate::wire::streams::Streams;
 
 /// One link.
 pub(crate) struct Link {
@@ -47,6 +48,10 @@ pub(crate) struct Link {
     /// What waits is more than an unproved address may be sent.
     pub(crate) parked: bool,
     pub(crate) queue: VecDeque<Outgoing>,
+    /// Large messages and byte streams, on links that are reliable and ordered.
+    pub(crate) streams: Option<Box<Streams<Outgoing>>>,
+    /// The frame sent last was a stream record: small messages and streams take turns.
+    pub(crate) streams_had_turn: bool,
     /// Whether the link stands in the outbox's round.
     pub(crate) in_round: bool,
 }
@@ -149,6 +154,8 @@ impl Links {
             full: false,
             parked: false,
             queue: VecDeque::new(),
+            streams: None,
+            streams_had_turn: false,
             in_round: false,
         };
         if let Some(place) = lane.links.get_mut(slot) {
@@ -185,6 +192,11 @@ impl Links {
     pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         let lane = self.lanes.get_mut(usize::from(id.lane.0))?;
         lane.links.get_mut(usize::try_from(id.slot).ok()?)?.as_mut().filter(|link| link.id == id)
+    }
+
+    /// All links, lane by lane.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.lanes.iter().flat_map(|lane| lane.links.iter().flatten())
     }
 
     /// The oldest link nobody needs, once there are more than `limit` strangers' links.
@@ -243,6 +255,17 @@ impl Link {
     /// idle for `patience`.
     pub(crate) fn is_fresh(&self, now: Time, patience: Duration) -> bool {
         self.initiator == Initiator::Us || now.since(self.last_used) < patience
+    }
+
+    /// Whether something may be sent on it now.
+    pub(crate) fn is_ready(&self) -> bool {
+        let has_streams = || self.streams.as_ref().is_some_and(|streams| streams.is_ready());
+        !self.full && !self.parked && (!self.queue.is_empty() || has_streams())
+    }
+
+    /// Whether nothing is on its way out or in, as far as this end knows.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queue.is_empty() && self.streams.as_ref().is_none_or(|streams| streams.is_idle())
     }
 
     /// Lets a hello that still waits say what another one was to say: on a link that may not be

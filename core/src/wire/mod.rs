@@ -4,8 +4,4 @@ pub(crate) mod hosts;
 pub(crate) mod links;
 pub(crate) mod outbox;
 pub(crate) mod pipeline;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the engine does not use streams yet")
-)]
 pub(crate) mod streams;

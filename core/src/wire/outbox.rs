@@ -94,7 +94,7 @@ impl Outbox {
         while let Some(id) = self.round.pop_front() {
             let Some(link) = links.get_mut(id) else { continue };
             link.in_round = false;
-            if !link.full && !link.parked && !link.queue.is_empty() {
+            if link.is_ready() {
                 return Some(id);
             }
         }
@@ -105,9 +105,7 @@ impl Outbox {
     pub(crate) fn again(&mut self, links: &mut Links, id: LinkId) {
         if let Some(link) = links.get_mut(id)
             && !link.in_round
-            && !link.full
-            && !link.parked
-            && !link.queue.is_empty()
+            && link.is_ready()
         {
             link.in_round = true;
             self.round.push_back(id);

@@ -294,6 +294,8 @@ impl Pump<'_> {
                     self.trace.outcome(self.now, self.id, call.0, &outcome);
                     self.book.finish(self.now, call, Some(outcome))?;
                 }
+                // Simulated calls have no byte streams.
+                Done::Stream(_) => {}
                 Done::Ping(key, took) => {
                     self.trace.pong(self.now, self.id, took);
                     if let Some(number) = life.pings.remove(&key) {

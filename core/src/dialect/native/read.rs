@@ -226,6 +226,7 @@ impl<'a> Reader<'_, 'a> {
             deadline_ms: None,
             one_way: false,
             reply_to: None,
+            stream: None,
         };
         let (mut port, mut token) = (None, None);
         self.entries(self.fields.x.as_ref(), &mut |key, value| {
@@ -233,6 +234,10 @@ impl<'a> Reader<'_, 'a> {
                 "to" => call.to = Some(hex64(&value)?),
                 "dl" => call.deadline_ms = Some(number(&value)?),
                 "ow" => call.one_way = value.item == Item::Bool(true),
+                "st" => {
+                    let number = number(&value)?;
+                    call.stream = Some(u32::try_from(number).map_err(|_| DecodeError::WrongType)?);
+                }
                 "re" => port = Some(small(&value)?).filter(|port| *port > 0),
                 "tok" => token = Some(hex64(&value)?),
                 _ => {}

@@ -148,6 +148,9 @@ fn call_extension(call: &Call<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
     if call.one_way {
         entries.push(("ow", Item::Bool(true)));
     }
+    if let Some(stream) = call.stream {
+        entries.push(("st", Item::Uint(u64::from(stream))));
+    }
     if let Some(reply) = call.reply_to {
         entries.push(("re", Item::Uint(u64::from(reply.port))));
         entries.push(("tok", text(format!("{:016x}", reply.token))));

@@ -30,6 +30,7 @@ pub(super) fn message<'a>(
             deadline_ms: draw.some(Draw::number),
             one_way: draw.flip(),
             reply_to: draw.some(|draw| ReplyTo { port: port(draw), token: draw.number() }),
+            stream: draw.some(|draw| u32::try_from(draw.below(1 << 32)).unwrap_or(0)),
         }),
         Method::Callback => Message::Callback(Callback {
             id: id(draw),

@@ -1,0 +1,385 @@
+//! Large messages and byte streams of a link: between its table of streams, the messages that
+//! announce them, and the application.
+
+use thiserror::Error;
+
+use super::pipe::PipeKey;
+use super::receive::From;
+use super::{Core, Done, LinkCommand};
+use crate::calls::Stage;
+use crate::counters::Drop;
+use crate::endpoint::LinkId;
+use crate::error::{CallError, ErrorCode, Executed};
+use crate::id::CallKey;
+use crate::ports::{Capabilities, Cast, Close, Initiator};
+use crate::time::Time;
+use crate::wire::outbox::Outgoing;
+use crate::wire::streams::{Arrived, Left, PushError, StreamLimits, Streams, Taken};
+
+/// Names one end of a byte stream. Stale once both directions are over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum StreamKey {
+    /// A stream of a link, by its number there.
+    Link(LinkId, u32),
+    /// An end of a stream between a caller and a function of the same node: the caller's if true.
+    Pipe(PipeKey, bool),
+}
+
+/// The stream, or the direction that was meant, is over: reset, cut off with its link, or
+/// finished here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("the stream has ended")]
+pub struct StreamGone;
+
+impl Core {
+    /// Makes room for streams on a link that can carry them.
+    pub(super) fn allow_streams(&mut self, link: LinkId, initiator: Initiator) {
+        let can = |lane: &Capabilities| lane.connected && lane.reliable && lane.ordered;
+        if !self.links.capabilities(link.lane).is_some_and(can) {
+            return;
+        }
+        let limits = StreamLimits::of(&self.config);
+        if let Some(link) = self.links.get_mut(link).filter(|link| link.streams.is_none()) {
+            link.streams = Some(Box::new(Streams::new(initiator == Initiator::Us, limits)));
+        }
+    }
+
+    fn streams_of(&mut self, link: LinkId) -> Option<&mut Streams<Outgoing>> {
+        self.links.get_mut(link)?.streams.as_deref_mut()
+    }
+
+    /// Takes a record of the far end.
+    pub(super) fn on_record(&mut self, now: Time, from: From, record: &[u8]) -> Result<(), Drop> {
+        let is_known = self.links.get(from.link).is_some_and(|link| !link.is_strangers());
+        if from.cast == Cast::Broadcast || !is_known {
+            return Err(Drop::UnknownPeer);
+        }
+        let Some(streams) = self.streams_of(from.link) else { return Err(Drop::Misaddressed) };
+        let arrived = streams.on_record(record);
+        let result = match arrived {
+            Ok(arrived) => self.on_arrived(now, from, arrived),
+            Err(_) => {
+                self.link_commands.push_back(LinkCommand::Close(from.link, Close::Abort));
+                self.link_down(now, from.link);
+                return Err(Drop::Malformed);
+            }
+        };
+        self.outbox.again(&mut self.links, from.link);
+        result
+    }
+
+    fn on_arrived(
+        &mut self,
+        now: Time,
+        from: From,
+        arrived: Arrived<Outgoing>,
+    ) -> Result<(), Drop> {
+        match arrived {
+            Arrived::Nothing => Ok(()),
+            Arrived::Message(bytes) => {
+                let result = self.receive_messages(now, from, &bytes);
+                if let Some(streams) = self.streams_of(from.link) {
+                    streams.recycle(bytes);
+                }
+                result
+            }
+            Arrived::Readable(number) | Arrived::Finished(number) => {
+                if self.unread.get(&(from.link, number)).is_some() {
+                    self.drop_unread(from.link, number);
+                } else {
+                    self.done.push_back(Done::Stream(StreamKey::Link(from.link, number)));
+                }
+                Ok(())
+            }
+            Arrived::Reset(number, _) => {
+                self.unread.remove(&(from.link, number));
+                self.done.push_back(Done::Stream(StreamKey::Link(from.link, number)));
+                Ok(())
+            }
+            Arrived::Refused(message, code) => {
+                self.turned_away(now, from.link, message, code);
+                Ok(())
+            }
+            Arrived::TurnedAway(code) => {
+                self.limit_hit(now, "max_assembly");
+                Err(if code == ErrorCode::TOO_LARGE { Drop::Oversized } else { Drop::TableFull })
+            }
+        }
+    }
+
+    /// The far end has not taken a large message: nothing of it was looked at.
+    fn turned_away(&mut self, now: Time, link: LinkId, message: Outgoing, code: ErrorCode) {
+        match message {
+            Outgoing::Call(key) => {
+                let text = format!("the callee does not take a call of this size now ({code})");
+                self.finish_failed(now, key, CallError::new(code, Executed::No, text));
+            }
+            refusal @ Outgoing::Refusal(_) => {
+                self.answer_left(now);
+                self.send(link, refusal);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends a message as a stream of its own. `false`: the link has none, and `bytes` is as it
+    /// was.
+    pub(super) fn send_large(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        message: &Outgoing,
+        bytes: Vec<u8>,
+    ) -> Result<(), Vec<u8>> {
+        let size = bytes.len();
+        // What is to be said if the far end does not take it. The answer's task is over.
+        let tag = match message {
+            Outgoing::Answer(key) => {
+                let text = format!("the caller does not take an answer of {size} bytes");
+                match self.take_refusal(*key, text) {
+                    Some(refusal) => Outgoing::Refusal(Box::new(refusal)),
+                    None => return Ok(()),
+                }
+            }
+            other => other.clone(),
+        };
+        self.touch(now, link);
+        let Some(streams) = self.streams_of(link) else { return Err(bytes) };
+        match (streams.push_message(tag.clone(), bytes), tag) {
+            (Ok(()), tag) => {
+                self.answers_leaving += usize::from(matches!(tag, Outgoing::Refusal(_)));
+            }
+            (Err((why, _)), Outgoing::Call(key)) => {
+                let error = CallError::new(why.code(), Executed::No, why.to_string());
+                self.finish_failed(now, key, error);
+            }
+            (Err((why, _)), Outgoing::Refusal(mut refusal)) => {
+                refusal.fault.message = match why {
+                    PushError::TooLarge { .. } => format!("the answer is too large: {why}"),
+                    _ => why.to_string(),
+                };
+                self.send(link, Outgoing::Refusal(refusal));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the next record of a link. `true`: there was one.
+    pub(super) fn write_record(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> bool {
+        let Some(known) = self.links.get_mut(link) else { return false };
+        let most = known.max_frame;
+        let Some(streams) = &mut known.streams else { return false };
+        let Some(left) = streams.next_record(most, out) else { return false };
+        known.last_used = now;
+        match left {
+            Left::Record => {}
+            Left::Message(message, buffer) => {
+                streams.recycle(buffer);
+                self.large_left(now, link, &message);
+            }
+            Left::Writable(number) => {
+                self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
+            }
+        }
+        true
+    }
+
+    fn large_left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
+        match message {
+            Outgoing::Call(_) => self.message_left(now, link, message),
+            _ => self.answer_left(now),
+        }
+    }
+
+    /// An answer that was sent as a stream has left, or never will.
+    fn answer_left(&mut self, now: Time) {
+        self.answers_leaving = self.answers_leaving.saturating_sub(1);
+        self.close_if_drained(now);
+    }
+
+    /// A link is gone, and its streams with it.
+    pub(super) fn streams_down(&mut self, now: Time, link: LinkId, streams: Streams<Outgoing>) {
+        let remains = streams.dissolve();
+        for number in remains.streams {
+            self.unread.remove(&(link, number));
+            self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
+        }
+        for message in remains.messages {
+            match message {
+                call @ Outgoing::Call(_) => self.unsent(now, call),
+                _ => self.answer_left(now),
+            }
+        }
+    }
+
+    /// Opens the byte stream of a call on the link it leaves by.
+    ///
+    /// # Errors
+    /// The link has no room for another.
+    pub(super) fn open_stream(&mut self, key: CallKey, link: LinkId) -> Result<(), CallError> {
+        if !self.calls.get(key).is_some_and(|call| call.request.stream) {
+            return Ok(());
+        }
+        let fail = |code, text: String| Err(CallError::new(code, Executed::No, text));
+        let Some(streams) = self.streams_of(link) else {
+            return fail(ErrorCode::UNSUPPORTED, "the link carries no byte streams".to_owned());
+        };
+        match streams.open() {
+            Ok(number) => {
+                if let Some(call) = self.calls.get_mut(key) {
+                    call.stream = Some(StreamKey::Link(link, number));
+                }
+                self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
+                Ok(())
+            }
+            Err(error) => fail(ErrorCode::BUSY, error.to_string()),
+        }
+    }
+
+    /// The call that announces a stream has left, or has ended before.
+    pub(super) fn stream_announced(&mut self, key: CallKey) {
+        let Some(StreamKey::Link(link, number)) = self.stream_of(key) else { return };
+        if let Some(streams) = self.streams_of(link) {
+            streams.announced(number);
+            self.outbox.again(&mut self.links, link);
+        }
+    }
+
+    /// A call has ended that may never have left: nobody hears of its stream, or of its large
+    /// message.
+    pub(super) fn call_over(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Stage::Remote { link, sent: false, .. } = call.stage else { return };
+        let stream = call.stream;
+        let Some(streams) = self.streams_of(link) else { return };
+        streams.cancel_message(&Outgoing::Call(key));
+        if let Some(StreamKey::Link(_, number)) = stream {
+            streams.withdraw(number);
+            self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
+        }
+        self.outbox.again(&mut self.links, link);
+    }
+
+    /// The byte stream of a call, once the call is on its way.
+    pub fn stream_of(&self, key: CallKey) -> Option<StreamKey> {
+        self.calls.get(key)?.stream
+    }
+
+    /// Takes as many bytes as there is room for and returns how many; after fewer than all,
+    /// [`Done::Stream`] tells when there is room again.
+    ///
+    /// # Errors
+    /// [`StreamGone`].
+    pub fn stream_write(&mut self, key: StreamKey, bytes: &[u8]) -> Result<usize, StreamGone> {
+        match key {
+            StreamKey::Pipe(pipe, is_caller) => self.pipe_write(pipe, is_caller, bytes),
+            StreamKey::Link(link, number) => {
+                let streams = self.streams_of(link).ok_or(StreamGone)?;
+                let taken = streams.write(number, bytes).map_err(|_| StreamGone);
+                self.outbox.again(&mut self.links, link);
+                taken
+            }
+        }
+    }
+
+    /// Ends the direction that this end writes; what was written still leaves.
+    ///
+    /// # Errors
+    /// [`StreamGone`].
+    pub fn stream_finish(&mut self, key: StreamKey) -> Result<(), StreamGone> {
+        match key {
+            StreamKey::Pipe(pipe, is_caller) => self.pipe_finish(pipe, is_caller),
+            StreamKey::Link(link, number) => {
+                let streams = self.streams_of(link).ok_or(StreamGone)?;
+                let finished = streams.finish(number).map_err(|_| StreamGone);
+                self.outbox.again(&mut self.links, link);
+                finished
+            }
+        }
+    }
+
+    /// Moves up to `most` bytes to the end of `out`. The second value: nothing more comes. After
+    /// none of either, [`Done::Stream`] tells when to try again.
+    ///
+    /// # Errors
+    /// [`StreamGone`]: cut off or reset; bytes that were not read are lost.
+    pub fn stream_read(
+        &mut self,
+        key: StreamKey,
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, bool), StreamGone> {
+        match key {
+            StreamKey::Pipe(pipe, is_caller) => self.pipe_read(pipe, is_caller, most, out),
+            StreamKey::Link(link, number) => {
+                let streams = self.streams_of(link).ok_or(StreamGone)?;
+                let taken = streams.read(number, most, out);
+                self.outbox.again(&mut self.links, link);
+                taken.map(|Taken { bytes, end }| (bytes, end)).map_err(|_| StreamGone)
+            }
+        }
+    }
+
+    /// Nobody reads or writes this end any more. A direction that is not over is cut off: the
+    /// far end is told `code`.
+    pub fn stream_drop(&mut self, key: StreamKey, code: ErrorCode) {
+        match key {
+            StreamKey::Pipe(pipe, is_caller) => self.pipe_drop(pipe, is_caller),
+            StreamKey::Link(link, number) => {
+                self.unread.remove(&(link, number));
+                if let Some(streams) = self.streams_of(link) {
+                    // It may be over: then there is nothing to tell.
+                    let _ = streams.reset(number, code);
+                    self.outbox.again(&mut self.links, link);
+                }
+            }
+        }
+    }
+
+    /// A function has ended: what it wrote still leaves, what it did not read is dropped.
+    pub(super) fn leave_stream(&mut self, key: StreamKey) {
+        // It may have finished by itself, or be cut off.
+        let _ = self.stream_finish(key);
+        match key {
+            StreamKey::Pipe(pipe, _) => self.pipe_unread(pipe),
+            StreamKey::Link(link, number) => {
+                self.unread.insert((link, number), ());
+                self.drop_unread(link, number);
+            }
+        }
+    }
+
+    fn drop_unread(&mut self, link: LinkId, number: u32) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let result = loop {
+            scratch.clear();
+            match self.stream_read(StreamKey::Link(link, number), 1 << 16, &mut scratch) {
+                Ok((0, false)) => break true,
+                Ok((_, false)) => {}
+                Ok((_, true)) | Err(StreamGone) => break false,
+            }
+        };
+        scratch.clear();
+        self.scratch = scratch;
+        if !result {
+            self.unread.remove(&(link, number));
+        }
+    }
+
+    /// A call of the far end announces a byte stream. `false`: there is no room for it.
+    pub(super) fn expect_stream(&mut self, now: Time, link: LinkId, number: u32) -> bool {
+        let Some(streams) = self.streams_of(link) else { return false };
+        match streams.expect(number) {
+            Ok(taken) => {
+                self.outbox.again(&mut self.links, link);
+                taken
+            }
+            Err(_) => {
+                self.link_commands.push_back(LinkCommand::Close(link, Close::Abort));
+                self.link_down(now, link);
+                false
+            }
+        }
+    }
+}
