@@ -276,7 +276,7 @@ impl Outlets {
         self.lanes.get_mut(usize::from(lane.0)).map(|(_, outlet)| outlet)
     }
 
-    /// Sends everything that is ready.
+    /// Sends everything that is ready; nothing stays with the transports for want of a flush.
     pub(crate) fn flush(&mut self, hub: &Hub) {
         let mut frame = std::mem::take(&mut self.spare);
         loop {
@@ -297,9 +297,14 @@ impl Outlets {
         }
         frame.clear();
         self.spare = frame;
+        // Also what `writable` offered again.
+        for (_, outlet) in &mut self.lanes {
+            outlet.flush();
+        }
     }
 
-    /// Offers the frames again that a link had no room for. Those that fit now are gone.
+    /// Offers the frames again that a link had no room for. Those that fit now are gone, and
+    /// leave by the next [`Self::flush`].
     pub(crate) fn writable(&mut self, link: LinkId) -> bool {
         for (dest, frame) in std::mem::take(&mut self.held) {
             let is_it = dest == Dest::Link(link) || dest == Dest::Broadcast(link.lane);

@@ -35,6 +35,11 @@ enum Fault {
     KeepsTheFirstWaker,
     TakesTheEndForItsOwn,
     Reorders,
+    TakesTheHeadOfRecords,
+    /// None: it gathers frames until the flush, as it may.
+    Gathers,
+    NeverFlushes,
+    ForgetsAtTheEnd,
 }
 
 struct Faulty {
@@ -60,7 +65,8 @@ impl Transport for Faulty {
     async fn open(&self, lane: Lane) -> Result<Opened, TransportError> {
         let Opened { outlet, inlet, local } = self.inner.open(lane).await?;
         let (fault, own) = (self.fault, Own::default());
-        let outlet = FaultyOutlet { inner: outlet, fault, own: Arc::clone(&own) };
+        let outlet =
+            FaultyOutlet { inner: outlet, fault, own: Arc::clone(&own), gathered: Vec::new() };
         let inlet = FaultyInlet { inner: inlet, fault, own, waker: None, ups: 0, gave_up: false };
         Ok(Opened { outlet: Box::new(outlet), inlet: Box::new(inlet), local })
     }
@@ -73,6 +79,7 @@ struct FaultyOutlet {
     inner: Box<dyn Outlet>,
     fault: Fault,
     own: Own,
+    gathered: Vec<(Dest, Vec<u8>)>,
 }
 
 impl Outlet for FaultyOutlet {
@@ -88,7 +95,22 @@ impl Outlet for FaultyOutlet {
                 }
                 Ok(Sent::Whole)
             }
+            // What was taken must fit into the network beneath.
+            (Fault::Gathers, _) if self.gathered.len() == 60 => Err(SendRefused::Full),
+            (Fault::Gathers | Fault::NeverFlushes | Fault::ForgetsAtTheEnd, _) => {
+                let bytes = frame.iter().flat_map(|piece| piece.to_vec()).collect();
+                self.gathered.push((to, bytes));
+                Ok(Sent::Whole)
+            }
             _ => self.inner.try_send(to, frame),
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.fault != Fault::NeverFlushes {
+            for (to, bytes) in self.gathered.drain(..) {
+                let _ = self.inner.try_send(to, &[IoSlice::new(&bytes)]);
+            }
         }
     }
 
@@ -100,6 +122,9 @@ impl Outlet for FaultyOutlet {
         let mut link = link;
         if self.fault == Fault::DownForStale && link.generation == 7 {
             link.generation = 0;
+        }
+        if self.fault == Fault::Gathers && how == Close::Flush {
+            self.flush();
         }
         self.inner.close(link, how);
     }
@@ -189,6 +214,9 @@ impl FaultyInlet {
                     if self.fault == Fault::CutsFrames {
                         bytes.truncate(1000);
                     }
+                    if self.fault == Fault::TakesTheHeadOfRecords && bytes.first() == Some(&2) {
+                        bytes.drain(..bytes.len().min(6));
+                    }
                     if self.fault == Fault::SaysUnicast {
                         *cast = Cast::Unicast;
                     }
@@ -204,6 +232,8 @@ impl FaultyInlet {
 /// How the rule failed on a network of such transports, or `None` when it passed.
 fn verdict(fault: Fault, connected: bool, rule: fn(Factory<'_>)) -> Option<String> {
     let factory = move |nodes| {
+        // Memory alone is at work: what does not come is known at once.
+        tokio::time::pause();
         let network = MemoryNetwork::new();
         let network = if connected { network.connected() } else { network };
         (0..nodes)
@@ -220,7 +250,7 @@ fn verdict(fault: Fault, connected: bool, rule: fn(Factory<'_>)) -> Option<Strin
 #[test]
 fn each_fault_breaks_its_rule_by_name() {
     type Case = (Fault, bool, fn(Factory<'_>), &'static str);
-    let cases: [Case; 15] = [
+    let cases: [Case; 18] = [
         (Fault::FrameBeforeUp, false, rules::l1_up_comes_before_the_first_frame, "L1"),
         (Fault::OtherLinkAgain, false, rules::l3_connecting_again_gives_the_same_link, "L3"),
         (Fault::DownForStale, false, rules::l4_closing_a_stale_link_does_nothing, "L4"),
@@ -246,10 +276,30 @@ fn each_fault_breaks_its_rule_by_name() {
             "C3",
         ),
         (Fault::Reorders, true, rules::c6_an_ordered_link_keeps_its_order, "C6"),
+        (
+            Fault::TakesTheHeadOfRecords,
+            false,
+            rules::f9_every_kind_of_frame_arrives_as_it_was,
+            "F9",
+        ),
+        (Fault::NeverFlushes, false, rules::f10_what_was_taken_leaves_with_the_flush, "F10"),
+        (Fault::ForgetsAtTheEnd, true, rules::c7_an_orderly_close_takes_along_what_was_taken, "C7"),
     ];
     for (fault, connected, rule, name) in cases {
         assert_eq!(verdict(Fault::None, connected, rule), None, "{name} without a fault");
         let text = verdict(fault, connected, rule).unwrap_or_else(|| panic!("{name} passed"));
         assert!(text.starts_with(&format!("rule {name} (")), "{name}: {text}");
+    }
+}
+
+#[test]
+fn frames_may_be_gathered_until_the_flush() {
+    let rules: [fn(Factory<'_>); 3] = [
+        rules::l2_frames_go_both_ways_on_one_link,
+        rules::f10_what_was_taken_leaves_with_the_flush,
+        rules::c7_an_orderly_close_takes_along_what_was_taken,
+    ];
+    for rule in rules {
+        assert_eq!(verdict(Fault::Gathers, true, rule), None);
     }
 }

@@ -59,8 +59,8 @@ impl Stranger {
         let mut splitter = Splitter::new(1 << 20);
         assert_eq!(splitter.feed(&bytes), bytes.len());
         let frame = splitter.next_frame().unwrap().expect("one frame");
-        assert_eq!(bytes.len(), Header::SIZE + frame.body.len(), "and nothing else");
-        serde_json::from_slice(frame.body).unwrap()
+        assert_eq!(bytes.len(), Header::SIZE + frame.body().len(), "and nothing else");
+        serde_json::from_slice(frame.body()).unwrap()
     }
 }
 

@@ -59,7 +59,8 @@ impl TcpConfig {
     /// The largest frame to send and to receive, in bytes without its header. Default 64 KiB;
     /// 1200 bytes to 1 MiB, where values outside mean the nearer end. A connection that
     /// announces a larger frame is closed, so all nodes should agree on it. A connection that
-    /// carries large frames keeps up to twice as much memory: once each way.
+    /// carries large frames keeps up to that much memory to receive, and 64 KiB to send; a
+    /// larger frame only until it has left.
     #[must_use]
     pub fn with_max_frame(mut self, bytes: usize) -> Self {
         self.max_frame = bytes.clamp(Self::MIN_FRAME, Self::MAX_FRAME_CEILING);

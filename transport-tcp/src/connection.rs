@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use lanc_core::framing::{FramingError, Kind, Service, Splitter};
+use lanc_core::framing::{FramingError, Splitter};
 use lanc_core::ports::{DownReason, Initiator};
 use tokio::time::Instant;
 
@@ -26,6 +26,7 @@ pub(crate) struct Connection {
     /// Until when an accepted connection may keep its first frame to itself.
     pub(crate) silent_until: Option<Instant>,
     pub(crate) splitter: Splitter,
+    pub(crate) max_frame: usize,
     /// The stream has ended; frames may be left in the splitter.
     pub(crate) ended: Option<DownReason>,
 }
@@ -73,12 +74,13 @@ impl Connection {
         while sink.has_room() {
             let Some(frame) = self.splitter.next_frame()? else { return Ok(true) };
             self.silent_until = None;
-            let is_spoken = matches!(frame.header.kind, Kind::JSON | Kind::MESSAGE_PACK);
-            if frame.header.service == Service::MESSAGES && is_spoken {
-                stats.count(Count::FrameIn);
-                sink.frame(frame.body, self.line.link, self.on_link);
-            } else {
-                stats.count(Count::FrameIgnored);
+            // A record's head is longer here than it was on the way.
+            match frame.restore().filter(|frame| frame.len() <= self.max_frame) {
+                Some(frame) => {
+                    stats.count(Count::FrameIn);
+                    sink.frame(frame, self.line.link, self.on_link);
+                }
+                None => stats.count(Count::FrameIgnored),
             }
         }
         Ok(false)

@@ -175,6 +175,7 @@ impl TcpInlet {
             on_link,
             silent_until,
             splitter: Splitter::new(config.max_frame),
+            max_frame: config.max_frame,
             ended: None,
         };
         sink.event(up(&connection));
@@ -328,7 +329,7 @@ impl TcpInlet {
                 Place::Open(open) if open.line.stalled(now) >= stall => {
                     (Some(Some(Count::ClosedStalled)), true)
                 }
-                Place::Open(open) => (None, open.silent_until.is_some() || open.line.is_waiting()),
+                Place::Open(open) => (None, open.silent_until.is_some() || open.line.is_blocked()),
             };
             has_deadlines |= has_deadline;
             match (is_over, place) {

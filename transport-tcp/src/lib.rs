@@ -1,7 +1,8 @@
 //! LANC frames over TCP.
 //!
 //! A node listens on one port and dials the endpoints it is given; each connection, dialled or
-//! accepted, is a link. Frames go under the 12-byte header of [`lanc_core::framing`].
+//! accepted, is a link. Frames go under the 12-byte header of [`lanc_core::framing`]; small ones
+//! are gathered until the outlet is flushed.
 //!
 //! ```no_run
 //! use std::net::Ipv4Addr;

@@ -7,13 +7,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lanc_core::endpoint::LinkId;
-use lanc_core::framing::{Header, Kind, Service};
+use lanc_core::framing::{Header, RECORD_HEAD};
 use lanc_core::ports::{Close, SendRefused, Sent};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// Small frames join what waits already up to this many bytes; more is kept of one frame only.
+/// Small frames are gathered up to this many bytes, with their headers.
+const GATHERED: usize = 64 * 1024;
+/// Frames from this size on are not copied while nothing waits before them.
+const LARGE: usize = 16 * 1024;
+/// While the stream has no room, small frames join what waits up to this many bytes; more is
+/// kept of one batch or one frame only.
 const JOINED: usize = 16 * 1024;
 /// Frames of more pieces are put together first; systems take no more than some hundreds.
 const MAX_PIECES: usize = 16;
@@ -29,13 +34,27 @@ struct Writer {
     /// What was taken and has not left is `pending[at..]`.
     pending: Vec<u8>,
     at: usize,
-    /// When bytes last left, while any wait.
-    moved: Option<Instant>,
+    /// Set while the stream has no room: when bytes last left, or would have. Then the inlet
+    /// sends what waits, else the next flush does.
+    blocked: Option<Instant>,
+    /// The outlet is to flush it.
+    listed: bool,
     /// Somebody was told to wait for room.
     owes_writable: bool,
     closed: Option<Close>,
     /// The stream takes no more.
     broken: bool,
+}
+
+/// What is to be done after a frame was offered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// Nothing new.
+    Nothing,
+    /// The line is to be flushed after this batch.
+    Flush,
+    /// The inlet must look at the line.
+    Look,
 }
 
 /// What became of the bytes that wait.
@@ -49,6 +68,42 @@ pub(crate) enum Flushed {
     Broken,
 }
 
+/// A frame and what goes before it.
+struct Outgoing<'a> {
+    header: [u8; Header::SIZE],
+    /// How many of the frame's first bytes the header stands for.
+    skip: usize,
+    frame: &'a [IoSlice<'a>],
+    /// Bytes to send.
+    size: usize,
+}
+
+impl<'a> Outgoing<'a> {
+    fn new(frame: &'a [IoSlice<'a>], length: usize) -> Option<Self> {
+        let (mut start, mut count) = ([0; RECORD_HEAD], 0);
+        let bytes = frame.iter().flat_map(|piece| piece.iter());
+        for (to, byte) in start.iter_mut().zip(bytes) {
+            *to = *byte;
+            count += 1;
+        }
+        let (header, skip) = Header::of_frame(start.get(..count)?, length)?;
+        let size = usize::try_from(header.length()).ok()?;
+        Some(Self { header: header.encode(), skip, frame, size })
+    }
+
+    /// The pieces without the first `skip` bytes to send.
+    fn pieces(&self, skip: usize) -> impl Iterator<Item = &[u8]> {
+        let from_header = skip.min(Header::SIZE);
+        let mut skip = skip.saturating_sub(Header::SIZE).saturating_add(self.skip);
+        let header = self.header.get(from_header..).unwrap_or_default();
+        std::iter::once(header).chain(self.frame.iter().map(move |piece| {
+            let from = skip.min(piece.len());
+            skip -= from;
+            piece.get(from..).unwrap_or_default()
+        }))
+    }
+}
+
 impl Line {
     pub(crate) fn new(link: LinkId, stream: TcpStream) -> Self {
         // Latency only: without it small frames wait for acknowledgements.
@@ -56,45 +111,49 @@ impl Line {
         Self { link, stream, writer: Mutex::default() }
     }
 
-    /// Takes a frame of `length` bytes. After [`Sent::Buffered`], and when the link turned out
-    /// to be gone, the inlet must look at the line.
-    pub(crate) fn send(&self, frame: &[IoSlice<'_>], length: usize) -> Result<Sent, SendRefused> {
-        let first = frame.iter().find_map(|piece| piece.first());
-        let kind = if first == Some(&b'{') { Kind::JSON } else { Kind::MESSAGE_PACK };
-        let header = Header::new(kind, Service::MESSAGES, 0, length);
-        let header = header.ok_or(SendRefused::TooLarge)?.encode();
+    /// Takes a frame of `length` bytes: sends it, gathers it, or keeps what there was no room
+    /// for.
+    pub(crate) fn send(
+        &self,
+        frame: &[IoSlice<'_>],
+        length: usize,
+    ) -> (Result<Sent, SendRefused>, Next) {
+        let Some(frame) = Outgoing::new(frame, length) else {
+            return (Err(SendRefused::Unreachable), Next::Nothing);
+        };
         let mut writer = self.writer();
         if writer.closed.is_some() || writer.broken {
-            return Err(SendRefused::Gone);
+            return (Err(SendRefused::Gone), Next::Nothing);
         }
-        let joined = writer.waiting().saturating_add(header.len()).saturating_add(length);
-        if writer.waiting() > 0 && joined > JOINED {
-            writer.flush(&self.stream);
-            if writer.broken {
-                return Err(SendRefused::Gone);
-            }
-            if writer.waiting() > 0 {
-                writer.owes_writable = true;
-                return Err(SendRefused::Full);
-            }
+        let was_blocked = writer.blocked.is_some();
+        let taken = writer.take(&self.stream, &frame);
+        if writer.broken {
+            return (Err(SendRefused::Gone), Next::Look);
         }
-        if writer.waiting() > 0 || frame.len() >= MAX_PIECES {
-            let was_waiting = writer.waiting() > 0;
-            writer.keep(&header, frame, 0);
-            if !was_waiting {
-                writer.flush(&self.stream);
+        writer.owes_writable |= writer.blocked.is_some();
+        let next = match writer.blocked {
+            Some(_) if was_blocked => Next::Nothing,
+            Some(_) => Next::Look,
+            None if writer.waiting() == 0 || writer.listed => Next::Nothing,
+            None => {
+                writer.listed = true;
+                Next::Flush
             }
-        } else {
-            writer.write(&self.stream, &header, frame, length);
+        };
+        let sent = if writer.blocked.is_some() { Sent::Buffered } else { Sent::Whole };
+        (if taken { Ok(sent) } else { Err(SendRefused::Full) }, next)
+    }
+
+    /// Sends what was gathered. `true`: the inlet must look at the line.
+    pub(crate) fn flush(&self) -> bool {
+        let mut writer = self.writer();
+        writer.listed = false;
+        if writer.blocked.is_some() || writer.waiting() == 0 {
+            // The inlet is at it, or was.
+            return false;
         }
-        match writer.waiting() {
-            _ if writer.broken => Err(SendRefused::Gone),
-            0 => Ok(Sent::Whole),
-            _ => {
-                writer.owes_writable = true;
-                Ok(Sent::Buffered)
-            }
-        }
+        writer.flush(&self.stream);
+        writer.blocked.is_some() || writer.broken
     }
 
     /// Sends what waits as far as there is room.
@@ -116,14 +175,14 @@ impl Line {
         }
     }
 
-    /// How long bytes have waited without any leaving.
+    /// How long bytes have waited for room without any leaving.
     pub(crate) fn stalled(&self, now: Instant) -> Duration {
-        self.writer().moved.map_or(Duration::ZERO, |moved| now.saturating_duration_since(moved))
+        self.writer().blocked.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// Whether bytes wait.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.writer().waiting() > 0
+    /// Whether bytes wait for room.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.writer().blocked.is_some()
     }
 
     /// Takes no more frames. `false`: it was closed before.
@@ -160,12 +219,41 @@ impl Writer {
         self.pending.len().saturating_sub(self.at)
     }
 
+    /// Whether a frame of `size` bytes may go behind what waits.
+    fn has_room(&self, size: usize) -> bool {
+        let joined = self.waiting().saturating_add(size);
+        match self.blocked {
+            _ if self.waiting() == 0 => true,
+            Some(_) => joined <= JOINED,
+            None => size < LARGE && joined <= GATHERED,
+        }
+    }
+
+    /// Takes a frame; `false`: there is no room.
+    fn take(&mut self, stream: &TcpStream, frame: &Outgoing<'_>) -> bool {
+        if !self.has_room(frame.size) {
+            self.flush(stream);
+            if self.waiting() > 0 {
+                return false;
+            }
+        }
+        if frame.size < LARGE || self.waiting() > 0 {
+            self.keep(frame, 0);
+        } else if frame.frame.len() < MAX_PIECES {
+            self.write(stream, frame);
+        } else {
+            self.keep(frame, 0);
+            self.flush(stream);
+        }
+        true
+    }
+
     /// Writes a frame in few pieces while nothing waits, and keeps what does not fit.
-    fn write(&mut self, stream: &TcpStream, header: &[u8], frame: &[IoSlice<'_>], length: usize) {
-        let mut pieces = [IoSlice::new(&[]); MAX_PIECES + 1];
-        let all = std::iter::once(IoSlice::new(header)).chain(frame.iter().copied());
+    fn write(&mut self, stream: &TcpStream, frame: &Outgoing<'_>) {
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+        let all = frame.pieces(0).map(IoSlice::new);
         pieces.iter_mut().zip(all).for_each(|(to, piece)| *to = piece);
-        let count = frame.len().saturating_add(1);
+        let count = frame.frame.len().saturating_add(1);
         let result = loop {
             let result = stream.try_write_vectored(pieces.get(..count).unwrap_or_default());
             if !is(&result, ErrorKind::Interrupted) {
@@ -177,41 +265,45 @@ impl Writer {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return self.broken = true,
         };
-        if written < header.len().saturating_add(length) {
-            self.keep(header, frame, written);
+        if written < frame.size {
+            self.keep(frame, written);
+            self.blocked = Some(Instant::now());
         }
     }
 
     /// Appends a frame, without the first `skip` bytes of it and its header.
-    fn keep(&mut self, header: &[u8], frame: &[IoSlice<'_>], mut skip: usize) {
-        self.moved.get_or_insert_with(Instant::now);
+    fn keep(&mut self, frame: &Outgoing<'_>, skip: usize) {
         if self.at > 0 {
             self.pending.drain(..self.at);
             self.at = 0;
         }
-        for piece in std::iter::once(header).chain(frame.iter().map(|piece| &**piece)) {
-            let from = skip.min(piece.len());
-            skip -= from;
-            self.pending.extend_from_slice(piece.get(from..).unwrap_or_default());
+        for piece in frame.pieces(skip) {
+            self.pending.extend_from_slice(piece);
         }
     }
 
+    /// Writes what waits until there is no room.
     fn flush(&mut self, stream: &TcpStream) {
         while !self.broken && self.waiting() > 0 {
             match stream.try_write(self.pending.get(self.at..).unwrap_or_default()) {
                 Ok(written) => {
                     self.at = self.at.saturating_add(written);
-                    self.moved = Some(Instant::now());
+                    if let Some(since) = &mut self.blocked {
+                        *since = Instant::now();
+                    }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.blocked.get_or_insert_with(Instant::now);
+                    return;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.broken = true,
             }
         }
         self.pending.clear();
-        self.pending.shrink_to(JOINED);
+        self.pending.shrink_to(GATHERED);
         self.at = 0;
-        self.moved = None;
+        self.blocked = None;
     }
 }
 

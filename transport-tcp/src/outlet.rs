@@ -6,17 +6,20 @@ use std::sync::Arc;
 use lanc_core::endpoint::{Endpoint, LinkId};
 use lanc_core::ports::{Close, Dest, Outlet, SendRefused, Sent};
 
+use crate::line::Next;
 use crate::ready::Token;
 use crate::stats::Count;
 use crate::transport::Shared;
 
 pub(crate) struct TcpOutlet {
     shared: Arc<Shared>,
+    /// The links with gathered frames, each once.
+    gathered: Vec<LinkId>,
 }
 
 impl TcpOutlet {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, gathered: Vec::new() }
     }
 }
 
@@ -28,16 +31,27 @@ impl Outlet for TcpOutlet {
             return Err(SendRefused::TooLarge);
         }
         let line = self.shared.line(link).ok_or(SendRefused::Gone)?;
-        let sent = line.send(frame, length);
+        let (sent, next) = line.send(frame, length);
         match sent {
             Ok(_) => self.shared.stats.count(Count::FrameOut),
             Err(SendRefused::Full) => self.shared.stats.count(Count::SendFull),
             Err(_) => {}
         }
-        if matches!(sent, Ok(Sent::Buffered) | Err(SendRefused::Gone)) {
-            self.shared.ready.wake(Token::Slot(link.slot));
+        match next {
+            Next::Nothing => {}
+            Next::Flush => self.gathered.push(link),
+            Next::Look => self.shared.ready.wake(Token::Slot(link.slot)),
         }
         sent
+    }
+
+    fn flush(&mut self) {
+        for link in self.gathered.drain(..) {
+            // Of a link that was closed meanwhile the inlet sends what is left.
+            if self.shared.line(link).is_some_and(|line| line.flush()) {
+                self.shared.ready.wake(Token::Slot(link.slot));
+            }
+        }
     }
 
     fn connect(&mut self, to: &Endpoint) {

@@ -17,7 +17,8 @@ pub struct TcpCounts {
     pub frames_in: u64,
     /// Frames taken for sending.
     pub frames_out: u64,
-    /// Frames received and dropped: of a service or kind that is not spoken yet.
+    /// Frames received and dropped: of a service or kind that is not known, of another kind than
+    /// their header says, or stream records that are too large.
     pub frames_ignored: u64,
     /// Sends that found no room; the frame is offered again after
     /// [`LinkEvent::Writable`](lanc_core::ports::LinkEvent::Writable).

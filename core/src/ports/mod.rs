@@ -10,18 +10,20 @@
 //! Each trait states its contract; `lanc-testkit` turns every sentence of it into a check that
 //! a new adapter can run.
 
+mod batch;
 mod codec;
 mod compressor;
 mod sealer;
 mod transport;
 
 pub use crate::random::Entropy;
+pub use batch::{Arrived, RecvBatch};
 pub use codec::{
     Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue, Value,
 };
 pub use compressor::{Compressor, ExpandError};
 pub use sealer::{OpenError, Sealer};
 pub use transport::{
-    Arrived, Capabilities, Cast, Close, Dest, DownReason, Initiator, Inlet, LinkEvent, Opened,
-    Outlet, Received, RecvBatch, SendRefused, Sent, Transport, TransportError,
+    Capabilities, Cast, Close, Dest, DownReason, Initiator, Inlet, LinkEvent, Opened, Outlet,
+    Received, SendRefused, Sent, Transport, TransportError,
 };

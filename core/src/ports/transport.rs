@@ -6,13 +6,13 @@
 //! and frames, never of socket addresses: memory, UDP, TCP and the tree look alike from here.
 
 use std::io::IoSlice;
-use std::ops::Range;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::endpoint::{Endpoint, Lane, LinkId};
+use crate::ports::RecvBatch;
 
 /// What a lane can do. The core plans with it; nothing else depends on the kind of transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,7 +141,8 @@ pub enum DownReason {
 /// The result of a send that was accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
-    /// Handed to the kernel or to the far end. Says nothing about its arrival.
+    /// Handed to the kernel or to the far end, or gathered for the next [`Outlet::flush`]. Says
+    /// nothing about its arrival.
     Whole,
     /// Taken into the link's one partly written buffer; no further frame until `Writable`.
     Buffered,
@@ -160,7 +161,8 @@ pub enum SendRefused {
     /// The frame is larger than the link carries.
     #[error("the frame is larger than the link carries")]
     TooLarge,
-    /// The network refused (no route, interface down, firewall): the frame is lost.
+    /// The network refused (no route, interface down, firewall), or the transport has no form
+    /// for such a frame: it is lost.
     #[error("the network refused the frame")]
     Unreachable,
 }
@@ -168,7 +170,7 @@ pub enum SendRefused {
 /// How to close a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Close {
-    /// After what was accepted has left.
+    /// After what was accepted has left, whether [`Outlet::flush`] followed it or not.
     Flush,
     /// At once.
     Abort,
@@ -181,12 +183,25 @@ pub enum Close {
 ///   and fairness are the core's.
 /// * A frame arrives whole and alone, or not at all.
 /// * A failed link does not disturb the others.
+/// * Frames that were taken may be gathered, up to a bound of the transport's own, until
+///   [`Self::flush`]: many small frames then cost one system call. A frame never waits longer.
+///
+/// A frame says by its first byte what it is (`docs/protocol.md`, 2.1). A transport may have a
+/// form of its own for each kind; what arrives is the frame as it was offered. Other first bytes
+/// are those of formats the transport does not know, and such frames arrive as well; only a
+/// stream record that is none ([`crate::framing::Header::of_frame`]) may be refused.
 pub trait Outlet: Send {
-    /// Offers one frame, given in pieces that belong together.
+    /// Offers one frame, given in pieces that belong together. It may stay here until
+    /// [`Self::flush`].
     ///
     /// # Errors
     /// [`SendRefused`]; nothing of the frame was sent.
     fn try_send(&mut self, to: Dest, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused>;
+
+    /// Sends what was gathered, as far as there is room; the rest leaves by itself. The driver
+    /// calls it after each batch of frames and before it waits for anything. A transport that
+    /// gathers nothing has nothing to do here.
+    fn flush(&mut self) {}
 
     /// Begins a link to `to`. The answer is a later [`LinkEvent::Up`] or [`LinkEvent::Failed`]
     /// from the inlet. An endpoint that has a link already gets [`LinkEvent::Up`] again with
@@ -213,111 +228,6 @@ pub trait Inlet: Send {
         cx: &mut Context<'_>,
         into: &mut RecvBatch,
     ) -> Poll<Result<(), TransportError>>;
-}
-
-/// What arrived since the last poll: one reused buffer with the frames end to end.
-#[derive(Debug, Default)]
-pub struct RecvBatch {
-    buffer: Vec<u8>,
-    filled: usize,
-    items: Vec<Arrival>,
-    frames: usize,
-    /// Batches in a row that needed little of the buffer.
-    small: u8,
-}
-
-#[derive(Debug)]
-enum Arrival {
-    Event(LinkEvent),
-    Frame { link: LinkId, cast: Cast, on_link: bool, bytes: Range<usize> },
-}
-
-/// One item of a [`RecvBatch`], in the order of arrival.
-#[derive(Debug)]
-pub enum Arrived<'a> {
-    /// A link changed.
-    Event(LinkEvent),
-    /// A frame came.
-    Frame(Received<'a>),
-}
-
-impl RecvBatch {
-    /// How many frames one poll may add: a busy lane must not starve the others.
-    pub const MAX_FRAMES: usize = 64;
-    /// Bytes one poll may add before it stops, apart from the frame that crosses the line.
-    pub const SOFT_BYTES: usize = 256 * 1024;
-    /// What is kept of the buffer in quiet times: room for the largest datagram and a few more.
-    const KEPT_BYTES: usize = 96 * 1024;
-    /// Small batches after which the times are quiet.
-    const QUIET: u8 = 8;
-
-    /// Whether there is room for another frame in this batch.
-    pub fn has_room(&self) -> bool {
-        self.frames < Self::MAX_FRAMES && self.filled < Self::SOFT_BYTES
-    }
-
-    /// Whether nothing arrived.
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
-    /// Room for a frame of up to `most` bytes, to read into; then call [`Self::commit`].
-    pub fn spare(&mut self, most: usize) -> &mut [u8] {
-        let end = self.filled.saturating_add(most);
-        if self.buffer.len() < end {
-            self.buffer.resize(end, 0);
-        }
-        self.buffer.get_mut(self.filled..end).unwrap_or_default()
-    }
-
-    /// Declares the first `len` bytes of the last [`Self::spare`] to be a frame.
-    pub fn commit(&mut self, len: usize, link: LinkId, cast: Cast, on_link: bool) {
-        let end = self.filled.saturating_add(len).min(self.buffer.len());
-        self.items.push(Arrival::Frame { link, cast, on_link, bytes: self.filled..end });
-        self.filled = end;
-        self.frames += 1;
-    }
-
-    /// Adds a frame by copying it.
-    pub fn push(&mut self, bytes: &[u8], link: LinkId, cast: Cast, on_link: bool) {
-        self.spare(bytes.len()).copy_from_slice(bytes);
-        self.commit(bytes.len(), link, cast, on_link);
-    }
-
-    /// Adds a link event.
-    pub fn event(&mut self, event: LinkEvent) {
-        self.items.push(Arrival::Event(event));
-    }
-
-    /// Hands everything to `each`, in order, and empties the batch.
-    pub fn drain(&mut self, mut each: impl FnMut(Arrived<'_>)) {
-        for item in self.items.drain(..) {
-            match item {
-                Arrival::Event(event) => each(Arrived::Event(event)),
-                Arrival::Frame { link, cast, on_link, bytes } => {
-                    let bytes = self.buffer.get_mut(bytes).unwrap_or_default();
-                    each(Arrived::Frame(Received { link, cast, on_link, bytes }));
-                }
-            }
-        }
-        self.give_back();
-        self.filled = 0;
-        self.frames = 0;
-    }
-
-    /// What a burst has grown is given back, but not between two waves of it.
-    fn give_back(&mut self) {
-        let is_small = self.filled < Self::KEPT_BYTES / 4 && self.frames < Self::MAX_FRAMES / 4;
-        self.small = if is_small { self.small.saturating_add(1) } else { 0 };
-        if self.small < Self::QUIET {
-            return;
-        }
-        if self.buffer.capacity() > Self::KEPT_BYTES {
-            self.buffer.truncate(Self::KEPT_BYTES);
-            self.buffer.shrink_to(Self::KEPT_BYTES);
-        }
-        self.items.shrink_to(2 * Self::MAX_FRAMES);
-    }
 }
 
 /// A transport could not be opened, or cannot go on.

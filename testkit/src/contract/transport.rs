@@ -24,12 +24,14 @@ pub use connections::{
     c1_both_ends_learn_of_a_connection, c2_a_failed_dial_is_reported,
     c3_a_connection_that_ends_goes_down_at_both_ends, c4_a_full_link_becomes_writable,
     c5_nothing_sent_on_a_reliable_link_is_lost, c6_an_ordered_link_keeps_its_order,
+    c7_an_orderly_close_takes_along_what_was_taken,
 };
 pub use frames::{
     f1_the_largest_frame_arrives_whole, f2_an_empty_frame_is_a_frame,
     f3_pieces_arrive_as_one_frame, f4_one_poll_is_bounded,
     f5_dropping_a_pending_poll_loses_nothing, f6_broadcast_reaches_the_others_only,
     f7_a_slow_reader_disturbs_nobody, f8_the_last_waker_is_woken,
+    f9_every_kind_of_frame_arrives_as_it_was, f10_what_was_taken_leaves_with_the_flush,
 };
 pub use links::{
     l1_up_comes_before_the_first_frame, l2_frames_go_both_ways_on_one_link,
@@ -66,12 +68,15 @@ macro_rules! transport_contract {
             f6_broadcast_reaches_the_others_only
             f7_a_slow_reader_disturbs_nobody
             f8_the_last_waker_is_woken
+            f9_every_kind_of_frame_arrives_as_it_was
+            f10_what_was_taken_leaves_with_the_flush
             c1_both_ends_learn_of_a_connection
             c2_a_failed_dial_is_reported
             c3_a_connection_that_ends_goes_down_at_both_ends
             c4_a_full_link_becomes_writable
             c5_nothing_sent_on_a_reliable_link_is_lost
             c6_an_ordered_link_keeps_its_order
+            c7_an_orderly_close_takes_along_what_was_taken
         }
     };
     ($factory:expr; $($rule:ident)*) => {

@@ -105,8 +105,16 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn send(&mut self, link: LinkId, bytes: &[u8]) -> Result<Sent, SendRefused> {
+    /// Offers a frame of a batch; the rule flushes it.
+    pub(super) fn offer(&mut self, link: LinkId, bytes: &[u8]) -> Result<Sent, SendRefused> {
         self.outlet.try_send(Dest::Link(link), &[IoSlice::new(bytes)])
+    }
+
+    /// Sends a batch of one frame.
+    pub(super) fn send(&mut self, link: LinkId, bytes: &[u8]) -> Result<Sent, SendRefused> {
+        let sent = self.offer(link, bytes);
+        self.outlet.flush();
+        sent
     }
 
     /// Sends, where there must be room.
@@ -120,6 +128,7 @@ impl Node {
     #[track_caller]
     pub(super) fn must_broadcast(&mut self, bytes: &[u8]) {
         let sent = self.outlet.try_send(Dest::Broadcast(self.lane), &[IoSlice::new(bytes)]);
+        self.outlet.flush();
         if let Err(refused) = sent {
             self.rule.broken(&format!("a broadcast of {} bytes: {refused}", bytes.len()));
         }

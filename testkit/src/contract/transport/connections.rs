@@ -1,9 +1,9 @@
-//! Rules for connected, reliable and ordered transports: C1 to C6. Where the capability is not
+//! Rules for connected, reliable and ordered transports: C1 to C7. Where the capability is not
 //! declared there is nothing to check.
 
 use lanc_core::ports::{Close, DownReason, Initiator, LinkEvent, SendRefused};
 
-use super::bench::{Item, Node, PATIENCE, Rule};
+use super::bench::{Item, Node, PATIENCE, Rule, pattern};
 use super::links::{down, failed};
 use super::{Factory, LinkId};
 
@@ -117,6 +117,52 @@ pub fn c6_an_ordered_link_keeps_its_order(factory: Factory<'_>) {
     });
 }
 
+/// Rule C7 (connected, reliable): closing in order takes along every frame that was taken, also
+/// those that no flush followed, and while the far end is sending. Then the far end hears that
+/// this one closed.
+pub fn c7_an_orderly_close_takes_along_what_was_taken(factory: Factory<'_>) {
+    let rule = Rule("C7 (an orderly close takes along what was taken)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        if !a.limits.connected || !a.limits.reliable {
+            return;
+        }
+        for most in [1, 3, 300_u16] {
+            let (ours, theirs) = a.pair(&mut b).await;
+            // Frames that nobody will read must not destroy what goes the other way.
+            let busy = (0..most).take_while(|_| b.offer(theirs, &pattern(1000)).is_ok()).count();
+            rule.ensure(busy > 0, "the far end could send nothing");
+            b.outlet.flush();
+            let largest = a.limits.max_frame;
+            let frame = |number: u16| {
+                let size = [20, 3000, largest][usize::from(number % 3)];
+                [&number.to_be_bytes(), pattern(size.saturating_sub(2)).as_slice()].concat()
+            };
+            let taken = (0..most).take_while(|n| a.offer(ours, &frame(*n)).is_ok()).count();
+            a.outlet.close(ours, Close::Flush);
+            let ended = |item: &Item| matches!(item, Item::Event(LinkEvent::Down { .. }));
+            let ending = async {
+                while !(a.arrived.iter().any(ended) && b.arrived.iter().any(ended)) {
+                    a.settle().await;
+                    b.settle().await;
+                    tokio::task::yield_now().await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, ending).await.is_err() {
+                rule.broken("Down did not come at both ends");
+            }
+            for number in (0..most).take(taken) {
+                let Item::Frame(got) = b.next("a frame").await else {
+                    rule.broken(&format!("{taken} frames were taken, only {number} arrived"))
+                };
+                rule.ensure(got.bytes == frame(number), "a frame came changed or out of order");
+            }
+            rule.same(b.event("Down", down).await, (theirs, DownReason::ClosedThere), "there");
+            a.arrived.retain(ended);
+            rule.same(a.event("Down", down).await, (ours, DownReason::ClosedHere), "here");
+        }
+    });
+}
+
 /// Sends numbered frames as room allows; returns the numbers as they came.
 async fn exchange(rule: Rule, a: &mut Node, b: &mut Node) -> Vec<u32> {
     const FRAMES: u32 = 5000;
@@ -124,12 +170,13 @@ async fn exchange(rule: Rule, a: &mut Node, b: &mut Node) -> Vec<u32> {
     let (mut next, mut got) = (0u32, Vec::new());
     while got.len() < 5000 {
         while next < FRAMES {
-            match a.send(link, &next.to_be_bytes()) {
+            match a.offer(link, &next.to_be_bytes()) {
                 Ok(_) => next += 1,
                 Err(SendRefused::Full) => break,
                 Err(refused) => rule.broken(&format!("frame {next}: {refused}")),
             }
         }
+        a.outlet.flush();
         let frame = b.frame().await;
         let Ok(number) = <[u8; 4]>::try_from(frame.bytes.as_slice()) else {
             rule.broken("a frame came changed")
@@ -146,9 +193,9 @@ async fn exchange(rule: Rule, a: &mut Node, b: &mut Node) -> Vec<u32> {
 /// Sends until the link is full. A link that never is keeps a queue without a bound.
 fn fill(rule: Rule, a: &mut Node, link: LinkId, frame: &[u8]) {
     for _ in 0..100_000 {
-        match a.send(link, frame) {
+        match a.offer(link, frame) {
             Ok(_) => {}
-            Err(SendRefused::Full) => return,
+            Err(SendRefused::Full) => return a.outlet.flush(),
             Err(refused) => rule.broken(&format!("filling the link: {refused}")),
         }
     }

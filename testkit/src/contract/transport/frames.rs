@@ -1,4 +1,4 @@
-//! Rules about frames and polls: F1 to F8.
+//! Rules about frames and polls: F1 to F10.
 
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use lanc_core::framing::{RECORD, RECORD_HEAD};
 use lanc_core::ports::{Cast, Dest, RecvBatch, SendRefused};
 
 use super::Factory;
 use super::bench::{Item, Node, Rule, pattern};
+use super::links::up_to;
 
 /// Rule F1: a frame of the declared size arrives whole, one byte more is refused as too large;
 /// the same for broadcasts where there are any.
@@ -60,6 +62,7 @@ pub fn f3_pieces_arrive_as_one_frame(factory: Factory<'_>) {
         pieces.extend(whole.chunks(97).map(IoSlice::new));
         pieces.push(IoSlice::new(b""));
         let sent = a.outlet.try_send(Dest::Link(link), &pieces);
+        a.outlet.flush();
         rule.ensure(sent.is_ok(), "a frame in pieces was refused");
         rule.ensure(b.frame().await.bytes == whole, "the pieces did not arrive as they were");
         pieces.push(IoSlice::new(b"+"));
@@ -79,7 +82,8 @@ pub fn f4_one_poll_is_bounded(factory: Factory<'_>) {
         // Two senders, because a connection need not take more than a poll's worth.
         let mut sent = 0;
         for (from, link) in [&mut a, &mut c].into_iter().zip(links) {
-            sent += (0..RecvBatch::MAX_FRAMES).filter(|_| from.send(link, b"f").is_ok()).count();
+            sent += (0..RecvBatch::MAX_FRAMES).filter(|_| from.offer(link, b"f").is_ok()).count();
+            from.outlet.flush();
         }
         rule.ensure(sent > RecvBatch::MAX_FRAMES, "too few frames were taken to try the bound");
         let mut got = 0;
@@ -103,10 +107,10 @@ pub fn f5_dropping_a_pending_poll_loses_nothing(factory: Factory<'_>) {
             // A poll whose waker is gone at once: what a cancelled `select!` arm leaves behind.
             let polled = b.poll(&mut Context::from_waker(Waker::noop()));
             rule.ensure(polled.is_pending(), "something came that nobody sent");
-            a.must_send(link, &[round]);
+            a.must_send(link, &[b'f', round]);
             let item = b.next("the frame after a dropped poll").await;
             let Item::Frame(frame) = item else { rule.broken("an event came instead") };
-            rule.same(frame.bytes, vec![round], "the frame after a dropped poll");
+            rule.same(frame.bytes, vec![b'f', round], "the frame after a dropped poll");
         }
     });
 }
@@ -155,8 +159,8 @@ pub fn f7_a_slow_reader_disturbs_nobody(factory: Factory<'_>) {
                     break;
                 }
             }
-            a.must_send(to_c, &[round]);
-            rule.same(c.frame().await.bytes, vec![round], "the frame to the third node");
+            a.must_send(to_c, &[b'f', round]);
+            rule.same(c.frame().await.bytes, vec![b'f', round], "the frame to the third node");
         }
     });
 }
@@ -193,6 +197,76 @@ pub fn f8_the_last_waker_is_woken(factory: Factory<'_>) {
         }
         rule.ensure(last.0.load(Ordering::SeqCst) > 0, "the last waker was not woken");
         rule.same(b.frame().await.bytes.as_slice(), b"wake", "the frame after the wake-up");
+    });
+}
+
+/// Rule F9: a frame of any kind arrives as it was offered: of a format the transport has a form
+/// for, of another one, and stream records.
+pub fn f9_every_kind_of_frame_arrives_as_it_was(factory: Factory<'_>) {
+    let rule = Rule("F9 (every kind of frame arrives as it was)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        let (link, theirs) = a.pair(&mut b).await;
+        let kinds = (0..=u8::MAX).map(|first| vec![first, 1, 0, 0, 0, first, first]);
+        let record = |service, length| {
+            let head = [RECORD, service, 0xa1, 0xb2, 0xc3, 0xd4];
+            [&head, pattern(length).as_slice()].concat()
+        };
+        let most = a.limits.max_frame.saturating_sub(RECORD_HEAD);
+        let records = [record(1, 0), record(2, 0), record(1, 1), record(2, most), record(1, most)];
+        for frame in kinds.chain(records) {
+            for pieces in [&[IoSlice::new(&frame)][..], &in_two(&frame)] {
+                let sent = a.outlet.try_send(Dest::Link(link), pieces);
+                a.outlet.flush();
+                rule.ensure(sent.is_ok(), &format!("{:x?} was refused", frame.get(..6)));
+                let got = b.frame().await;
+                rule.ensure((got.link, &got.bytes) == (theirs, &frame), "a frame came changed");
+            }
+        }
+        let refused = a.send(link, &record(1, most.saturating_add(1)));
+        rule.same(refused, Err(SendRefused::TooLarge), "a record of max_frame + 1 bytes");
+    });
+}
+
+/// Cut within the head of a record.
+fn in_two(frame: &[u8]) -> [IoSlice<'_>; 2] {
+    let (start, rest) = frame.split_at(frame.len().min(3));
+    [IoSlice::new(start), IoSlice::new(rest)]
+}
+
+/// Rule F10: frames that were taken leave with the next flush, as many as they are; a flush
+/// without any does nothing.
+pub fn f10_what_was_taken_leaves_with_the_flush(factory: Factory<'_>) {
+    let rule = Rule("F10 (what was taken leaves with the flush)");
+    rule.run(factory, async |[mut a, mut b, mut c]: [Node; 3]| {
+        let mut links = Vec::new();
+        for to in [&b.local, &c.local] {
+            a.outlet.connect(to);
+            links.push(a.event("Up", up_to(to)).await);
+        }
+        for batch in [1, 2, 30] {
+            // Both links in turn: neither may keep what was meant for it.
+            for number in 0..batch {
+                for link in &links {
+                    let sent = a.offer(*link, &[b'f', number]);
+                    rule.ensure(sent.is_ok(), "a small frame was refused on an idle link");
+                }
+            }
+            a.outlet.flush();
+            for to in [&mut b, &mut c] {
+                let mut got = Vec::new();
+                for _ in 0..batch {
+                    got.push(to.frame().await.bytes);
+                }
+                got.sort_unstable();
+                let want: Vec<_> = (0..batch).map(|number| vec![b'f', number]).collect();
+                rule.same(got, want, "the frames of a batch");
+            }
+            a.outlet.flush();
+            for to in [&mut b, &mut c] {
+                to.settle().await;
+                rule.ensure(to.arrived.is_empty(), "more came than was sent");
+            }
+        }
     });
 }
 

@@ -30,12 +30,12 @@ pub fn l2_frames_go_both_ways_on_one_link(factory: Factory<'_>) {
     rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
         let (ours, theirs) = a.pair(&mut b).await;
         for round in 0..10u8 {
-            a.must_send(ours, &[round]);
+            a.must_send(ours, &[b'a', round]);
             let there = b.frame().await;
-            rule.same((there.link, there.bytes), (theirs, vec![round]), "the frame there");
-            b.must_send(theirs, &[round, round]);
+            rule.same((there.link, there.bytes), (theirs, vec![b'a', round]), "the frame there");
+            b.must_send(theirs, &[b'b', round]);
             let back = a.frame().await;
-            rule.same((back.link, back.bytes), (ours, vec![round, round]), "the frame back");
+            rule.same((back.link, back.bytes), (ours, vec![b'b', round]), "the frame back");
         }
         a.settle().await;
         rule.ensure(a.arrived.is_empty(), "more came than was sent");

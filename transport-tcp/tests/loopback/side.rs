@@ -51,8 +51,15 @@ impl Side {
         self.local.socket_addr().unwrap()
     }
 
-    pub(crate) fn send(&mut self, link: LinkId, bytes: &[u8]) -> Result<Sent, SendRefused> {
+    /// Offers a frame of a batch, without a flush.
+    pub(crate) fn offer(&mut self, link: LinkId, bytes: &[u8]) -> Result<Sent, SendRefused> {
         self.outlet.try_send(Dest::Link(link), &[IoSlice::new(bytes)])
+    }
+
+    pub(crate) fn send(&mut self, link: LinkId, bytes: &[u8]) -> Result<Sent, SendRefused> {
+        let sent = self.offer(link, bytes);
+        self.outlet.flush();
+        sent
     }
 
     async fn receive(&mut self) {
