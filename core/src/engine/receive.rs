@@ -10,6 +10,7 @@ use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::event::Event;
 use crate::fields::Fields;
+use crate::framing;
 use crate::id::Version;
 use crate::message::{Failure, Message, Method};
 use crate::payload::Payload;
@@ -18,7 +19,6 @@ use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 use crate::wire::pipeline::drop_of;
-use crate::wire::streams;
 
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl Core {
         let form = Form::native(self.pipeline.plain().format());
         let (link, cast, on_link) = (frame.link, frame.cast, frame.on_link);
         let from = From { link, cast, on_link, form };
-        if frame.bytes.first() == Some(&streams::FIRST) {
+        if frame.bytes.first() == Some(&framing::RECORD) {
             return self.on_record(now, from, frame.bytes);
         }
         self.receive_messages(now, from, frame.bytes)

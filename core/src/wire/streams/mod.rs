@@ -26,7 +26,6 @@ use crate::error::ErrorCode;
 use entry::{Application, Class, Entry, Kind};
 
 pub(crate) use receive::{Arrived, StreamError, Taken};
-pub(crate) use record::FIRST;
 pub(crate) use send::{Left, PushError};
 
 /// Bytes that may be sent on a new stream before any credit came. Part of the protocol: both

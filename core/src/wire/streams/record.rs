@@ -1,13 +1,7 @@
 //! The wire form of stream records: `02`, service, stream number, body.
 
 use crate::error::ErrorCode;
-use crate::framing::Service;
-
-/// First byte of every stream record.
-pub(crate) const FIRST: u8 = 0x02;
-
-/// Bytes before a record's body.
-pub(crate) const HEAD: usize = 6;
+use crate::framing::{RECORD, Service};
 
 /// Bytes of the longest body of a control record.
 pub(crate) const CONTROL: usize = 5;
@@ -28,7 +22,7 @@ pub(super) enum Record<'a> {
 
 /// Reads a record and the number of its stream; `None`: it is none.
 pub(super) fn read(frame: &[u8]) -> Option<(u32, Record<'_>)> {
-    let [FIRST, service, n0, n1, n2, n3, body @ ..] = frame else { return None };
+    let [RECORD, service, n0, n1, n2, n3, body @ ..] = frame else { return None };
     let record = match (Service(*service), body) {
         (Service::STREAM, bytes) => Record::Bytes(bytes),
         (Service::CONTROL, [CREDIT, b0, b1, b2, b3]) => {
@@ -44,7 +38,7 @@ pub(super) fn read(frame: &[u8]) -> Option<(u32, Record<'_>)> {
 
 fn head(service: Service, number: u32, out: &mut Vec<u8>) {
     let [n0, n1, n2, n3] = number.to_be_bytes();
-    out.extend_from_slice(&[FIRST, service.0, n0, n1, n2, n3]);
+    out.extend_from_slice(&[RECORD, service.0, n0, n1, n2, n3]);
 }
 
 /// Appends the head of a record of bytes; they, if any, are to follow.
@@ -69,6 +63,7 @@ pub(super) fn write_reset(number: u32, code: ErrorCode, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::RECORD_HEAD;
 
     #[test]
     fn records_are_laid_out_as_written() {
@@ -81,7 +76,7 @@ mod tests {
         out.clear();
         write_credit(7, 0x0a0b_0c0d, &mut out);
         assert_eq!(out, [2, 2, 0, 0, 0, 7, 1, 0x0a, 0x0b, 0x0c, 0x0d]);
-        assert_eq!(out.len(), HEAD + CONTROL);
+        assert_eq!(out.len(), RECORD_HEAD + CONTROL);
         assert_eq!(read(&out), Some((7, Record::Credit(0x0a0b_0c0d))));
         out.clear();
         write_reset(8, ErrorCode::TOO_LARGE, &mut out);

@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::entry::{Class, Entry, Kind, Sending, move_front};
 use super::{BEGIN, Gone, MAX_RECENT, MAX_WAITING, Streams, record};
 use crate::error::ErrorCode;
+use crate::framing::RECORD_HEAD;
 
 /// One record was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -141,7 +142,7 @@ impl<T> Streams<T> {
     where
         T: Clone,
     {
-        let most = most.checked_sub(record::HEAD).filter(|body| *body >= record::CONTROL)?;
+        let most = most.checked_sub(RECORD_HEAD).filter(|body| *body >= record::CONTROL)?;
         if let Some((number, code)) = self.refusals.pop_front() {
             record::write_reset(number, code, out);
             return Some(Left::Record);

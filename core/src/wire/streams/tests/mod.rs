@@ -6,8 +6,8 @@ mod joined;
 mod lasting;
 mod messages;
 
-use super::record::HEAD;
 use super::*;
+use crate::framing::RECORD_HEAD as HEAD;
 
 /// Credit that both ends begin with, and their window.
 const WINDOW: usize = 64;
