@@ -32,8 +32,8 @@ pub use lanc_codec::{JsonCodec, MsgpackCodec};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
-    AllCall, Args, Call, CallError, Carrier, Class, Config, Context, ErrorCode, Event, Events,
-    ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs, IntoFunction, Node,
+    AllCall, Args, Bytes, Call, CallError, Carrier, Class, Config, Context, ErrorCode, Event,
+    Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs, IntoFunction, Node,
     NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration, Reply,
     SessionId, Tables, Trust,
 };

@@ -14,6 +14,7 @@
 mod args;
 pub mod blocking;
 mod builder;
+mod bytes;
 mod call;
 mod clock;
 mod context;
@@ -29,6 +30,7 @@ mod workers;
 
 pub use args::{Args, IntoArgs};
 pub use builder::{NodeBuilder, OpenError};
+pub use bytes::Bytes;
 pub use call::{AllCall, Call};
 pub use context::Context;
 pub use events::Events;

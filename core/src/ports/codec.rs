@@ -151,6 +151,12 @@ pub struct EncodeError {
     pub reason: String,
 }
 
+/// The name of a newtype struct that holds a byte string and reads back from base64 text too.
+/// A format without binary data writes such a newtype as text, base64 with padding (RFC 4648
+/// section 4); one with binary data needs to know nothing of it. Other byte strings of serde
+/// have no such reader and become lists of numbers there.
+pub const BYTES_NEWTYPE: &str = "lanc::Bytes";
+
 /// Called with a map's entries, in order.
 pub type OnEntry<'f, 'a> = dyn FnMut(&str, Value<'a>) -> Result<(), DecodeError> + 'f;
 /// Called with a list's items, in order.
