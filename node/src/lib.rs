@@ -31,7 +31,7 @@ mod workers;
 pub use args::{Args, IntoArgs};
 pub use builder::{NodeBuilder, OpenError};
 pub use bytes::Bytes;
-pub use call::{AllCall, Call};
+pub use call::{AllCall, Call, Calling};
 pub use context::Context;
 pub use events::Events;
 pub use functions::{Handler, Registration};

@@ -23,6 +23,7 @@ pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
         Item::List([]) => out.extend_from_slice(b"[]"),
         Item::Map([]) => out.extend_from_slice(b"{}"),
         Item::Encoded([]) => out.extend_from_slice(b"null"),
+        Item::Entries(entries) => map(entries, out),
         Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => into_vec(encoded(raw, out)),
     }
 }

@@ -116,6 +116,7 @@ impl<T: Tokens> Codec for TokenCodec<T> {
             Item::Bytes(bytes) => Token::Bytes(bytes),
             Item::List([]) => return self.write_list(&[], out),
             Item::Map([]) => return self.write_map(&[], out),
+            Item::Entries(entries) => return self.write_map(entries, out),
             Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => {
                 return out.extend_from_slice(raw);
             }

@@ -52,6 +52,9 @@ pub enum Item<'a> {
     Map(&'a [u8]),
     /// Any value that is encoded already. Only written, never read.
     Encoded(&'a [u8]),
+    /// A map as its entries, in their order. Only written, never read: it saves the map inside
+    /// a message a buffer of its own.
+    Entries(&'a [(&'a str, Self)]),
 }
 
 /// A value that was read: what it is, and the bytes it stood in.
