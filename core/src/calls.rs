@@ -1,6 +1,7 @@
 //! Outgoing calls: from the request to the outcome, and until somebody takes it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::endpoint::LinkId;
@@ -104,7 +105,7 @@ impl CallRequest {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     /// The name of the node that ran the function.
-    pub from: String,
+    pub from: Arc<str>,
     /// What it answered.
     pub result: Result<Payload, CallError>,
 }
@@ -145,7 +146,7 @@ pub(crate) enum Stage {
         peer: PeerKey,
         /// The link it leaves by. The answer comes back on it, wherever the peer is by then.
         link: LinkId,
-        peer_name: String,
+        peer_name: Arc<str>,
         /// Whether a frame with it was given to a transport.
         sent: bool,
     },
@@ -276,19 +277,20 @@ impl Calls {
         !self.seeking.is_empty()
     }
 
-    /// Ends a call. Its arguments are freed; the outcome stays until it is taken.
-    pub(crate) fn finish(&mut self, key: CallKey, outcome: Outcome) {
-        let Some(call) = self.table.get_mut(key) else { return };
+    /// Ends a call; the outcome stays until it is taken. Returns the arguments, which nobody
+    /// needs any more.
+    pub(crate) fn finish(&mut self, key: CallKey, outcome: Outcome) -> Option<Arguments> {
+        let call = self.table.get_mut(key)?;
         if matches!(call.stage, Stage::Done(_)) {
-            return;
+            return None;
         }
-        let format = call.request.args.format();
-        call.request.args = Arguments::from_buffer(format, Vec::new(), 0);
+        let args = call.request.args.take();
         call.stage = Stage::Done(outcome);
         // Part of another call: that one takes it.
         if call.parent.is_none() && !call.abandoned {
             self.done.push_back(key);
         }
+        Some(args)
     }
 
     /// Takes a finished call out of the table.

@@ -35,27 +35,18 @@ pub struct LocalFunction {
     pub doc: String,
 }
 
-/// A peer that offers a function.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Provider {
-    pub(crate) peer: PeerKey,
-    /// When it first announced the name, as a count of announcements.
-    pub(crate) order: u64,
-}
-
 /// One name.
 pub(crate) struct Function {
     pub(crate) name: FunctionName,
     pub(crate) local: Option<LocalFunction>,
     /// In the order of their first announcement: the latest is last.
-    pub(crate) providers: Vec<Provider>,
+    pub(crate) providers: Vec<PeerKey>,
 }
 
 /// Every function known here.
 pub(crate) struct Directory {
     table: Slots<Function, tag::Function>,
     by_name: KeyedMap<FunctionName, FunctionKey>,
-    announcements: u64,
     /// Rises with every change of the local list.
     revision: u64,
     local_count: usize,
@@ -63,13 +54,7 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new(limit: usize, hash: HashKey) -> Self {
-        Self {
-            table: Slots::new(limit),
-            by_name: KeyedMap::new(hash),
-            announcements: 0,
-            revision: 0,
-            local_count: 0,
-        }
+        Self { table: Slots::new(limit), by_name: KeyedMap::new(hash), revision: 0, local_count: 0 }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<FunctionKey> {
@@ -82,6 +67,12 @@ impl Directory {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FunctionKey, &Function)> {
         self.table.iter()
+    }
+
+    /// The peers that offer a name, in the order of their first announcement.
+    pub(crate) fn providers(&self, name: &str) -> &[PeerKey] {
+        let function = self.find(name).and_then(|key| self.get(key));
+        function.map_or(&[], |function| &function.providers)
     }
 
     /// The number of the local list, for hello. Zero while it has never held anything.
@@ -157,10 +148,9 @@ impl Directory {
     ) -> Option<(FunctionKey, bool)> {
         let key = self.intern(name)?;
         let function = self.table.get_mut(key)?;
-        let news = function.providers.iter().all(|provider| provider.peer != peer);
+        let news = !function.providers.contains(&peer);
         if news {
-            self.announcements += 1;
-            function.providers.push(Provider { peer, order: self.announcements });
+            function.providers.push(peer);
         }
         Some((key, news))
     }
@@ -168,7 +158,7 @@ impl Directory {
     /// Notes that `peer` offers the function no more.
     pub(crate) fn withdraw(&mut self, key: FunctionKey, peer: PeerKey) {
         if let Some(function) = self.table.get_mut(key) {
-            function.providers.retain(|provider| provider.peer != peer);
+            function.providers.retain(|provider| *provider != peer);
         }
         self.drop_if_unused(key);
     }

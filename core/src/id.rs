@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -129,9 +130,9 @@ impl FromStr for ExeId {
 
 /// A function's name: 1 to 128 bytes of `[A-Za-z_][A-Za-z0-9_.:-]*`.
 ///
-/// The narrow alphabet keeps names safe in logs, terminals and file names.
+/// The narrow alphabet keeps names safe in logs, terminals and file names. Clones share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FunctionName(Box<str>);
+pub struct FunctionName(Arc<str>);
 
 /// The text cannot name a function.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

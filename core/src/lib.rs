@@ -12,6 +12,7 @@
     )
 )]
 
+mod buffers;
 mod calls;
 pub mod config;
 pub mod counters;

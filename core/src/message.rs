@@ -188,7 +188,7 @@ pub struct Func<'a> {
 }
 
 /// A call's id as it stands in a message.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum WireId<'a> {
     /// An id of a native caller.
     Native(ExeId),

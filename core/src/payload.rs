@@ -3,7 +3,9 @@
 use crate::ports::Format;
 
 /// One encoded value, owned. Encoded outside the core's lock, moved into a slot, copied once
-/// into a frame.
+/// into a frame. Its buffer comes from [`Core::take_buffer`] where there is one to be had.
+///
+/// [`Core::take_buffer`]: crate::Core::take_buffer
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Payload {
     /// The format of `bytes`.
@@ -24,16 +26,43 @@ pub struct Arguments {
 impl Arguments {
     /// Arguments from an encoded list and an encoded map; an empty slice stands for none.
     pub fn new(format: Format, positional: &[u8], named: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(positional.len() + named.len());
-        bytes.extend_from_slice(positional);
-        bytes.extend_from_slice(named);
-        Self { format, bytes, named_at: positional.len() }
+        let room = Vec::with_capacity(positional.len() + named.len());
+        Self::copied(format, positional, named, room)
+    }
+
+    /// The same in a buffer that is there.
+    pub(crate) fn copied(
+        format: Format,
+        positional: &[u8],
+        named: &[u8],
+        mut buffer: Vec<u8>,
+    ) -> Self {
+        buffer.clear();
+        buffer.extend_from_slice(positional);
+        buffer.extend_from_slice(named);
+        Self { format, bytes: buffer, named_at: positional.len() }
     }
 
     /// Arguments in one buffer, of which the named ones begin at `named_at`.
     pub fn from_buffer(format: Format, bytes: Vec<u8>, named_at: usize) -> Self {
         let named_at = named_at.min(bytes.len());
         Self { format, bytes, named_at }
+    }
+
+    /// The buffer, for [`Core::give_buffer`](crate::Core::give_buffer).
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The same arguments in the buffer that `map` makes of theirs.
+    pub(crate) fn map_buffer(self, map: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
+        Self { bytes: map(self.bytes), ..self }
+    }
+
+    /// Moves the arguments out and leaves none.
+    pub(crate) fn take(&mut self) -> Self {
+        let named_at = std::mem::take(&mut self.named_at);
+        Self { format: self.format, bytes: std::mem::take(&mut self.bytes), named_at }
     }
 
     /// Their format.

@@ -1,6 +1,7 @@
 //! The peer table: who is there, under which session, and how far each is trusted.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::endpoint::{Endpoint, LinkId};
@@ -24,7 +25,7 @@ pub enum Trust {
 /// One native peer.
 pub(crate) struct Peer {
     pub(crate) session: SessionId,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) trust: Trust,
     pub(crate) features: Features,
     pub(crate) link: LinkId,
@@ -88,10 +89,18 @@ pub(crate) struct Parts {
     pub(crate) functions: BTreeSet<FunctionKey>,
 }
 
+/// The peers that share a name; mostly there is but one.
+struct Namesakes {
+    /// The one heard of last.
+    last: (Time, PeerKey),
+    others: BTreeSet<(Time, PeerKey)>,
+}
+
 /// All peers.
 pub(crate) struct Peers {
     table: Slots<Peer, tag::Peer>,
     by_session: KeyedMap<SessionId, PeerKey>,
+    by_name: KeyedMap<Arc<str>, Namesakes>,
     /// Tentative peers, oldest first. Holds verified and stale keys too until they are met.
     tentative: VecDeque<PeerKey>,
     tentative_count: usize,
@@ -108,6 +117,7 @@ impl Peers {
         Self {
             table: Slots::new(max_verified + max_tentative),
             by_session: KeyedMap::new(hash),
+            by_name: KeyedMap::new(hash),
             tentative: VecDeque::new(),
             tentative_count: 0,
             max_verified,
@@ -125,6 +135,40 @@ impl Peers {
 
     pub(crate) fn by_session(&self, session: SessionId) -> Option<PeerKey> {
         self.by_session.get(&session).copied()
+    }
+
+    /// The peer of a name; if several share it, the one heard of last.
+    pub(crate) fn by_name(&self, name: &str) -> Option<PeerKey> {
+        self.by_name.get(name).map(|same| same.last.1)
+    }
+
+    /// A peer says its name, which may be another than before.
+    pub(crate) fn rename(&mut self, key: PeerKey, name: &str) {
+        let Some(peer) = self.table.get_mut(key).filter(|peer| *peer.name != *name) else { return };
+        let (new, place) = (Arc::<str>::from(name), (peer.first_seen, key));
+        let old = std::mem::replace(&mut peer.name, Arc::clone(&new));
+        self.forget_name(&old, place);
+        self.note_name(new, place);
+    }
+
+    fn note_name(&mut self, name: Arc<str>, place: (Time, PeerKey)) {
+        let Some(same) = self.by_name.get_mut(&name) else {
+            self.by_name.insert(name, Namesakes { last: place, others: BTreeSet::new() });
+            return;
+        };
+        same.others.insert(same.last.min(place));
+        same.last = same.last.max(place);
+    }
+
+    fn forget_name(&mut self, name: &str, place: (Time, PeerKey)) {
+        let Some(same) = self.by_name.get_mut(name) else { return };
+        if same.last != place {
+            same.others.remove(&place);
+        } else if let Some(last) = same.others.pop_last() {
+            same.last = last;
+        } else {
+            self.by_name.remove(name);
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
@@ -154,9 +198,10 @@ impl Peers {
 
     /// Adds a tentative peer. [`Self::next_to_evict`] was asked before.
     pub(crate) fn insert(&mut self, peer: Peer) -> Result<PeerKey, Full> {
-        let session = peer.session;
+        let (session, name, first_seen) = (peer.session, Arc::clone(&peer.name), peer.first_seen);
         let key = self.table.insert(peer).map_err(|_| Full("max_peers"))?;
         self.by_session.insert(session, key);
+        self.note_name(name, (first_seen, key));
         self.tentative.push_back(key);
         self.tentative_count += 1;
         Ok(key)
@@ -178,6 +223,7 @@ impl Peers {
     pub(crate) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
         let peer = self.table.remove(key)?;
         self.by_session.remove(&peer.session);
+        self.forget_name(&peer.name, (peer.first_seen, key));
         if peer.trust == Trust::Tentative {
             self.tentative_count -= 1;
         }

@@ -1,6 +1,5 @@
-//! Which provider a call goes to: pure functions over the list of candidates.
-
-use crate::id::PeerKey;
+//! Which provider a call goes to: pure functions over the list of providers, in which the
+//! latest to announce the name is last.
 
 /// How to choose among several providers of one name. A new policy is a variant here and an
 /// arm in [`Policy::pick`].
@@ -16,39 +15,23 @@ pub enum Policy {
     Random,
 }
 
-/// A provider as a policy sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Candidate {
-    /// Who.
-    pub peer: PeerKey,
-    /// The order of first announcement: the latest is highest.
-    pub order: u64,
-    /// Calls of this node that it has not answered yet.
-    pub open_calls: usize,
-}
-
 impl Policy {
-    /// The place of the chosen one in `candidates`; `draw` is a random number.
-    pub fn pick(self, candidates: &[Candidate], draw: u64) -> Option<usize> {
-        let places = candidates.iter().enumerate();
+    /// The place of the chosen one among `count` providers; `draw` is a random number. Takes
+    /// the same time however many there are.
+    pub fn pick(self, count: usize, draw: u64) -> Option<usize> {
+        let last = count.checked_sub(1)?;
         match self {
-            Self::Latest => places.max_by_key(|(_, c)| c.order).map(|(place, _)| place),
-            Self::Sticky => places.min_by_key(|(_, c)| c.order).map(|(place, _)| place),
-            Self::Random => {
-                let count = u64::try_from(candidates.len()).ok().filter(|count| *count > 0)?;
-                usize::try_from(draw % count).ok()
-            }
+            Self::Latest => Some(last),
+            Self::Sticky => Some(0),
+            Self::Random => usize::try_from(draw % u64::try_from(count).ok()?).ok(),
         }
     }
 
     /// The places in the order in which they would be picked, for calls to several.
-    pub fn order(self, candidates: &[Candidate], mut draw: u64) -> Vec<usize> {
-        let mut left: Vec<usize> = (0..candidates.len()).collect();
-        let mut picked = Vec::with_capacity(left.len());
-        while !left.is_empty() {
-            let remaining: Vec<_> =
-                left.iter().filter_map(|place| candidates.get(*place).copied()).collect();
-            let Some(place) = self.pick(&remaining, draw) else { break };
+    pub fn order(self, count: usize, mut draw: u64) -> Vec<usize> {
+        let mut left: Vec<usize> = (0..count).collect();
+        let mut picked = Vec::with_capacity(count);
+        while let Some(place) = self.pick(left.len(), draw) {
             picked.push(left.remove(place));
             draw = draw.rotate_left(7);
         }
@@ -59,27 +42,16 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slots::Slots;
-
-    fn candidates(orders: &[u64]) -> Vec<Candidate> {
-        let mut table: Slots<(), crate::id::tag::Peer> = Slots::new(99);
-        let mut make = |order| {
-            let peer = table.insert(()).unwrap();
-            Candidate { peer, order, open_calls: 0 }
-        };
-        orders.iter().map(|order| make(*order)).collect()
-    }
 
     #[test]
     fn policies_pick_what_they_say() {
-        let three = candidates(&[5, 9, 2]);
-        assert_eq!(Policy::Latest.pick(&three, 0), Some(1));
-        assert_eq!(Policy::Sticky.pick(&three, 0), Some(2));
-        assert_eq!(Policy::Random.pick(&three, 7), Some(1));
-        assert_eq!(Policy::Latest.order(&three, 0), [1, 0, 2]);
+        assert_eq!(Policy::Latest.pick(3, 0), Some(2));
+        assert_eq!(Policy::Sticky.pick(3, 0), Some(0));
+        assert_eq!(Policy::Random.pick(3, 7), Some(1));
+        assert_eq!(Policy::Latest.order(3, 0), [2, 1, 0]);
         for policy in [Policy::Latest, Policy::Sticky, Policy::Random] {
-            assert_eq!(policy.pick(&[], 3), None);
-            let mut all = policy.order(&three, 12345);
+            assert_eq!(policy.pick(0, 3), None);
+            let mut all = policy.order(3, 12345);
             all.sort_unstable();
             assert_eq!(all, [0, 1, 2]);
         }

@@ -10,6 +10,7 @@ use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
 use crate::error::Fault;
 use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
+use crate::keyed::{HashKey, KeyedMap};
 use crate::message::{ReplyTo, WireId};
 use crate::payload::{Arguments, Payload};
 use crate::slots::Slots;
@@ -31,6 +32,16 @@ pub(crate) enum Caller {
         /// Where it takes a connection for the answer.
         reply_to: Option<ReplyTo>,
     },
+}
+
+impl Caller {
+    /// How a caller elsewhere names the call.
+    fn call(&self) -> Option<(LinkId, WireId<'static>)> {
+        match self {
+            Self::Remote { link, id: Some(id), .. } => Some((*link, id.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// Where a task stands.
@@ -77,6 +88,8 @@ pub(crate) struct Tasks {
     blocking: VecDeque<TaskKey>,
     prompt: VecDeque<TaskKey>,
     cancelled: VecDeque<TaskKey>,
+    /// By link and id of the remote call; of calls with the same id the latest.
+    by_call: KeyedMap<(LinkId, WireId<'static>), TaskKey>,
     strangers: usize,
     room: Room,
     queued: usize,
@@ -88,13 +101,14 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    pub(crate) fn new(room: Room, answers: usize) -> Self {
+    pub(crate) fn new(room: Room, answers: usize, hash: HashKey) -> Self {
         let limit = room.queued + room.workers + room.async_running + answers;
         Self {
             table: Slots::new(limit),
             blocking: VecDeque::new(),
             prompt: VecDeque::new(),
             cancelled: VecDeque::new(),
+            by_call: KeyedMap::new(hash),
             strangers: 0,
             room,
             queued: 0,
@@ -114,8 +128,11 @@ impl Tasks {
         if full {
             return Err(Box::new(task));
         }
-        let (class, stranger) = (task.class, task.stranger);
+        let (class, stranger, call) = (task.class, task.stranger, task.caller.call());
         let key = self.table.insert(task).map_err(Box::new)?;
+        if let Some(call) = call {
+            self.by_call.insert(call, key);
+        }
         self.strangers += usize::from(stranger);
         self.queued += 1;
         self.queued_bytes += bytes;
@@ -212,11 +229,17 @@ impl Tasks {
     pub(crate) fn remove(&mut self, key: TaskKey) -> Option<Task> {
         let task = self.table.remove(key)?;
         self.strangers -= usize::from(task.stranger);
+        if let Some(call) = task.caller.call()
+            && self.by_call.get(&call) == Some(&key)
+        {
+            self.by_call.remove(&call);
+        }
         Some(task)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
-        self.table.iter()
+    /// The task of a call that came on this link with this id.
+    pub(crate) fn by_call(&self, link: LinkId, id: &WireId<'_>) -> Option<TaskKey> {
+        self.by_call.get(&(link, id.clone().into_owned())).copied()
     }
 
     pub(crate) fn keys(&self) -> Vec<TaskKey> {
@@ -261,5 +284,52 @@ impl Tasks {
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Lane;
+    use crate::ports::Format;
+
+    #[test]
+    fn a_call_is_found_by_its_link_and_id_while_its_task_lives() {
+        let room = Room { queued: 9, queued_bytes: 9, workers: 9, async_running: 9, strangers: 9 };
+        let mut tasks = Tasks::new(room, 9, HashKey::new([7; 16]));
+        let mut functions: Slots<(), tag::Function> = Slots::new(1);
+        let function = functions.insert(()).unwrap();
+        let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
+        let mut begin = |slot, id: Option<WireId<'static>>| {
+            let caller = Caller::Remote { link: link(slot), peer: None, id, format: Format::JSON };
+            let task = Task {
+                function,
+                name: FunctionName::new("f").unwrap(),
+                class: Class::Inline,
+                caller,
+                args: None,
+                deadline: None,
+                deadline_timer: None,
+                progress: Progress::Queued,
+                cancelled: false,
+                stranger: false,
+            };
+            tasks.enqueue(task).ok().unwrap()
+        };
+        let number = WireId::Number(1);
+        let text = WireId::Text("1".into());
+        let keys = [(1, &number), (2, &number), (1, &text), (1, &text)]
+            .map(|(slot, id)| begin(slot, Some(id.clone())));
+        begin(1, None);
+        assert_eq!(tasks.by_call(link(1), &number), Some(keys[0]));
+        assert_eq!(tasks.by_call(link(2), &number), Some(keys[1]));
+        assert_eq!(tasks.by_call(link(2), &text), None);
+        assert_eq!(tasks.by_call(link(1), &text), Some(keys[3]), "the latest of its id");
+        tasks.remove(keys[2]);
+        assert_eq!(tasks.by_call(link(1), &text), Some(keys[3]), "it has not ended");
+        for key in keys {
+            tasks.remove(key);
+        }
+        assert!(tasks.by_call.is_empty());
     }
 }

@@ -32,10 +32,10 @@ pub use lanc_codec::{JsonCodec, MsgpackCodec};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
-    AllCall, Args, Call, CallError, Carrier, Class, Config, Context, ErrorCode, Event, Events,
-    ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs, IntoFunction, Node,
-    NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration, Reply,
-    SessionId, Tables, Trust,
+    AllCall, Args, Bytes, Call, CallError, Calling, Carrier, Class, Config, Context, ErrorCode,
+    Event, Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs, IntoFunction,
+    Node, NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration,
+    Reply, SessionId, Tables, Trust,
 };
 pub use lanc_transport_tcp::{TcpConfig, TcpTransport};
 pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};

@@ -66,6 +66,10 @@ impl Args {
         Self { arguments, codec }
     }
 
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Arc<dyn Codec>) {
+        (self.arguments.into_buffer(), self.codec)
+    }
+
     pub(crate) fn codec(&self) -> &Arc<dyn Codec> {
         &self.codec
     }

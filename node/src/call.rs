@@ -5,6 +5,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lanc_core::error::{CallError, ErrorCode, Executed};
@@ -50,13 +51,19 @@ pub struct Call<T> {
 
 impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
-        let codec = Arc::clone(node.hub().state().core.pipeline().first());
-        let mut bytes = Vec::new();
+        let codec = Arc::clone(node.hub().pipeline.first());
+        let (known, mut bytes) = {
+            let mut state = node.hub().state();
+            (state.core.known_name(function), state.core.take_buffer())
+        };
         let positional = args
             .encode(codec.as_ref(), &mut bytes)
             .map(|()| bytes)
             .map_err(|error| invalid(format!("the arguments {error}")));
-        let function = FunctionName::new(function).map_err(|error| invalid(error.to_string()));
+        let function = match known {
+            Some(name) => Ok(name),
+            None => FunctionName::new(function).map_err(|error| invalid(error.to_string())),
+        };
         Self {
             node: node.clone(),
             codec,
@@ -236,14 +243,42 @@ impl Call<()> {
 
 impl<T: DeserializeOwned + Send + 'static> IntoFuture for Call<T> {
     type Output = Result<T, CallError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = Calling<T>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let pending = self.submit()?;
-            let hub = Arc::clone(&pending.hub);
-            typed(&hub, pending.outcome().await?.result?)
-        })
+    fn into_future(self) -> Calling<T> {
+        Calling { call: Some(self), pending: None }
+    }
+}
+
+/// The future of a [`Call`]: makes the call when it is first polled, and gives it up when it is
+/// dropped before the result is there.
+#[must_use = "a call is made when it is awaited"]
+pub struct Calling<T> {
+    call: Option<Call<T>>,
+    pending: Option<Pending>,
+}
+
+impl<T: DeserializeOwned> Future for Calling<T> {
+    type Output = Result<T, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut pending = match (self.pending.take(), self.call.take()) {
+            (Some(pending), _) => pending,
+            (None, Some(call)) => call.submit()?,
+            // It was polled again after it was ready; no reason to panic.
+            (None, None) => return Poll::Ready(Err(taken())),
+        };
+        match pending.hub.poll_outcome(pending.key, cx) {
+            Poll::Pending => {
+                self.pending = Some(pending);
+                Poll::Pending
+            }
+            Poll::Ready(outcome) => {
+                pending.over = true;
+                let answer = single(outcome)?;
+                Poll::Ready(typed(&pending.hub, answer.result?))
+            }
+        }
     }
 }
 
@@ -267,7 +302,7 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for AllCall<T> {
             };
             let one = |answer: Answer| {
                 let result = answer.result.and_then(|payload| typed(&hub, payload));
-                (answer.from, result)
+                (answer.from.to_string(), result)
             };
             Ok(answers.into_iter().map(one).collect())
         })
@@ -320,9 +355,9 @@ pub(crate) fn single(outcome: Option<Outcome>) -> Result<Answer, CallError> {
     }
 }
 
-/// Decodes a result into the caller's type.
+/// Decodes a result into the caller's type, and gives its buffer back.
 pub(crate) fn typed<T: DeserializeOwned>(hub: &Hub, payload: Payload) -> Result<T, CallError> {
-    let codec = hub.state().core.pipeline().codec(payload.format).cloned();
+    let codec = hub.pipeline.codec(payload.format);
     let fail = |reason: String| {
         let text = format!("the result is not of the type asked for: {}", printable(&reason));
         CallError::new(ErrorCode::DECODE_ERROR, Executed::Yes, text)
@@ -335,7 +370,9 @@ pub(crate) fn typed<T: DeserializeOwned>(hub: &Hub, payload: Payload) -> Result<
     } else {
         &payload.bytes
     };
-    decode(codec.as_ref(), bytes).map_err(fail)
+    let result = decode(codec.as_ref(), bytes).map_err(fail);
+    hub.state().core.give_buffer(payload.bytes);
+    result
 }
 
 pub(crate) fn invalid(text: String) -> CallError {

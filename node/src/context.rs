@@ -1,15 +1,19 @@
 //! What a running function may know of its call.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lanc_core::error::Fault;
+use lanc_core::id::FunctionName;
+use lanc_core::message::WireId;
+use lanc_core::ports::Codec;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::args::Args;
+use crate::hub::Hub;
 use crate::node::Node;
 
 /// The first argument of a function that wants to know who calls it, until when, and whether
@@ -20,13 +24,10 @@ pub struct Context {
 }
 
 struct Inner {
-    node: Node,
-    function: String,
-    caller: String,
-    exe_id: Option<String>,
-    deadline: Option<Instant>,
+    call: Call,
     cancellation: Arc<Cancellation>,
-    args: Args,
+    /// The id as text, made when somebody asks for it.
+    exe_id: OnceLock<String>,
 }
 
 /// Told to a running function when nobody waits for it any more.
@@ -57,56 +58,102 @@ impl Cancellation {
     }
 }
 
-/// The parts of a context.
+/// A call that is about to run.
 pub(crate) struct Call {
-    pub(crate) function: String,
-    pub(crate) caller: String,
-    pub(crate) exe_id: Option<String>,
+    pub(crate) node: Node,
+    pub(crate) function: FunctionName,
+    pub(crate) caller: Arc<str>,
+    pub(crate) exe_id: Option<WireId<'static>>,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) cancellation: Arc<Cancellation>,
+    /// `None` where nobody would look at it.
+    pub(crate) cancellation: Option<Arc<Cancellation>>,
     pub(crate) args: Args,
+    /// A buffer for the result, if it will be there at once.
+    pub(crate) room: Option<Vec<u8>>,
 }
 
-impl Context {
-    pub(crate) fn new(node: Node, call: Call) -> Self {
-        let Call { function, caller, exe_id, deadline, cancellation, args } = call;
-        let inner = Inner { node, function, caller, exe_id, deadline, cancellation, args };
-        Self { inner: Arc::new(inner) }
+impl Call {
+    /// What is needed once the arguments are read: a format and buffers.
+    pub(crate) fn into_rest(self) -> Rest {
+        let (spent, codec) = self.args.into_parts();
+        Rest { hub: Arc::clone(self.node.hub()), codec, room: self.room, spent }
+    }
+}
+
+/// What is left of a call whose arguments were read.
+pub(crate) struct Rest {
+    hub: Arc<Hub>,
+    pub(crate) codec: Arc<dyn Codec>,
+    room: Option<Vec<u8>>,
+    spent: Vec<u8>,
+}
+
+impl Rest {
+    /// An empty buffer for the result.
+    pub(crate) fn room(&mut self) -> Vec<u8> {
+        self.room.take().unwrap_or_else(|| self.hub.take_buffer())
     }
 
-    pub(crate) fn cancellation(&self) -> Arc<Cancellation> {
-        Arc::clone(&self.inner.cancellation)
+    /// The buffers that nobody needs any more.
+    pub(crate) fn spent(&mut self) -> Spent {
+        [std::mem::take(&mut self.spent), self.room.take().unwrap_or_default()]
+    }
+}
+
+/// Buffers on their way back to the core.
+pub(crate) type Spent = [Vec<u8>; 2];
+
+impl Context {
+    pub(crate) fn new(mut call: Call) -> Self {
+        let cancellation = call.cancellation.take().unwrap_or_default();
+        Self { inner: Arc::new(Inner { call, cancellation, exe_id: OnceLock::new() }) }
+    }
+
+    /// See [`Call::into_rest`]. The arguments stay with the function if it kept the context.
+    pub(crate) fn into_rest(self) -> Rest {
+        match Arc::try_unwrap(self.inner) {
+            Ok(inner) => inner.call.into_rest(),
+            Err(inner) => Self { inner }.rest(),
+        }
+    }
+
+    /// What is needed to encode a result while the function has the context.
+    pub(crate) fn rest(&self) -> Rest {
+        let call = &self.inner.call;
+        let (hub, codec) = (Arc::clone(call.node.hub()), Arc::clone(call.args.codec()));
+        Rest { hub, codec, room: None, spent: Vec::new() }
     }
 
     /// The node that runs the function, to call others from it.
     pub fn node(&self) -> &Node {
-        &self.inner.node
+        &self.inner.call.node
     }
 
     /// The name under which the function was called.
     pub fn function(&self) -> &str {
-        &self.inner.function
+        self.inner.call.function.as_str()
     }
 
     /// The caller's name, or its endpoint if it has not introduced itself. In open mode anybody
     /// can claim any name.
     pub fn caller(&self) -> &str {
-        &self.inner.caller
+        &self.inner.call.caller
     }
 
     /// The caller's id for this execution, if it gave one.
     pub fn exe_id(&self) -> Option<&str> {
-        self.inner.exe_id.as_deref()
+        let id = self.inner.call.exe_id.as_ref()?;
+        Some(self.inner.exe_id.get_or_init(|| id.to_string()))
     }
 
     /// When the caller stops waiting. `None`: it named no deadline.
     pub fn deadline(&self) -> Option<Instant> {
-        self.inner.deadline
+        self.inner.call.deadline
     }
 
     /// Time left until the deadline; zero when it has passed.
     pub fn time_left(&self) -> Option<Duration> {
-        self.inner.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.inner.call.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Whether nobody waits for the result any more. A long computation asks now and then and
@@ -126,21 +173,21 @@ impl Context {
     /// # Errors
     /// `invalid_arguments` when they do not fit the type.
     pub fn named<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        self.inner.args.named()
+        self.inner.call.args.named()
     }
 
     /// All arguments, encoded.
     pub fn args(&self) -> &Args {
-        &self.inner.args
+        &self.inner.call.args
     }
 }
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
-            .field("function", &self.inner.function)
-            .field("caller", &self.inner.caller)
-            .field("exe_id", &self.inner.exe_id)
+            .field("function", &self.function())
+            .field("caller", &self.caller())
+            .field("exe_id", &self.exe_id())
             .finish_non_exhaustive()
     }
 }

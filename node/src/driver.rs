@@ -15,7 +15,7 @@ use lanc_core::{Class, Task, TaskStep};
 use tokio::time::Sleep;
 
 use crate::args::Args;
-use crate::context::{Call, Cancellation, Context};
+use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Function, Started};
 use crate::hub::{Effects, Hub, slot};
 use crate::node::{Node, Owner};
@@ -34,6 +34,8 @@ pub(crate) struct Driver {
     first_lane: usize,
     batch: RecvBatch,
     effects: Effects,
+    /// What inline functions returned in this turn.
+    done: Vec<(TaskKey, Result<Payload, Fault>, Spent)>,
     /// Callers whose outcome is there and who have not been woken yet.
     held: VecDeque<Waker>,
     writable: Vec<LinkId>,
@@ -51,6 +53,7 @@ impl Driver {
             first_lane: 0,
             batch: RecvBatch::default(),
             effects: Effects::default(),
+            done: Vec::new(),
             held: VecDeque::new(),
             writable: Vec::new(),
             down: Vec::new(),
@@ -191,21 +194,21 @@ impl Driver {
                 self.effects.give_back();
                 return;
             }
-            let done = self.start_tasks();
+            self.start_tasks();
             let hub = Arc::clone(&self.hub);
             let now = hub.clock.now();
             let mut state = hub.state();
-            for (key, result) in done {
-                state.core.complete(now, key, result);
+            for (key, result, spent) in self.done.drain(..) {
+                state.complete(now, key, result, spent);
             }
             state.collect(now, &mut self.effects);
         }
     }
 
-    /// Starts functions and returns the results of those that were done at once.
-    fn start_tasks(&mut self) -> Vec<(TaskKey, Result<Payload, Fault>)> {
-        let mut done = Vec::new();
-        for step in std::mem::take(&mut self.effects.steps) {
+    /// Starts functions and keeps the results of those that were done at once.
+    fn start_tasks(&mut self) {
+        let mut steps = std::mem::take(&mut self.effects.steps);
+        for step in steps.drain(..) {
             match step {
                 TaskStep::Cancel(key) => {
                     let running = self.hub.state().running.get(key.slot()).cloned().flatten();
@@ -215,70 +218,76 @@ impl Driver {
                 }
                 TaskStep::Run(task) => {
                     let key = task.key;
-                    if let Some(result) = self.start_task(task) {
-                        done.push((key, result));
+                    if let Some((result, spent)) = self.start_task(task) {
+                        self.done.push((key, result, spent));
                     }
                 }
             }
         }
-        done
+        self.effects.steps = steps;
     }
 
-    fn start_task(&self, task: Task) -> Option<Result<Payload, Fault>> {
+    fn start_task(&self, task: Task) -> Option<(Result<Payload, Fault>, Spent)> {
         let (key, class, name) = (task.key, task.class, task.function);
-        let Some((function, context)) = self.prepare(task) else {
+        let Some((function, call)) = self.prepare(task) else {
             let text = "the function was taken away, or its node closed, while the call waited";
-            return Some(Err(Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text)));
+            let fault = Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text);
+            return Some((Err(fault), Spent::default()));
         };
         match class {
             Class::Blocking => {
-                workers::block(Arc::clone(&self.hub), key, function, context);
+                workers::block(Arc::clone(&self.hub), key, function, call);
                 None
             }
             Class::Async => {
-                workers::spawn(Arc::clone(&self.hub), key, function, context);
+                workers::spawn(Arc::clone(&self.hub), key, function, call);
                 None
             }
             Class::Inline => {
                 let began = self.hub.clock.now();
-                let started = workers::guarded(|| function.start(context));
+                let started = workers::guarded(|| function.start(call));
                 let took = self.hub.clock.now().since(began);
                 if took > workers::INLINE_LIMIT {
                     self.hub.state().core.demote(name, took);
                 }
                 match started {
-                    Ok(Started::Done(result)) => Some(result),
-                    Ok(Started::Later(future)) => {
+                    Ok(Started::Done(result, spent)) => Some((result, spent)),
+                    Ok(Started::Later(future, spent)) => {
+                        self.hub.state().give_back(spent);
                         workers::spawn_future(Arc::clone(&self.hub), key, future);
                         None
                     }
-                    Err(fault) => Some(Err(fault)),
+                    Err(fault) => Some((Err(fault), Spent::default())),
                 }
             }
         }
     }
 
-    /// The function of a task and the context it runs in.
-    fn prepare(&self, task: Task) -> Option<(Arc<dyn Function>, Context)> {
+    /// The function of a task and what it is started with.
+    fn prepare(&self, task: Task) -> Option<(Arc<dyn Function>, Call)> {
         let node = Node::from_parts(Arc::clone(&self.hub), self.owner.upgrade()?);
-        let cancellation = Arc::new(Cancellation::default());
-        let (function, codec) = {
+        let pipeline = &self.hub.pipeline;
+        let codec = pipeline.codec(task.args.format()).unwrap_or(pipeline.first());
+        let (function, cancellation, room) = {
             let mut state = self.hub.state();
             let function = state.functions.get(task.function)?;
-            *slot(&mut state.running, task.key.slot()) = Some(Arc::clone(&cancellation));
-            let pipeline = state.core.pipeline();
-            let codec = pipeline.codec(task.args.format()).unwrap_or(pipeline.first());
-            (function, Arc::clone(codec))
+            let is_told = task.class == Class::Async || function.takes_context();
+            let cancellation = is_told.then(Arc::<Cancellation>::default);
+            slot(&mut state.running, task.key.slot()).clone_from(&cancellation);
+            let room = (task.class == Class::Inline).then(|| state.core.take_buffer());
+            (function, cancellation, room)
         };
         let call = Call {
-            function: task.name.to_string(),
+            node,
+            function: task.name,
             caller: task.caller,
-            exe_id: task.id.map(|id| id.to_string()),
+            exe_id: task.id,
             deadline: task.deadline.map(|deadline| self.hub.clock.instant(deadline)),
             cancellation,
-            args: Args::new(task.args, codec),
+            args: Args::new(task.args, Arc::clone(codec)),
+            room,
         };
-        Some((function, Context::new(node, call)))
+        Some((function, call))
     }
 
     /// Wakes the next callers and returns how many.

@@ -11,7 +11,7 @@ use lanc_core::payload::Payload;
 use lanc_core::{Class, RegisterError};
 
 use crate::args::Args;
-use crate::context::Context;
+use crate::context::{Call, Context, Spent};
 use crate::hub::slot;
 use crate::node::Node;
 use crate::reply::Reply;
@@ -31,13 +31,16 @@ pub trait Handler: Send + Sync + 'static {
 
 /// What came of starting a function.
 pub(crate) enum Started {
-    Done(Result<Payload, Fault>),
-    Later(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>),
+    Done(Result<Payload, Fault>, Spent),
+    Later(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>, Spent),
 }
 
 /// A function as the node keeps it.
 pub(crate) trait Function: Send + Sync {
-    fn start(&self, ctx: Context) -> Started;
+    fn start(&self, call: Call) -> Started;
+
+    /// Whether it asks its context for anything: whether anybody still waits, say.
+    fn takes_context(&self) -> bool;
 }
 
 /// The functions by their key's slot in the core's directory.
@@ -116,11 +119,17 @@ impl<'n> Registration<'n> {
 struct Handled(Arc<dyn Handler>);
 
 impl Function for Handled {
-    fn start(&self, ctx: Context) -> Started {
+    fn start(&self, call: Call) -> Started {
         let handler = Arc::clone(&self.0);
-        Started::Later(Box::pin(async move {
+        let ctx = Context::new(call);
+        let run = async move {
             let args = ctx.args().clone();
             handler.run(ctx, args).await.map(|reply| reply.payload)
-        }))
+        };
+        Started::Later(Box::pin(run), Spent::default())
+    }
+
+    fn takes_context(&self) -> bool {
+        true
     }
 }

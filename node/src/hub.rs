@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use lanc_core::endpoint::{Endpoint, LinkId};
-use lanc_core::id::{CallKey, PingKey};
+use lanc_core::error::Fault;
+use lanc_core::id::{CallKey, PingKey, TaskKey};
+use lanc_core::payload::Payload;
 use lanc_core::ports::{Close, Dest, Outlet, SendRefused};
-use lanc_core::{Core, Done, LinkCommand, Outcome, StreamKey, TaskStep};
+use lanc_core::{Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, TaskStep};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
-use crate::context::Cancellation;
+use crate::context::{Cancellation, Spent};
 use crate::functions::Functions;
 
 /// Events a slow subscriber may lag behind before it loses the oldest.
@@ -30,6 +32,8 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     pub(crate) outlets: Mutex<Outlets>,
     pub(crate) clock: Clock,
+    /// The formats, which never change: reading them needs no lock.
+    pub(crate) pipeline: Arc<Pipeline>,
     /// Where user code that may block is run.
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) events: broadcast::Sender<lanc_core::event::Event>,
@@ -61,8 +65,22 @@ pub(crate) struct State {
 
 #[derive(Default)]
 struct Waiting {
-    wakers: Vec<Waker>,
+    waker: Option<Waker>,
+    /// Those of further tasks that wait for the same call.
+    others: Vec<Waker>,
     on_done: Option<OnDone>,
+}
+
+impl Waiting {
+    fn add(&mut self, waker: &Waker) {
+        if self.waker.iter().chain(&self.others).any(|known| known.will_wake(waker)) {
+            return;
+        }
+        match &self.waker {
+            Some(_) => self.others.push(waker.clone()),
+            None => self.waker = Some(waker.clone()),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -102,6 +120,7 @@ impl Hub {
     /// Must be called on a runtime.
     pub(crate) fn new(core: Core, outlets: Outlets, clock: Clock) -> Self {
         Self {
+            pipeline: Arc::clone(core.pipeline()),
             state: Mutex::new(State {
                 core,
                 functions: Functions::default(),
@@ -164,16 +183,22 @@ impl Hub {
     /// Waits for the outcome of a call and takes it. `None`: somebody else took it, or it was
     /// dropped for its age.
     pub(crate) async fn outcome(&self, key: CallKey) -> Option<Outcome> {
-        poll_fn(|cx| {
-            let mut state = self.state();
-            if state.core.is_done(key) {
-                return Poll::Ready(state.core.take(key));
-            }
-            state.wait_for(key).wakers.retain(|waker| !waker.will_wake(cx.waker()));
-            state.wait_for(key).wakers.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
+        poll_fn(|cx| self.poll_outcome(key, cx)).await
+    }
+
+    /// See [`Self::outcome`]. The waker stays until the call is over.
+    pub(crate) fn poll_outcome(&self, key: CallKey, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        let mut state = self.state();
+        if state.core.is_done(key) {
+            return Poll::Ready(state.core.take(key));
+        }
+        state.wait_for(key).add(cx.waker());
+        Poll::Pending
+    }
+
+    /// An empty buffer to encode into; see [`Core::take_buffer`].
+    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+        self.state().core.take_buffer()
     }
 
     /// Waits for a ping to come back; `None`: it did not.
@@ -213,6 +238,23 @@ impl State {
         *slot(&mut self.pings, key.slot()) = PingWait::default();
     }
 
+    /// Ends a task and takes back the buffers it is done with.
+    pub(crate) fn complete(
+        &mut self,
+        now: lanc_core::Time,
+        key: TaskKey,
+        result: Result<Payload, Fault>,
+        spent: Spent,
+    ) {
+        self.give_back(spent);
+        self.core.complete(now, key, result);
+    }
+
+    /// Takes buffers back that nobody needs any more.
+    pub(crate) fn give_back(&mut self, spent: Spent) {
+        spent.into_iter().for_each(|buffer| self.core.give_buffer(buffer));
+    }
+
     /// Moves everything the core has to say into `effects`, except frames.
     pub(crate) fn collect(&mut self, now: lanc_core::Time, effects: &mut Effects) {
         while let Some(step) = self.core.poll_task(now) {
@@ -222,7 +264,7 @@ impl State {
             match done {
                 Done::Call(key) => {
                     let waiting = std::mem::take(self.wait_for(key));
-                    effects.wakers.extend(waiting.wakers);
+                    effects.wakers.extend(waiting.waker.into_iter().chain(waiting.others));
                     if let Some(on_done) = waiting.on_done {
                         let outcome = self.core.take(key);
                         effects.callbacks.push((on_done, outcome));

@@ -14,6 +14,7 @@
 mod args;
 pub mod blocking;
 mod builder;
+mod bytes;
 mod call;
 mod clock;
 mod context;
@@ -29,7 +30,8 @@ mod workers;
 
 pub use args::{Args, IntoArgs};
 pub use builder::{NodeBuilder, OpenError};
-pub use call::{AllCall, Call};
+pub use bytes::Bytes;
+pub use call::{AllCall, Call, Calling};
 pub use context::Context;
 pub use events::Events;
 pub use functions::{Handler, Registration};

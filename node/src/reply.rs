@@ -5,6 +5,8 @@ use lanc_core::payload::Payload;
 use lanc_core::ports::Codec;
 use serde::ser::{self, Serialize};
 
+use crate::context::Rest;
+
 /// A result, encoded.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -17,12 +19,16 @@ impl Reply {
     /// # Errors
     /// `unencodable` when the format cannot express it. The function ran.
     pub fn new<T: Serialize + ?Sized>(ctx: &crate::Context, value: &T) -> Result<Self, Fault> {
-        encode(value, ctx.args().codec().as_ref()).map(|payload| Self { payload })
+        let room = ctx.node().hub().take_buffer();
+        encode(value, ctx.args().codec().as_ref(), room).map(|payload| Self { payload })
     }
 }
 
-fn encode<T: Serialize + ?Sized>(value: &T, codec: &dyn Codec) -> Result<Payload, Fault> {
-    let mut bytes = Vec::new();
+fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    codec: &dyn Codec,
+    mut bytes: Vec<u8>,
+) -> Result<Payload, Fault> {
     codec
         .serialize(&value, &mut bytes)
         .map_err(|error| Fault::new(ErrorCode::UNENCODABLE, error.to_string()))?;
@@ -31,10 +37,13 @@ fn encode<T: Serialize + ?Sized>(value: &T, codec: &dyn Codec) -> Result<Payload
 
 /// Encodes what a function returned. A `Result` is told from other values by how it serialises,
 /// so that one registration serves functions that can fail and those that cannot.
-pub(crate) fn reply<T: Serialize>(value: &T, codec: &dyn Codec) -> Result<Payload, Fault> {
-    match value.serialize(Probe { codec }) {
+pub(crate) fn reply<T: Serialize>(value: &T, rest: &mut Rest) -> Result<Payload, Fault> {
+    match value.serialize(Probe { rest }) {
         Ok(result) => result,
-        Err(NotResult) => encode(value, codec),
+        Err(NotResult) => {
+            let room = rest.room();
+            encode(value, rest.codec.as_ref(), room)
+        }
     }
 }
 
@@ -56,8 +65,8 @@ pub(crate) fn fault<E: std::error::Error + 'static>(error: &E) -> Fault {
 }
 
 /// Serialises only a `Result`, and gives up at once on anything else.
-struct Probe<'c> {
-    codec: &'c dyn Codec,
+struct Probe<'r> {
+    rest: &'r mut Rest,
 }
 
 /// The value is no `Result`.
@@ -105,7 +114,10 @@ impl ser::Serializer for Probe<'_> {
         value: &T,
     ) -> Result<Self::Ok, NotResult> {
         match (name, variant) {
-            ("Result", "Ok") => Ok(encode(value, self.codec)),
+            ("Result", "Ok") => {
+                let room = self.rest.room();
+                Ok(encode(value, self.rest.codec.as_ref(), room))
+            }
             ("Result", "Err") => {
                 // Text as it is; anything else as JSON, which people can read.
                 let text = match serde_json::to_value(value) {

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use lanc_core::Class;
 use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::payload::Payload;
-use lanc_core::ports::Codec;
 use serde::de::value::SeqDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Args, decode, missing, printable};
-use crate::context::Context;
+use crate::context::{Call, Context, Rest, Spent};
 use crate::functions::{Function, Started};
 use crate::reply::{fault, reply};
 
@@ -21,7 +20,8 @@ use crate::reply::{fault, reply};
 /// [`Context`] as the first, returning a value, a `Result`, or a future of either.
 ///
 /// Parameters are owned types (`String`, not `&str`) that implement `serde::Deserialize`; an
-/// `Option` at the end may be left out by the caller. A closure that hands captured state to a
+/// `Option` at the end may be left out by the caller. Bulk data is [`Bytes`](crate::Bytes): a
+/// `Vec<u8>` is a list of numbers, which takes milliseconds for each MiB. A closure that hands captured state to a
 /// future clones it first: `move |x: u64| { let state = state.clone(); async move { ... } }`. Results implement `serde::Serialize`. The error of a `Result` is anything that
 /// serialises (text becomes the message) or implements `std::error::Error`; a
 /// [`Fault`] keeps its code. Plain functions may block: they run on worker threads.
@@ -62,37 +62,69 @@ use marker::{Bare, Fallible, Later, Now, Value, WithContext};
 
 /// What a function returned, on its way to a payload.
 trait Outcome<M>: Send {
-    fn encode(self, codec: &dyn Codec) -> Result<Payload, Fault>;
+    fn encode(self, rest: &mut Rest) -> Result<Payload, Fault>;
 }
 
 impl<T: Serialize + Send> Outcome<Value> for T {
-    fn encode(self, codec: &dyn Codec) -> Result<Payload, Fault> {
-        reply(&self, codec)
+    fn encode(self, rest: &mut Rest) -> Result<Payload, Fault> {
+        reply(&self, rest)
     }
 }
 
 impl<T: Serialize + Send, E: std::error::Error + Send + 'static> Outcome<Fallible>
     for Result<T, E>
 {
-    fn encode(self, codec: &dyn Codec) -> Result<Payload, Fault> {
+    fn encode(self, rest: &mut Rest) -> Result<Payload, Fault> {
         match self {
-            Ok(value) => reply(&value, codec),
+            Ok(value) => reply(&value, rest),
             Err(error) => Err(fault(&error)),
         }
     }
 }
 
-/// Wraps a closure over the context.
-struct Starter<F>(F);
+/// Wraps a closure over the call.
+struct Starter<F> {
+    start: F,
+    takes_context: bool,
+}
 
-impl<F: Fn(Context) -> Started + Send + Sync> Function for Starter<F> {
-    fn start(&self, ctx: Context) -> Started {
-        self.0(ctx)
+impl<F: Fn(Call) -> Started + Send + Sync> Function for Starter<F> {
+    fn start(&self, call: Call) -> Started {
+        (self.start)(call)
+    }
+
+    fn takes_context(&self) -> bool {
+        self.takes_context
     }
 }
 
-fn boxed(start: impl Fn(Context) -> Started + Send + Sync + 'static) -> Boxed {
-    Boxed(Arc::new(Starter(start)))
+fn bare(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
+    Boxed(Arc::new(Starter { start, takes_context: false }))
+}
+
+fn with_context(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
+    Boxed(Arc::new(Starter { start, takes_context: true }))
+}
+
+/// A call that ends before its function begins.
+fn refused(call: Call, fault: Fault) -> Started {
+    Started::Done(Err(fault), call.into_rest().spent())
+}
+
+/// A function that has returned.
+fn done<M>(outcome: impl Outcome<M>, mut rest: Rest) -> Started {
+    let result = outcome.encode(&mut rest);
+    Started::Done(result, rest.spent())
+}
+
+/// A function that has returned a future. It may take long: the buffers go back at once.
+fn later<M>(
+    future: impl Future<Output: Outcome<M>> + Send + 'static,
+    mut rest: Rest,
+    spent: Spent,
+) -> Started {
+    let run = async move { future.await.encode(&mut rest) };
+    Started::Later(Box::pin(run), spent)
 }
 
 fn no_named(args: &Args) -> Result<(), Fault> {
@@ -174,13 +206,15 @@ macro_rules! arity {
         {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
-                (Class::Blocking, boxed(move |ctx| {
-                    let args = ctx.args();
-                    let read = no_named(args).and_then(|()| parameters::<($($name,)*)>(args));
-                    Started::Done(match read {
-                        Ok(($($name,)*)) => self($($name),*).encode(args.codec().as_ref()),
-                        Err(fault) => Err(fault),
-                    })
+                (Class::Blocking, bare(move |call| {
+                    let read = no_named(&call.args);
+                    match read.and_then(|()| parameters::<($($name,)*)>(&call.args)) {
+                        Ok(($($name,)*)) => {
+                            let rest = call.into_rest();
+                            done(self($($name),*), rest)
+                        }
+                        Err(fault) => refused(call, fault),
+                    }
                 }))
             }
         }
@@ -194,14 +228,15 @@ macro_rules! arity {
         {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
-                (Class::Blocking, boxed(move |ctx| {
-                    let args = ctx.args().clone();
-                    Started::Done(match parameters::<($($name,)*)>(&args) {
+                (Class::Blocking, with_context(move |call| {
+                    match parameters::<($($name,)*)>(&call.args) {
                         Ok(($($name,)*)) => {
-                            self(ctx, $($name),*).encode(args.codec().as_ref())
+                            let ctx = Context::new(call);
+                            let outcome = self(ctx.clone(), $($name),*);
+                            done(outcome, ctx.into_rest())
                         }
-                        Err(fault) => Err(fault),
-                    })
+                        Err(fault) => refused(call, fault),
+                    }
                 }))
             }
         }
@@ -216,17 +251,15 @@ macro_rules! arity {
         {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
-                (Class::Async, boxed(move |ctx| {
-                    let args = ctx.args().clone();
-                    let read = no_named(&args).and_then(|()| parameters::<($($name,)*)>(&args));
-                    match read {
+                (Class::Async, bare(move |call| {
+                    let read = no_named(&call.args);
+                    match read.and_then(|()| parameters::<($($name,)*)>(&call.args)) {
                         Ok(($($name,)*)) => {
-                            let future = self($($name),*);
-                            Started::Later(Box::pin(async move {
-                                future.await.encode(args.codec().as_ref())
-                            }))
+                            let mut rest = call.into_rest();
+                            let spent = rest.spent();
+                            later(self($($name),*), rest, spent)
                         }
-                        Err(fault) => Started::Done(Err(fault)),
+                        Err(fault) => refused(call, fault),
                     }
                 }))
             }
@@ -242,16 +275,14 @@ macro_rules! arity {
         {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
-                (Class::Async, boxed(move |ctx| {
-                    let args = ctx.args().clone();
-                    match parameters::<($($name,)*)>(&args) {
+                (Class::Async, with_context(move |call| {
+                    match parameters::<($($name,)*)>(&call.args) {
                         Ok(($($name,)*)) => {
-                            let future = self(ctx, $($name),*);
-                            Started::Later(Box::pin(async move {
-                                future.await.encode(args.codec().as_ref())
-                            }))
+                            let ctx = Context::new(call);
+                            let rest = ctx.rest();
+                            later(self(ctx, $($name),*), rest, Spent::default())
                         }
-                        Err(fault) => Started::Done(Err(fault)),
+                        Err(fault) => refused(call, fault),
                     }
                 }))
             }

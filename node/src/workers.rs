@@ -11,7 +11,7 @@ use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::id::TaskKey;
 use lanc_core::payload::Payload;
 
-use crate::context::{Cancellation, Context};
+use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Function, Started};
 use crate::hub::Hub;
 
@@ -24,42 +24,46 @@ pub(crate) const INLINE_LIMIT: Duration = Duration::from_millis(1);
 
 /// Runs a plain function on a thread that may block. The core bounds how many run at once; the
 /// threads are the runtime's own, so that a paused clock waits for them too.
-pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, context: Context) {
+pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, call: Call) {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
-        let result = match guarded(|| function.start(context)) {
-            Ok(Started::Done(result)) => result,
+        let (result, spent) = match guarded(|| function.start(call)) {
+            Ok(Started::Done(result, spent)) => (result, spent),
             // An async function that was inline and took too long.
-            Ok(Started::Later(future)) => runtime.block_on(GuardedFuture(future)),
-            Err(fault) => Err(fault),
+            Ok(Started::Later(future, spent)) => (runtime.block_on(GuardedFuture(future)), spent),
+            Err(fault) => (Err(fault), Spent::default()),
         };
-        complete(&hub, key, result);
+        complete(&hub, key, result, spent);
     });
 }
 
-fn complete(hub: &Hub, key: TaskKey, result: Result<Payload, Fault>) {
+fn complete(hub: &Hub, key: TaskKey, result: Result<Payload, Fault>, spent: Spent) {
     let now = hub.clock.now();
-    hub.submit(|state| state.core.complete(now, key, result));
+    hub.submit(|state| state.complete(now, key, result, spent));
 }
 
 /// Runs an async function on the runtime.
-pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, context: Context) {
+pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, call: Call) {
     tokio::spawn(async move {
-        let cancellation = context.cancellation();
+        let cancellation = call.cancellation.clone().unwrap_or_default();
         // Not polled on the driver's task: a body that computes between two awaits must not
         // hold up the protocol.
-        let result = match guarded(|| function.start(context)) {
-            Ok(Started::Done(result)) => result,
-            Ok(Started::Later(future)) => tokio::select! {
-                result = GuardedFuture(future) => result,
-                () = given_up(&cancellation) => Err(Fault::new(
-                    ErrorCode::CANCELLED,
-                    "nobody waited any more, and the function did not stop by itself",
-                )),
-            },
-            Err(fault) => Err(fault),
+        let (result, spent) = match guarded(|| function.start(call)) {
+            Ok(Started::Done(result, spent)) => (result, spent),
+            Ok(Started::Later(future, spent)) => {
+                hub.state().give_back(spent);
+                let result = tokio::select! {
+                    result = GuardedFuture(future) => result,
+                    () = given_up(&cancellation) => Err(Fault::new(
+                        ErrorCode::CANCELLED,
+                        "nobody waited any more, and the function did not stop by itself",
+                    )),
+                };
+                (result, Spent::default())
+            }
+            Err(fault) => (Err(fault), Spent::default()),
         };
-        complete(&hub, key, result);
+        complete(&hub, key, result, spent);
     });
 }
 
@@ -77,7 +81,7 @@ pub(crate) fn spawn_future(
 ) {
     tokio::spawn(async move {
         let result = GuardedFuture(future).await;
-        complete(&hub, key, result);
+        complete(&hub, key, result, Spent::default());
     });
 }
 

@@ -109,9 +109,18 @@ impl Codec for Broken {
             let repeated = kept.iter().any(|(other, _)| other == key);
             let dropped = self.is(Fault::DropsRepeatedKeys) && repeated
                 || self.is(Fault::DropsOneWay) && *key == "ow";
-            if !dropped {
-                kept.push((key, item.clone()));
+            if dropped {
+                continue;
             }
+            let item = match item {
+                Item::Entries(inner) => {
+                    let mut map = Vec::new();
+                    self.write_map(inner, &mut map);
+                    Item::Map(map.leak())
+                }
+                item => item.clone(),
+            };
+            kept.push((key, item));
         }
         JsonCodec.write_map(&kept, out);
     }

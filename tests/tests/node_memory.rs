@@ -201,6 +201,28 @@ async fn several_providers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_peers_with_one_name_the_one_heard_of_last_is_meant() {
+    let network = MemoryNetwork::new();
+    let client = node(&network, "client").await;
+    let mut twins = Vec::new();
+    for number in 0..3 {
+        let twin = node(&network, "twin").await;
+        twin.register("number", move || number).unwrap();
+        client.settled().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        twins.push(twin);
+    }
+    // The one in the middle leaves first: the order of the others stays.
+    for (gone, left) in [(None, 2), (Some(1), 2), (Some(1), 0)] {
+        if let Some(gone) = gone {
+            twins.remove(gone).shutdown().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(client.call::<i32>("number", ()).on("twin").await, Ok(left));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_say_whether_the_function_ran() {
     let network = MemoryNetwork::new();
     let client = node(&network, "client").await;

@@ -36,8 +36,8 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::ports::{
-    Capabilities, Cast, Close, Dest, Inlet, Opened, Outlet, RecvBatch, SendRefused, Sent,
-    Transport, TransportError,
+    Capabilities, Close, Dest, Inlet, Opened, Outlet, RecvBatch, SendRefused, Sent, Transport,
+    TransportError,
 };
 
 pub use network::MemoryNetwork;
@@ -97,8 +97,7 @@ struct MemoryOutlet {
 
 impl Outlet for MemoryOutlet {
     fn try_send(&mut self, to: Dest, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
-        // The limit is checked before the pieces are put together: a caller that offers too
-        // much costs nothing.
+        // Checked before the pieces are put together: a caller that offers too much costs nothing.
         let length = frame.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
         let most = match to {
             Dest::Link(_) => self.limits.max_frame,
@@ -107,11 +106,10 @@ impl Outlet for MemoryOutlet {
         if length > most {
             return Err(SendRefused::TooLarge);
         }
-        let bytes: Vec<u8> = frame.iter().flat_map(|piece| piece.iter().copied()).collect();
         let node = self.half.node;
         self.half.network.with(|net| match to {
-            Dest::Link(link) => net.send(node, link, bytes, Cast::Unicast),
-            Dest::Broadcast(_) if self.limits.broadcast => net.broadcast(node, &bytes),
+            Dest::Link(link) => net.send(node, link, frame),
+            Dest::Broadcast(_) if self.limits.broadcast => net.broadcast(node, frame),
             Dest::Broadcast(_) => Err(SendRefused::Unreachable),
         })?;
         Ok(Sent::Whole)

@@ -1,6 +1,7 @@
 //! The network itself: nodes behind one mutex, and what passes between them.
 
 use std::collections::BTreeMap;
+use std::io::IoSlice;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -23,6 +24,8 @@ const ROOM: usize = 64;
 pub(crate) const MAX_LINKS: usize = 1024;
 /// Events in a node's inbox before its own `connect` calls are ignored.
 const MAX_EVENTS: usize = 4 * MAX_LINKS;
+/// Buffers of read frames that are kept for the next ones.
+const SPARE: usize = 64;
 
 pub(crate) type NodeId = u64;
 
@@ -31,6 +34,7 @@ pub(crate) type NodeId = u64;
 pub struct MemoryNetwork {
     shared: Arc<Mutex<Net>>,
     connected: bool,
+    max_frame: Option<usize>,
 }
 
 impl Default for MemoryNetwork {
@@ -43,7 +47,7 @@ impl MemoryNetwork {
     /// A network that behaves like datagrams: whoever sends has a link, broadcasts reach
     /// everybody, and frames for a node with 1024 unread ones are dropped and counted.
     pub fn new() -> Self {
-        Self { shared: Arc::new(Mutex::new(Net::default())), connected: false }
+        Self { shared: Arc::new(Mutex::new(Net::default())), connected: false, max_frame: None }
     }
 
     /// Makes it a network that behaves like connections: links come up on both sides by
@@ -53,6 +57,13 @@ impl MemoryNetwork {
     pub fn connected(self) -> Self {
         self.with(|net| net.connected = true);
         Self { connected: true, ..self }
+    }
+
+    /// Sets the largest frame in bytes, 1200 at least. Default 1472, and 64 KiB for connections.
+    /// To be said before the first [`Self::transport`].
+    #[must_use]
+    pub fn with_max_frame(self, bytes: usize) -> Self {
+        Self { max_frame: Some(bytes.max(1200)), ..self }
     }
 
     /// A new node's transport. The node joins when the transport is opened, and leaves when
@@ -72,7 +83,7 @@ impl MemoryNetwork {
 
     pub(crate) fn capabilities(&self) -> Capabilities {
         Capabilities {
-            max_frame: if self.connected { 64 * 1024 } else { 1472 },
+            max_frame: self.max_frame.unwrap_or(if self.connected { 64 * 1024 } else { 1472 }),
             max_broadcast: 1024,
             reliable: self.connected,
             ordered: self.connected,
@@ -87,9 +98,12 @@ impl MemoryNetwork {
         let (result, wakers) = {
             let mut net = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             let result = work(&mut net);
-            (result, mem::take(&mut net.to_wake))
+            let last = net.to_wake.pop();
+            // Mostly there is but one: the list keeps its room.
+            let others = if net.to_wake.is_empty() { vec![] } else { mem::take(&mut net.to_wake) };
+            (result, others.into_iter().chain(last))
         };
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.for_each(Waker::wake);
         result
     }
 }
@@ -101,6 +115,7 @@ pub(crate) struct Net {
     nodes: BTreeMap<NodeId, Node>,
     dropped: u64,
     to_wake: Vec<Waker>,
+    spare: Vec<Vec<u8>>,
 }
 
 impl Net {
@@ -124,13 +139,17 @@ impl Net {
         }
     }
 
-    pub(crate) fn broadcast(&mut self, from: NodeId, bytes: &[u8]) -> Result<(), SendRefused> {
+    pub(crate) fn broadcast(
+        &mut self,
+        from: NodeId,
+        frame: &[IoSlice<'_>],
+    ) -> Result<(), SendRefused> {
         if !self.nodes.contains_key(&from) {
             return Err(SendRefused::Gone);
         }
         let others: Vec<NodeId> = self.nodes.keys().copied().filter(|id| *id != from).collect();
         for to in others {
-            self.deliver(from, to, bytes.to_vec(), Cast::Broadcast);
+            self.deliver(from, to, frame, Cast::Broadcast);
         }
         Ok(())
     }
@@ -139,8 +158,7 @@ impl Net {
         &mut self,
         from: NodeId,
         link: LinkId,
-        bytes: Vec<u8>,
-        cast: Cast,
+        frame: &[IoSlice<'_>],
     ) -> Result<(), SendRefused> {
         let Some(far) = self.nodes.get(&from).and_then(|node| node.far(link)) else {
             return Err(SendRefused::Gone);
@@ -153,17 +171,20 @@ impl Net {
                 return Err(SendRefused::Full);
             }
         }
-        self.deliver(from, far, bytes, cast);
+        self.deliver(from, far, frame, Cast::Unicast);
         Ok(())
     }
 
-    fn deliver(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>, cast: Cast) {
+    fn deliver(&mut self, from: NodeId, to: NodeId, frame: &[IoSlice<'_>], cast: Cast) {
         let full = |node: &Node| !self.connected && node.frames >= INBOX;
         let node = self.nodes.get_mut(&to).filter(|node| !full(node));
         let link = node.and_then(|node| {
             let link = node.link_to(from, Initiator::Them)?;
             node.slot_from(from)?.unread += 1;
             node.frames += 1;
+            let mut bytes = self.spare.pop().unwrap_or_default();
+            bytes.clear();
+            frame.iter().for_each(|piece| bytes.extend_from_slice(piece));
             node.inbox.push_back(Item::Frame { link, cast, bytes });
             self.to_wake.extend(node.waker.take());
             Some(link)
@@ -261,6 +282,9 @@ impl Net {
                 }
                 Some(Item::Frame { link, cast, bytes }) => {
                     into.push(&bytes, link, cast, true);
+                    if self.spare.len() < SPARE {
+                        self.spare.push(bytes);
+                    }
                     node.frames -= 1;
                     writable.extend(node.was_read(link));
                 }

@@ -1,28 +1,41 @@
 //! A serializer that refuses NaN and infinity, which `serde_json` would turn into `null`: a
-//! number that silently becomes nothing is found too late.
+//! number that silently becomes nothing is found too late. And one that writes bulk data as text.
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use lanc_core::ports::BYTES_NEWTYPE;
 use serde::Serialize;
 use serde::ser::{
     Error, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// Passes everything but non-finite floats on to the serializer (or part of one) inside.
-pub(crate) struct Finite<S>(pub(crate) S);
+/// Passes everything but non-finite floats and [`BYTES_NEWTYPE`] on to the serializer (or part of one) inside.
+pub(crate) struct Finite<S> {
+    inner: S,
+    /// The next byte string is written as base64 text.
+    base64: bool,
+}
+
+impl<S> Finite<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner, base64: false }
+    }
+}
 
 /// A value that serialises through [`Finite`].
 struct Checked<'v, T: ?Sized>(&'v T);
 
 impl<T: Serialize + ?Sized> Serialize for Checked<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(Finite(serializer))
+        self.0.serialize(Finite::new(serializer))
     }
 }
 
 macro_rules! pass_on {
     ($($method:ident: $type:ty),* $(,)?) => {
         $(fn $method(self, value: $type) -> Result<S::Ok, S::Error> {
-            self.0.$method(value)
+            self.inner.$method(value)
         })*
     };
 }
@@ -33,7 +46,7 @@ macro_rules! pass_if_finite {
             if !value.is_finite() {
                 return Err(S::Error::custom(format_args!("{value} is no number of this format")));
             }
-            self.0.$method(value)
+            self.inner.$method(value)
         })*
     };
 }
@@ -64,20 +77,27 @@ impl<S: Serializer> Serializer for Finite<S> {
         serialize_u128: u128,
         serialize_char: char,
         serialize_str: &str,
-        serialize_bytes: &[u8],
         serialize_unit_struct: &'static str,
     );
 
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<S::Ok, S::Error> {
+        if self.base64 {
+            self.inner.collect_str(&Base64Display::new(bytes, &STANDARD))
+        } else {
+            self.inner.serialize_bytes(bytes)
+        }
+    }
+
     fn serialize_none(self) -> Result<S::Ok, S::Error> {
-        self.0.serialize_none()
+        self.inner.serialize_none()
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.serialize_some(&Checked(value))
+        self.inner.serialize_some(&Checked(value))
     }
 
     fn serialize_unit(self) -> Result<S::Ok, S::Error> {
-        self.0.serialize_unit()
+        self.inner.serialize_unit()
     }
 
     fn serialize_unit_variant(
@@ -86,7 +106,7 @@ impl<S: Serializer> Serializer for Finite<S> {
         index: u32,
         variant: &'static str,
     ) -> Result<S::Ok, S::Error> {
-        self.0.serialize_unit_variant(name, index, variant)
+        self.inner.serialize_unit_variant(name, index, variant)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -94,7 +114,10 @@ impl<S: Serializer> Serializer for Finite<S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.0.serialize_newtype_struct(name, &Checked(value))
+        if name == BYTES_NEWTYPE {
+            return value.serialize(Self { base64: true, ..self });
+        }
+        self.inner.serialize_newtype_struct(name, &Checked(value))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -104,15 +127,15 @@ impl<S: Serializer> Serializer for Finite<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.0.serialize_newtype_variant(name, index, variant, &Checked(value))
+        self.inner.serialize_newtype_variant(name, index, variant, &Checked(value))
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
-        self.0.serialize_seq(len).map(Finite)
+        self.inner.serialize_seq(len).map(Finite::new)
     }
 
     fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
-        self.0.serialize_tuple(len).map(Finite)
+        self.inner.serialize_tuple(len).map(Finite::new)
     }
 
     fn serialize_tuple_struct(
@@ -120,7 +143,7 @@ impl<S: Serializer> Serializer for Finite<S> {
         name: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleStruct, S::Error> {
-        self.0.serialize_tuple_struct(name, len).map(Finite)
+        self.inner.serialize_tuple_struct(name, len).map(Finite::new)
     }
 
     fn serialize_tuple_variant(
@@ -130,11 +153,11 @@ impl<S: Serializer> Serializer for Finite<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
-        self.0.serialize_tuple_variant(name, index, variant, len).map(Finite)
+        self.inner.serialize_tuple_variant(name, index, variant, len).map(Finite::new)
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
-        self.0.serialize_map(len).map(Finite)
+        self.inner.serialize_map(len).map(Finite::new)
     }
 
     fn serialize_struct(
@@ -142,7 +165,7 @@ impl<S: Serializer> Serializer for Finite<S> {
         name: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStruct, S::Error> {
-        self.0.serialize_struct(name, len).map(Finite)
+        self.inner.serialize_struct(name, len).map(Finite::new)
     }
 
     fn serialize_struct_variant(
@@ -152,15 +175,15 @@ impl<S: Serializer> Serializer for Finite<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
-        self.0.serialize_struct_variant(name, index, variant, len).map(Finite)
+        self.inner.serialize_struct_variant(name, index, variant, len).map(Finite::new)
     }
 
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.collect_str(value)
+        self.inner.collect_str(value)
     }
 
     fn is_human_readable(&self) -> bool {
-        self.0.is_human_readable()
+        self.inner.is_human_readable()
     }
 }
 
@@ -171,11 +194,11 @@ macro_rules! sequence {
             type Error = S::Error;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
-                self.0.$method(&Checked(value))
+                self.inner.$method(&Checked(value))
             }
 
             fn end(self) -> Result<S::Ok, S::Error> {
-                self.0.end()
+                self.inner.end()
             }
         })*
     };
@@ -199,11 +222,11 @@ macro_rules! structure {
                 key: &'static str,
                 value: &T,
             ) -> Result<(), S::Error> {
-                self.0.serialize_field(key, &Checked(value))
+                self.inner.serialize_field(key, &Checked(value))
             }
 
             fn end(self) -> Result<S::Ok, S::Error> {
-                self.0.end()
+                self.inner.end()
             }
         })*
     };
@@ -216,14 +239,14 @@ impl<S: SerializeMap> SerializeMap for Finite<S> {
     type Error = S::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
-        self.0.serialize_key(&Checked(key))
+        self.inner.serialize_key(&Checked(key))
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
-        self.0.serialize_value(&Checked(value))
+        self.inner.serialize_value(&Checked(value))
     }
 
     fn end(self) -> Result<S::Ok, S::Error> {
-        self.0.end()
+        self.inner.end()
     }
 }

@@ -30,7 +30,10 @@ use write::OneLine;
 /// * [`Item::Bytes`] has no form of its own: it is written as text, base64 with padding
 ///   (RFC 4648 section 4), and comes back as [`Item::Text`]. A NaN or an infinity in
 ///   [`Item::Float`] is written as `null`; [`Codec::serialize`] refuses it instead, and writes
-///   the byte strings of serde as lists of numbers, which [`Codec::deserialize`] reads back.
+///   the byte strings of serde as lists of numbers, which [`Codec::deserialize`] reads back;
+///   those in a [`BYTES_NEWTYPE`] as base64 text.
+///
+/// [`BYTES_NEWTYPE`]: lanc_core::ports::BYTES_NEWTYPE
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonCodec;
 
@@ -96,7 +99,7 @@ impl Codec for JsonCodec {
     ) -> Result<(), EncodeError> {
         let before = out.len();
         let mut serializer = serde_json::Serializer::with_formatter(&mut *out, OneLine);
-        erased_serde::serialize(value, Finite(&mut serializer)).map_err(|error| {
+        erased_serde::serialize(value, Finite::new(&mut serializer)).map_err(|error| {
             out.truncate(before);
             EncodeError { format: Format::JSON.name(), reason: error.to_string() }
         })

@@ -1,7 +1,9 @@
 //! Writing JSON: compact, on one line, without a raw apostrophe.
 
-use std::io;
+use std::io::{self, Write as _};
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
 use lanc_core::ports::Item;
 use serde_json::ser::{CompactFormatter, Formatter};
 
@@ -21,6 +23,7 @@ pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
         Item::List([]) => out.extend_from_slice(b"[]"),
         Item::Map([]) => out.extend_from_slice(b"{}"),
         Item::Encoded([]) => out.extend_from_slice(b"null"),
+        Item::Entries(entries) => map(entries, out),
         Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => into_vec(encoded(raw, out)),
     }
 }
@@ -121,16 +124,8 @@ fn escape<W: io::Write + ?Sized>(byte: u8, out: &mut W) -> io::Result<()> {
 
 /// Base64 with padding, RFC 4648 section 4, as text.
 fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     out.push(b'"');
-    for group in bytes.chunks(3) {
-        let byte = |index: usize| group.get(index).copied().map_or(0, usize::from);
-        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
-        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let letter = ALPHABET.get((bits >> shift) & 0x3f).copied();
-            out.push(letter.filter(|_| index <= group.len()).unwrap_or(b'='));
-        }
-    }
+    into_vec(write!(out, "{}", Base64Display::new(bytes, &STANDARD)));
     out.push(b'"');
 }
 

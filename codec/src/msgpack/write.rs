@@ -17,6 +17,7 @@ pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
         Item::Bytes(value) => bytes(value, out),
         Item::List([]) => out.push(0x90),
         Item::Map([]) => out.push(0x80),
+        Item::Entries(entries) => map(entries, out),
         Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => out.extend_from_slice(raw),
     }
 }

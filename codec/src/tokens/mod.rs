@@ -62,8 +62,8 @@ pub trait Tokens: Send + Sync {
 /// nesting, budgets, spans, and typed values.
 ///
 /// Typed values pass through [`serde_json::Value`]: that costs allocations, the fields of a
-/// struct stand in the order of their names, byte strings become lists of numbers, and NaN and
-/// infinity are refused. A format for large amounts of data implements [`Codec`] itself.
+/// struct stand in the order of their names, byte strings become lists of numbers (base64 text in
+/// a [`BYTES_NEWTYPE`](lanc_core::ports::BYTES_NEWTYPE)), and NaN and infinity are refused. A format for large amounts of data implements [`Codec`] itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenCodec<T>(pub T);
 
@@ -116,6 +116,7 @@ impl<T: Tokens> Codec for TokenCodec<T> {
             Item::Bytes(bytes) => Token::Bytes(bytes),
             Item::List([]) => return self.write_list(&[], out),
             Item::Map([]) => return self.write_map(&[], out),
+            Item::Entries(entries) => return self.write_map(entries, out),
             Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => {
                 return out.extend_from_slice(raw);
             }

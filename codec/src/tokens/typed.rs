@@ -10,7 +10,7 @@ use super::{Token, TokenCodec, Tokens};
 use crate::json::Finite;
 
 pub(super) fn to_value(value: &dyn erased_serde::Serialize) -> Result<Value, String> {
-    erased_serde::serialize(value, Finite(serde_json::value::Serializer))
+    erased_serde::serialize(value, Finite::new(serde_json::value::Serializer))
         .map_err(|error| error.to_string())
 }
 

@@ -128,7 +128,7 @@ impl Core {
         if !news {
             return;
         }
-        let (function_name, peer_name) = (name.to_string(), peer.name.clone());
+        let (function_name, peer_name) = (name.to_string(), peer.name.to_string());
         let providers = self
             .directory
             .get(function)

@@ -5,7 +5,6 @@ use super::{Core, Done, Phase, StreamKey};
 use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
-use crate::policy::Candidate;
 use crate::ports::Format;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -18,7 +17,7 @@ impl Core {
     /// # Errors
     /// [`CallError`] when this node cannot take the call at all: closed, too many open, or
     /// arguments larger than any message may be. The function did not run.
-    pub fn call(&mut self, now: Time, request: CallRequest) -> Result<CallKey, CallError> {
+    pub fn call(&mut self, now: Time, mut request: CallRequest) -> Result<CallKey, CallError> {
         if self.phase != Phase::Running {
             return Err(CallError::new(ErrorCode::CLOSED, Executed::No, "this node is shut down"));
         }
@@ -30,6 +29,7 @@ impl Core {
             );
             return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::No, text));
         }
+        request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
         let key = self.insert_call(now, request, None)?;
         self.route(now, key);
         Ok(key)
@@ -168,11 +168,11 @@ impl Core {
                     return true;
                 }
                 let policy = call.request.policy;
-                let candidates = self.candidates(name.as_str());
                 let draw = self.random.u64();
-                let picked = policy.pick(&candidates, draw);
-                match picked.and_then(|place| candidates.get(place)) {
-                    Some(candidate) => candidate.peer,
+                let providers = self.directory.providers(name.as_str());
+                let picked = policy.pick(providers.len(), draw);
+                match picked.and_then(|place| providers.get(place)) {
+                    Some(peer) => *peer,
                     None => return false,
                 }
             }
@@ -215,23 +215,11 @@ impl Core {
         false
     }
 
-    /// The peers that offer a name, as a policy sees them.
-    pub(super) fn candidates(&self, name: &str) -> Vec<Candidate> {
-        let function = self.directory.find(name).and_then(|key| self.directory.get(key));
-        let Some(function) = function else { return Vec::new() };
-        let candidate = |provider: &crate::directory::Provider| {
-            let peer = self.peers.get(provider.peer)?;
-            let open_calls = peer.open_calls;
-            Some(Candidate { peer: provider.peer, order: provider.order, open_calls })
-        };
-        function.providers.iter().filter_map(candidate).collect()
-    }
-
     /// Hands a call to this node's own queue.
     pub(super) fn dispatch_local(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let name = call.request.function.clone();
-        let args = call.request.args.clone();
+        let args = call.request.args.take();
         let (deadline, one_way) = (call.deadline, call.request.mode == Mode::OneWay);
         let stream = match self.open_local_stream(key) {
             Ok(stream) => stream,

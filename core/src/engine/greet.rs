@@ -89,7 +89,7 @@ impl Core {
         self.make_room(now, ip)?;
         let peer = Peer {
             session: hello.session,
-            name: hello.name.clone().into_owned(),
+            name: hello.name.as_ref().into(),
             trust: Trust::Tentative,
             features: hello.features,
             link: from.link,
@@ -116,7 +116,7 @@ impl Core {
             connection: Connection::None,
             waiting: Vec::new(),
         };
-        let (session, name) = (peer.session, peer.name.clone());
+        let (session, name) = (peer.session, peer.name.to_string());
         let key = match self.peers.insert(peer) {
             Ok(key) => key,
             Err(full) => {
@@ -168,6 +168,7 @@ impl Core {
         if !proof && !self.speaks_for(from.link, key) {
             return;
         }
+        self.peers.rename(key, &hello.name);
         let longest_claim = (self.hello_interval() * 6 / 5).max(Duration::from_secs(15));
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.last_seen = now;
@@ -175,7 +176,6 @@ impl Core {
         peer.connection_port = hello.connection_port;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
         peer.heard_by_broadcast |= from.cast == Cast::Broadcast;
-        hello.name.as_ref().clone_into(&mut peer.name);
         // Who has not proved its address may not claim a place for longer than its neighbours.
         let claim = match peer.trust {
             Trust::Verified => peer.interval,
@@ -239,7 +239,7 @@ impl Core {
         self.outbox.again(&mut self.links, link);
         if self.peers.verify(key) {
             let Some(peer) = self.peers.get(key) else { return };
-            let (session, name, ip) = (peer.session, peer.name.clone(), peer.endpoint.ip());
+            let (session, name, ip) = (peer.session, peer.name.to_string(), peer.endpoint.ip());
             if let Some(ip) = Hosts::counts(ip) {
                 self.hosts.remove_tentative(now, ip);
             }

@@ -76,7 +76,7 @@ impl Core {
         } else {
             self.lose_calls(now, Lost::Peer(key), reason);
         }
-        self.event(Event::PeerDown { session: peer.session, name: peer.name, reason });
+        self.event(Event::PeerDown { session: peer.session, name: peer.name.to_string(), reason });
         self.schedule_sweep(now);
     }
 }

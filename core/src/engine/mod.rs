@@ -50,13 +50,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::buffers::Buffers;
 use crate::calls::Calls;
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::event::{Event, Events};
-use crate::id::{CallKey, PingKey, SessionId, tag};
+use crate::id::{CallKey, FunctionName, PingKey, SessionId, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::message::Features;
 use crate::peers::Peers;
@@ -141,6 +142,8 @@ enum Phase {
 /// configuration, entropy and inputs give equal outputs.
 pub struct Core {
     config: Config,
+    /// The configured name, shared by what tells of this node.
+    name: Arc<str>,
     pipeline: Arc<Pipeline>,
     random: Random,
     session: SessionId,
@@ -188,6 +191,7 @@ pub struct Core {
     /// Calls in the frame polled last: a refused frame ends them.
     in_frame: Vec<CallKey>,
     scratch: Vec<u8>,
+    buffers: Buffers,
 }
 
 /// Configured endpoints a node may have.
@@ -235,7 +239,7 @@ impl Core {
             peers: Peers::new(config.max_peers, config.max_tentative, hash),
             directory: Directory::new(config.max_functions, hash),
             calls: Calls::new(config.max_calls, config.max_results, hash),
-            tasks: Tasks::new(room, config.max_outbox),
+            tasks: Tasks::new(room, config.max_outbox, hash),
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
             done: VecDeque::new(),
@@ -255,6 +259,8 @@ impl Core {
             func_parts: (0, Vec::new()),
             in_frame: Vec::new(),
             scratch: Vec::new(),
+            buffers: Buffers::default(),
+            name: config.name.as_str().into(),
             config,
         })
     }
@@ -334,6 +340,24 @@ impl Core {
     /// What happened so far, in numbers.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// A buffer to encode arguments or a result into, empty; for something large if there is
+    /// one. Whoever decodes gives the buffer back.
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        self.buffers.take_largest()
+    }
+
+    /// Takes back the buffer of arguments or a result that nobody needs any more. At most 512
+    /// and 4 MiB of them are kept, and none of 2 MiB or more; the rest is freed.
+    pub fn give_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffers.give(buffer);
+    }
+
+    /// The name as it is known here already; its clones share one text.
+    pub fn known_name(&self, name: &str) -> Option<FunctionName> {
+        let function = self.directory.get(self.directory.find(name)?)?;
+        Some(function.name.clone())
     }
 
     /// When to call [`Self::handle_timeout`] next, and the reason, for the log. Changed by every

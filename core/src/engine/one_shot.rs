@@ -65,7 +65,7 @@ impl Core {
         let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
         for shot in &shots {
             if !self.send(link, Outgoing::Answer(shot.task)) {
-                self.tasks.remove(shot.task);
+                self.end_task(shot.task);
             }
         }
         if let Some(link) = self.links.get_mut(link).filter(|_| !shots.is_empty()) {
@@ -96,7 +96,7 @@ impl Core {
             _ => return,
         };
         if !self.send(link, Outgoing::Answer(task)) {
-            self.tasks.remove(task);
+            self.end_task(task);
         }
     }
 

@@ -1,5 +1,7 @@
 //! How a call ends, and what is kept of it until somebody takes it.
 
+use std::sync::Arc;
+
 use super::Core;
 use super::receive::From;
 use crate::calls::{Answer, Carrier, Outcome, Stage};
@@ -24,14 +26,14 @@ pub(super) enum Lost {
 }
 
 impl Core {
-    /// An answer has come: a result or the callee's fault.
+    /// An answer has come: an encoded result or the callee's fault.
     pub(super) fn on_answer(
         &mut self,
         now: Time,
         from: From,
         id: &WireId<'_>,
         token: Option<u64>,
-        result: Result<Payload, Fault>,
+        result: Result<&[u8], Fault>,
     ) -> Result<(), Drop> {
         let WireId::Native(id) = id else { return Err(Drop::UnknownCall) };
         if id.session != self.session.short() {
@@ -48,9 +50,16 @@ impl Core {
         if *link != from.link && !self.is_from(from.link, *peer) && !is_told {
             return Err(Drop::UnknownCall);
         }
-        let from = peer_name.clone();
-        let result = result.map_err(CallError::from_fault);
-        self.finish(now, key, Outcome::One(Answer { from, result }));
+        let callee = Arc::clone(peer_name);
+        let result = match result {
+            Ok(encoded) => {
+                let mut bytes = self.buffers.take(encoded.len());
+                bytes.extend_from_slice(encoded);
+                Ok(Payload { format: from.form.format, bytes })
+            }
+            Err(fault) => Err(CallError::from_fault(fault)),
+        };
+        self.finish(now, key, Outcome::One(Answer { from: callee, result }));
         Ok(())
     }
 
@@ -78,7 +87,9 @@ impl Core {
         } else {
             self.counters.calls_failed += 1;
         }
-        self.calls.finish(key, outcome);
+        if let Some(args) = self.calls.finish(key, outcome) {
+            self.buffers.give(args.into_buffer());
+        }
         match parent {
             _ if abandoned => drop(self.calls.take(key)),
             Some(parent) => self.member_done(now, parent, key),
@@ -93,10 +104,10 @@ impl Core {
     }
 
     /// The name of whoever a call went to; this node's own while it went to nobody.
-    fn callee_name(&self, key: CallKey) -> String {
+    fn callee_name(&self, key: CallKey) -> Arc<str> {
         match self.calls.get(key).map(|call| &call.stage) {
-            Some(Stage::Remote { peer_name, .. }) => peer_name.clone(),
-            _ => self.config.name.clone(),
+            Some(Stage::Remote { peer_name, .. }) => Arc::clone(peer_name),
+            _ => Arc::clone(&self.name),
         }
     }
 

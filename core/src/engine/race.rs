@@ -1,6 +1,8 @@
 //! Calls to several providers at once. Each attempt is an ordinary call; the call to several
 //! only decides when it is over.
 
+use std::sync::Arc;
+
 use super::Core;
 use crate::calls::{Answer, CallRequest, Mode, Outcome, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
@@ -21,9 +23,10 @@ impl Core {
         if self.directory.local(name.as_str()).is_some() {
             targets.push(Target::Session(self.session));
         }
-        let candidates = self.candidates(name.as_str());
-        for place in policy.order(&candidates, self.random.u64()) {
-            let peer = candidates.get(place).and_then(|candidate| self.peers.get(candidate.peer));
+        let draw = self.random.u64();
+        let providers = self.directory.providers(name.as_str());
+        for place in policy.order(providers.len(), draw) {
+            let peer = providers.get(place).and_then(|peer| self.peers.get(*peer));
             if let Some(peer) = peer {
                 targets.push(Target::Session(peer.session));
             }
@@ -147,7 +150,7 @@ impl Core {
         let Some((from, first)) = errors.first() else {
             let text = "no provider was asked";
             let error = CallError::new(ErrorCode::INTERNAL, Executed::No, text);
-            return Answer { from: self.config.name.clone(), result: Err(error) };
+            return Answer { from: Arc::clone(&self.name), result: Err(error) };
         };
         if errors.len() == 1 {
             return Answer { from: (*from).clone(), result: Err((*first).clone()) };

@@ -13,7 +13,6 @@ use crate::fields::Fields;
 use crate::framing;
 use crate::id::Version;
 use crate::message::{Failure, Message, Method};
-use crate::payload::Payload;
 use crate::ports::{Budget, Cast, Codec, Initiator, Received};
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
@@ -153,8 +152,7 @@ impl Core {
             Message::Call(call) => self.on_call(now, from, call),
             Message::Cancel(id) => self.on_cancel(now, from, &id),
             Message::Callback(callback) => {
-                let payload = Payload { format: from.form.format, bytes: callback.result.to_vec() };
-                self.on_answer(now, from, &callback.id, callback.token, Ok(payload))
+                self.on_answer(now, from, &callback.id, callback.token, Ok(callback.result))
             }
             Message::Error(failure) => self.on_error(now, from, failure),
             Message::Ping(number) => {

@@ -357,7 +357,7 @@ impl Core {
             }
             Outgoing::Answer(key) => {
                 self.touch(now, link);
-                self.tasks.remove(*key);
+                self.end_task(*key);
             }
             _ => {}
         }
@@ -410,7 +410,7 @@ impl Core {
                 self.finish_failed(now, key, error);
             }
             Outgoing::Answer(key) => {
-                self.tasks.remove(key);
+                self.end_task(key);
                 self.close_if_drained(now);
             }
             _ => {}

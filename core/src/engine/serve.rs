@@ -1,5 +1,6 @@
 //! A call from elsewhere, to a task and back to an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::lane::{Way, is_large};
@@ -33,13 +34,20 @@ pub struct Task {
     /// The caller's id for the call, for logs.
     pub id: Option<WireId<'static>>,
     /// The caller's name, or its endpoint if it has not introduced itself.
-    pub caller: String,
+    pub caller: Arc<str>,
     /// When the caller stops waiting.
     pub deadline: Option<Time>,
     /// Its arguments.
     pub args: Arguments,
     /// The byte stream that belongs to it.
     pub stream: Option<StreamKey>,
+}
+
+/// A function of this node, as a task needs it.
+struct Offered {
+    key: FunctionKey,
+    name: FunctionName,
+    class: Class,
 }
 
 /// Something to do with a task.
@@ -102,9 +110,7 @@ impl Core {
             Some(left) => Some(now + left.min(self.config.max_deadline)),
             None => None,
         };
-        let name: &str = &call.function;
-        let name = FunctionName::new(name)
-            .map_err(|error| Fault::new(ErrorCode::NOT_FOUND, error.to_string()))?;
+        let offered = self.offered(&call.function)?;
         let caller = Caller::Remote {
             link: from.link,
             peer: self.links.get(from.link).and_then(|link| link.peer),
@@ -112,8 +118,9 @@ impl Core {
             form: from.form,
             reply_to: call.reply_to,
         };
-        let args = Arguments::new(from.form.format, call.args, call.kwargs);
-        self.begin_task(&name, args, caller, deadline, stream).map(|_| ())
+        let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
+        let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
+        self.begin_task(offered, args, caller, deadline, stream).map(|_| ())
     }
 
     /// Queues a call of this node to itself.
@@ -125,25 +132,39 @@ impl Core {
         deadline: Time,
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
-        self.begin_task(name, args, Caller::Local(call), Some(deadline), stream)
+        let offered = self.offered(name.as_str())?;
+        self.begin_task(offered, args, Caller::Local(call), Some(deadline), stream)
+    }
+
+    /// A function of this node that may be called now.
+    fn offered(&self, name: &str) -> Result<Offered, Fault> {
+        if self.phase != Phase::Running {
+            let text = format!("`{}` is going down", self.name);
+            return Err(Fault::new(ErrorCode::SHUTTING_DOWN, text));
+        }
+        let key = self.directory.find(name);
+        let function = key.and_then(|key| Some((key, self.directory.get(key)?)));
+        let Some((key, function, local)) =
+            function.and_then(|(key, function)| Some((key, function, function.local.as_ref()?)))
+        else {
+            // What is no name at all must not be quoted as it came.
+            let text = match FunctionName::new(name) {
+                Ok(name) => format!("`{}` has no function `{name}`", self.name),
+                Err(error) => error.to_string(),
+            };
+            return Err(Fault::new(ErrorCode::NOT_FOUND, text));
+        };
+        Ok(Offered { key, name: function.name.clone(), class: local.class })
     }
 
     fn begin_task(
         &mut self,
-        name: &FunctionName,
+        offered: Offered,
         args: Arguments,
         caller: Caller,
         deadline: Option<Time>,
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
-        if self.phase != Phase::Running {
-            let text = format!("`{}` is going down", self.config.name);
-            return Err(Fault::new(ErrorCode::SHUTTING_DOWN, text));
-        }
-        let Some((function, local)) = self.directory.local(name.as_str()) else {
-            let text = format!("`{}` has no function `{name}`", self.config.name);
-            return Err(Fault::new(ErrorCode::NOT_FOUND, text));
-        };
         let stranger = match &caller {
             Caller::Local(_) => false,
             Caller::Remote { link, .. } => {
@@ -151,9 +172,9 @@ impl Core {
             }
         };
         let task = Entry {
-            function,
-            name: name.clone(),
-            class: local.class,
+            function: offered.key,
+            name: offered.name,
+            class: offered.class,
             caller,
             args: Some(args),
             deadline,
@@ -163,8 +184,10 @@ impl Core {
             stream,
             stranger,
         };
-        let key = self.tasks.enqueue(task).map_err(|_| {
-            let text = format!("the queue of `{}` is full", self.config.name);
+        let key = self.tasks.enqueue(task).map_err(|task| {
+            // A flood of refused calls does not empty the pool.
+            self.buffers.give(task.args.map(Arguments::into_buffer).unwrap_or_default());
+            let text = format!("the queue of `{}` is full", self.name);
             let mut fault = Fault::new(ErrorCode::BUSY, text);
             let jitter = self.random.duration_up_to(Duration::from_millis(20));
             fault.retry_after = Some(self.tasks.retry_after() + jitter);
@@ -215,11 +238,12 @@ impl Core {
         let (id, caller) = match &task.caller {
             Caller::Local(call) => {
                 let id = self.calls.get(*call).map(|call| WireId::Native(call.id));
-                (id, self.config.name.clone())
+                (id, Arc::clone(&self.name))
             }
             Caller::Remote { link, peer, id, .. } => {
-                let name = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.name.clone());
-                let remote = || self.links.get(*link).map(|link| link.remote.to_string());
+                let name =
+                    peer.and_then(|key| self.peers.get(key)).map(|peer| Arc::clone(&peer.name));
+                let remote = || self.links.get(*link).map(|link| link.remote.to_string().into());
                 (id.clone(), name.or_else(remote).unwrap_or_default())
             }
         };
@@ -242,8 +266,21 @@ impl Core {
             Ok(_) => self.counters.tasks_succeeded += 1,
             Err(_) => self.counters.tasks_failed += 1,
         }
+        let fit = |payload: Payload| {
+            let bytes = self.buffers.fit(payload.bytes);
+            Payload { bytes, ..payload }
+        };
+        let result = result.map(fit);
         self.settle(now, key, result);
         self.close_if_drained(now);
+    }
+
+    /// Forgets a task whose answer has left, or which nobody waits for.
+    pub(super) fn end_task(&mut self, key: TaskKey) {
+        let Some(task) = self.tasks.remove(key) else { return };
+        if let Progress::Answered(Ok(payload)) = task.progress {
+            self.buffers.give(payload.bytes);
+        }
     }
 
     /// Moves a task to its end and sends the answer on its way.
@@ -273,15 +310,13 @@ impl Core {
                     .get(call)
                     .is_some_and(|call| matches!(call.stage, Stage::Local(task) if task == key));
                 if waits {
-                    let from = self.config.name.clone();
+                    let from = Arc::clone(&self.name);
                     let result = result.map_err(CallError::from_fault);
                     self.finish(now, call, Outcome::One(Answer { from, result }));
                 }
             }
             Caller::Remote { link, id: Some(_), .. } if !late => self.answer(now, link, key),
-            Caller::Remote { .. } => {
-                self.tasks.remove(key);
-            }
+            Caller::Remote { .. } => self.end_task(key),
         }
     }
 
@@ -302,7 +337,7 @@ impl Core {
         match (way, peer) {
             (Way::Dialling, Some(peer)) => self.wait_for_connection(peer, Outgoing::Answer(key)),
             (Way::Link(by), _) if self.send(by, Outgoing::Answer(key)) => {}
-            _ => drop(self.tasks.remove(key)),
+            _ => self.end_task(key),
         }
     }
 
@@ -324,12 +359,7 @@ impl Core {
 
     /// The caller takes its call back.
     pub(super) fn on_cancel(&mut self, now: Time, from: From, id: &WireId<'_>) -> Result<(), Drop> {
-        let wanted = |task: &Entry| match &task.caller {
-            Caller::Remote { link, id: Some(own), .. } => *link == from.link && own == id,
-            _ => false,
-        };
-        let found = self.tasks.iter().find(|(_, task)| wanted(task)).map(|(key, _)| key);
-        if let Some(key) = found {
+        if let Some(key) = self.tasks.by_call(from.link, id) {
             self.cancel_task(now, key);
         }
         Ok(())

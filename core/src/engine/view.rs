@@ -85,7 +85,7 @@ impl Core {
     pub fn peers(&self, now: Time) -> Vec<PeerInfo> {
         let info = |peer: &crate::peers::Peer| PeerInfo {
             session: peer.session,
-            name: peer.name.clone(),
+            name: peer.name.to_string(),
             endpoint: peer.endpoint.clone(),
             trust: peer.trust,
             features: peer.features,
@@ -111,8 +111,8 @@ impl Core {
                 .providers
                 .iter()
                 .rev()
-                .filter_map(|provider| self.peers.get(provider.peer))
-                .map(|peer| peer.name.clone())
+                .filter_map(|provider| self.peers.get(*provider))
+                .map(|peer| peer.name.to_string())
                 .collect(),
         };
         let mut functions: Vec<_> = self.directory.iter().map(|(_, f)| info(f)).collect();
@@ -145,14 +145,13 @@ impl Core {
 
     /// Whether a person who writes `text` means this node.
     pub(super) fn is_me(&self, text: &str) -> bool {
-        text == self.config.name || text == self.session.to_string()
+        text == &*self.name || SessionId::from_hex(text) == Some(self.session)
     }
 
     /// The peer a person means: by name (the one heard of last if several share it), by
     /// endpoint or address, or by the first digits of its session (eight at least).
     pub(super) fn find_peer(&self, text: &str) -> Option<PeerKey> {
-        let by_name = self.peers.iter().filter(|(_, peer)| peer.name == text);
-        if let Some((key, _)) = by_name.max_by_key(|(_, peer)| peer.first_seen) {
+        if let Some(key) = self.peers.by_name(text) {
             return Some(key);
         }
         let is_meant = |peer: &crate::peers::Peer| {

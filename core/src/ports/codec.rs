@@ -52,6 +52,9 @@ pub enum Item<'a> {
     Map(&'a [u8]),
     /// Any value that is encoded already. Only written, never read.
     Encoded(&'a [u8]),
+    /// A map as its entries, in their order. Only written, never read: it saves the map inside
+    /// a message a buffer of its own.
+    Entries(&'a [(&'a str, Self)]),
 }
 
 /// A value that was read: what it is, and the bytes it stood in.
@@ -150,6 +153,12 @@ pub struct EncodeError {
     /// What it could not express.
     pub reason: String,
 }
+
+/// The name of a newtype struct that holds a byte string and reads back from base64 text too.
+/// A format without binary data writes such a newtype as text, base64 with padding (RFC 4648
+/// section 4); one with binary data needs to know nothing of it. Other byte strings of serde
+/// have no such reader and become lists of numbers there.
+pub const BYTES_NEWTYPE: &str = "lanc::Bytes";
 
 /// Called with a map's entries, in order.
 pub type OnEntry<'f, 'a> = dyn FnMut(&str, Value<'a>) -> Result<(), DecodeError> + 'f;

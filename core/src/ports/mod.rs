@@ -19,7 +19,8 @@ mod transport;
 pub use crate::random::Entropy;
 pub use batch::{Arrived, RecvBatch};
 pub use codec::{
-    Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue, Value,
+    BYTES_NEWTYPE, Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue,
+    Value,
 };
 pub use compressor::{Compressor, ExpandError};
 pub use sealer::{OpenError, Sealer};

@@ -133,6 +133,14 @@ pub fn containers_round_trip(codec: &dyn Codec) {
     let mut ample = Budget { depth: 1, nodes: 70_001 };
     let read = long.read_like(codec, &long.encode(codec), &mut ample).map(|(tree, _)| tree);
     holds(RULE, read == Ok(long), "a list of 70 000 came back otherwise");
+    let inner = [("b", Item::Int(1)), ("b", Item::Entries(&[]))];
+    let mut out = Vec::new();
+    codec.write_list(&[Item::Entries(&inner), Item::Null], &mut out);
+    let mut expected = Vec::new();
+    codec.write_map(&[("b", Item::Int(1)), ("b", Item::Map(&[]))], &mut expected);
+    let map = std::mem::take(&mut expected);
+    codec.write_list(&[Item::Map(&map), Item::Null], &mut expected);
+    holds(RULE, out == expected, "a map inside another value is not written as a map");
     let mut draw = Draw(3);
     for _ in 0..500 {
         reads_back(RULE, codec, &draw.map(4));

@@ -153,7 +153,8 @@ impl World {
             Err(error) => {
                 entry.ended = Ended::At(now);
                 let from = config_name(life);
-                entry.outcome = Some(Ok(Outcome::One(Answer { from, result: Err(error) })));
+                entry.outcome =
+                    Some(Ok(Outcome::One(Answer { from: from.into(), result: Err(error) })));
             }
         }
         self.book.add(entry, self.nodes[id.0].paused);

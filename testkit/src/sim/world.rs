@@ -289,7 +289,7 @@ impl World {
     pub fn answers(&self, call: CallId) -> Option<Vec<(String, Result<Value, CallError>)>> {
         match self.outcome(call)? {
             Outcome::All(answers) => {
-                Some(answers.iter().map(|answer| (answer.from.clone(), read(answer))).collect())
+                Some(answers.iter().map(|answer| (answer.from.to_string(), read(answer))).collect())
             }
             Outcome::One(_) => None,
         }

@@ -121,7 +121,7 @@ fn ours(item: &Item<'_>) -> Ours {
         Item::Float(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
         Item::Text(text) => Value::from(text.as_ref()),
         Item::Bytes(_) => return Ours::More,
-        Item::Encoded(_) => panic!("`Encoded` is never read"),
+        Item::Encoded(_) | Item::Entries(_) => panic!("only written, never read"),
         Item::List(raw) => {
             let mut items = Some(Vec::new());
             let read = MsgpackCodec.read_list(raw, &mut AMPLE.clone(), &mut |value| {

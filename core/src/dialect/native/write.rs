@@ -1,6 +1,7 @@
 //! From messages to bytes.
 
 use std::borrow::Cow;
+use std::fmt::{self, Display, Write as _};
 
 use crate::error::{Executed, Fault};
 use crate::id::Version;
@@ -8,179 +9,232 @@ use crate::message::{Call, Func, Hello, Message, Method, WireId};
 use crate::ports::{Codec, Item};
 
 /// Appends a message: S0's fields in the order the published package writes them, absent ones
-/// left out, and the extension object last.
+/// left out, and the extension object last. Calls and results are written without an allocation.
 pub fn write(message: &Message<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
-    let mut data = Vec::new();
-    let mut x = Vec::new();
-    let mut parts = Parts::default();
+    let parts = Parts::of(message.method());
     match message {
-        Message::Hello(hello) => {
-            hello_data(hello, codec, &mut data);
-            parts.data = Some(Item::Encoded(&data));
-        }
-        Message::Func(func) => {
-            let names: Vec<_> =
-                func.names.iter().map(|name| Item::Text(Cow::Borrowed(name.as_ref()))).collect();
-            codec.write_list(&names, &mut data);
-            parts.data = Some(Item::Encoded(&data));
-            func_extension(func, codec, &mut x);
-        }
-        Message::Call(call) => {
-            parts.data = Some(Item::Text(Cow::Borrowed(&call.function)));
-            parts.id = call.id.as_ref();
-            parts.args = call.args;
-            parts.kwargs = call.kwargs;
-            call_extension(call, codec, &mut x);
-        }
+        Message::Hello(hello) => write_hello(parts, hello, codec, out),
+        Message::Func(func) => write_func(parts, func, codec, out),
+        Message::Call(call) => write_call(parts, call, codec, out),
         Message::Callback(callback) => {
-            let null = callback.result.is_empty();
-            parts.data = Some(if null { Item::Null } else { Item::Encoded(callback.result) });
-            parts.id = Some(&callback.id);
-            token_extension(callback.token, codec, &mut x);
+            // An empty result stands for null.
+            let data = Some(Item::Encoded(callback.result));
+            let token = callback.token.map(Short::hex);
+            let mut x = Entries::<1>::new();
+            x.push_some("tok", token.as_ref().map(Short::item));
+            Parts { data, id: Some(&callback.id), x: x.as_slice(), ..parts }.write(codec, out);
         }
         Message::Error(failure) => {
-            error_data(&failure.fault, codec, &mut data);
-            parts.data = Some(Item::Encoded(&data));
-            parts.id = failure.id.as_ref();
-            token_extension(failure.token, codec, &mut x);
+            let token = failure.token.map(Short::hex);
+            let mut x = Entries::<1>::new();
+            x.push_some("tok", token.as_ref().map(Short::item));
+            let parts = Parts { id: failure.id.as_ref(), x: x.as_slice(), ..parts };
+            write_error(parts, &failure.fault, codec, out);
         }
         Message::Ack(ack) => {
-            let state = Item::Text(Cow::Borrowed(ack.state.name()));
-            let attempt = Item::Uint(u64::from(ack.attempt));
-            codec.write_map(&[("state", state), ("at", attempt)], &mut data);
-            parts.data = Some(Item::Encoded(&data));
-            parts.id = Some(&ack.id);
+            let state = text(ack.state.name());
+            let entries = [("state", state), ("at", Item::Uint(u64::from(ack.attempt)))];
+            let data = Some(Item::Entries(&entries));
+            Parts { data, id: Some(&ack.id), ..parts }.write(codec, out);
         }
-        Message::Probe(id) | Message::Cancel(id) => parts.id = Some(id),
+        Message::Probe(id) | Message::Cancel(id) => {
+            Parts { id: Some(id), ..parts }.write(codec, out)
+        }
         Message::Bye(session) => {
-            codec.write_map(&[("sid", text(session.to_string()))], &mut data);
-            parts.data = Some(Item::Encoded(&data));
+            let session = Short::of(session);
+            let entries = [("sid", session.item())];
+            Parts { data: Some(Item::Entries(&entries)), ..parts }.write(codec, out);
         }
-        Message::Ping(number) | Message::Pong(number) => parts.data = Some(Item::Uint(*number)),
+        Message::Ping(number) | Message::Pong(number) => {
+            Parts { data: Some(Item::Uint(*number)), ..parts }.write(codec, out);
+        }
     }
-    parts.write(message.method(), &x, codec, out);
 }
 
 /// The fields of one message on their way out.
-#[derive(Default)]
 struct Parts<'p> {
+    method: Method,
     data: Option<Item<'p>>,
     id: Option<&'p WireId<'p>>,
     args: &'p [u8],
     kwargs: &'p [u8],
+    x: &'p [(&'p str, Item<'p>)],
 }
 
 impl Parts<'_> {
-    fn write(self, method: Method, x: &[u8], codec: &dyn Codec, out: &mut Vec<u8>) {
-        let word = |text: &'static str| Item::Text(Cow::Borrowed(text));
+    fn of(method: Method) -> Self {
+        Self { method, data: None, id: None, args: &[], kwargs: &[], x: &[] }
+    }
+
+    fn write(self, codec: &dyn Codec, out: &mut Vec<u8>) {
+        let native;
         let id = match self.id {
-            None => Item::Null,
-            Some(WireId::Native(id)) => text(id.to_string()),
-            Some(WireId::Text(id)) => Item::Text(Cow::Borrowed(id)),
-            Some(WireId::Number(id)) => Item::Uint(*id),
+            None => None,
+            Some(WireId::Native(id)) => {
+                native = Short::of(id);
+                Some(native.item())
+            }
+            Some(WireId::Text(id)) => Some(text(id)),
+            Some(WireId::Number(id)) => Some(Item::Uint(*id)),
         };
-        let all = [
-            ("type", word("LANC"), true),
-            ("method", word(method.name()), true),
-            ("version", word(Version::NATIVE_TEXT), true),
-            ("data", self.data.clone().unwrap_or(Item::Null), self.data.is_some()),
-            ("encrypted", word("no"), true),
-            ("compress", word("no"), true),
-            ("exe_id", id, self.id.is_some()),
-            ("args", Item::Encoded(self.args), !self.args.is_empty()),
-            ("kwargs", Item::Encoded(self.kwargs), !self.kwargs.is_empty()),
-            ("x", Item::Encoded(x), !x.is_empty()),
-        ];
-        let present: Vec<_> =
-            all.into_iter().filter(|(.., is)| *is).map(|(key, item, _)| (key, item)).collect();
-        codec.write_map(&present, out);
+        let encoded = |bytes| Some(Item::Encoded(bytes)).filter(|_| !bytes.is_empty());
+        let mut all = Entries::<10>::new();
+        all.push("type", text("LANC"));
+        all.push("method", text(self.method.name()));
+        all.push("version", text(Version::NATIVE_TEXT));
+        all.push_some("data", self.data);
+        all.push("encrypted", text("no"));
+        all.push("compress", text("no"));
+        all.push_some("exe_id", id);
+        all.push_some("args", encoded(self.args));
+        all.push_some("kwargs", encoded(self.kwargs));
+        all.push_some("x", Some(Item::Entries(self.x)).filter(|_| !self.x.is_empty()));
+        codec.write_map(all.as_slice(), out);
     }
 }
 
-fn text(text: String) -> Item<'static> {
-    Item::Text(Cow::Owned(text))
-}
-
-fn hello_data(hello: &Hello<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
+fn write_hello(parts: Parts<'_>, hello: &Hello<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
     let interval = u64::try_from(hello.interval.as_millis()).unwrap_or(u64::MAX);
-    let mut entries = vec![
-        ("node", Item::Text(Cow::Borrowed(hello.name.as_ref()))),
-        ("sid", text(hello.session.to_string())),
-        ("iv", Item::Uint(interval)),
-        ("rev", Item::Uint(hello.revision)),
-        ("feat", Item::Uint(u64::from(hello.features.0))),
-    ];
-    for (key, token) in [("tok", hello.token), ("echo", hello.echo)] {
-        if let Some(token) = token {
-            entries.push((key, text(format!("{token:016x}"))));
-        }
-    }
-    if let Some(port) = hello.connection_port {
-        entries.push(("tcp", Item::Uint(u64::from(port))));
-    }
-    if hello.wants {
-        entries.push(("want", Item::Bool(true)));
-    }
-    codec.write_map(&entries, out);
+    let session = Short::of(hello.session);
+    let [token, echo] = [hello.token, hello.echo].map(|token| token.map(Short::hex));
+    let mut data = Entries::<9>::new();
+    data.push("node", text(&hello.name));
+    data.push("sid", session.item());
+    data.push("iv", Item::Uint(interval));
+    data.push("rev", Item::Uint(hello.revision));
+    data.push("feat", Item::Uint(u64::from(hello.features.0)));
+    data.push_some("tok", token.as_ref().map(Short::item));
+    data.push_some("echo", echo.as_ref().map(Short::item));
+    let port = hello.connection_port.map(|port| Item::Uint(u64::from(port)));
+    data.push_some("tcp", port);
+    data.push_some("want", Some(Item::Bool(true)).filter(|_| hello.wants));
+    Parts { data: Some(Item::Entries(data.as_slice())), ..parts }.write(codec, out);
 }
 
-fn func_extension(func: &Func<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
-    let mut entries = Vec::with_capacity(4);
-    if let Some(session) = func.session {
-        entries.push(("sid", text(session.to_string())));
-    }
-    entries.push(("rev", Item::Uint(func.revision)));
+fn write_func(parts: Parts<'_>, func: &Func<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
+    let names: Vec<_> = func.names.iter().map(|name| text(name)).collect();
+    let mut data = Vec::new();
+    codec.write_list(&names, &mut data);
+    let session = func.session.map(Short::of);
+    let mut x = Entries::<4>::new();
+    x.push_some("sid", session.as_ref().map(Short::item));
+    x.push("rev", Item::Uint(func.revision));
     if func.parts > 1 {
-        entries.push(("part", Item::Uint(u64::from(func.part))));
-        entries.push(("parts", Item::Uint(u64::from(func.parts))));
+        x.push("part", Item::Uint(u64::from(func.part)));
+        x.push("parts", Item::Uint(u64::from(func.parts)));
     }
-    codec.write_map(&entries, out);
+    Parts { data: Some(Item::Encoded(&data)), x: x.as_slice(), ..parts }.write(codec, out);
 }
 
-fn call_extension(call: &Call<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
-    let mut entries = Vec::with_capacity(3);
-    if let Some(to) = call.to {
-        entries.push(("to", text(format!("{to:016x}"))));
-    }
-    if let Some(deadline) = call.deadline_ms {
-        entries.push(("dl", Item::Uint(deadline)));
-    }
-    if call.one_way {
-        entries.push(("ow", Item::Bool(true)));
-    }
-    if let Some(stream) = call.stream {
-        entries.push(("st", Item::Uint(u64::from(stream))));
-    }
-    if let Some(reply) = call.reply_to {
-        entries.push(("re", Item::Uint(u64::from(reply.port))));
-        entries.push(("tok", text(format!("{:016x}", reply.token))));
-    }
-    if !entries.is_empty() {
-        codec.write_map(&entries, out);
-    }
+fn write_call(parts: Parts<'_>, call: &Call<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
+    let to = call.to.map(Short::hex);
+    let token = call.reply_to.map(|reply| Short::hex(reply.token));
+    let mut x = Entries::<6>::new();
+    x.push_some("to", to.as_ref().map(Short::item));
+    x.push_some("dl", call.deadline_ms.map(Item::Uint));
+    x.push_some("ow", Some(Item::Bool(true)).filter(|_| call.one_way));
+    x.push_some("st", call.stream.map(|stream| Item::Uint(u64::from(stream))));
+    x.push_some("re", call.reply_to.map(|reply| Item::Uint(u64::from(reply.port))));
+    x.push_some("tok", token.as_ref().map(Short::item));
+    let (data, id) = (Some(text(&call.function)), call.id.as_ref());
+    let (args, kwargs, x) = (call.args, call.kwargs, x.as_slice());
+    Parts { data, id, args, kwargs, x, ..parts }.write(codec, out);
 }
 
-fn token_extension(token: Option<u64>, codec: &dyn Codec, out: &mut Vec<u8>) {
-    if let Some(token) = token {
-        codec.write_map(&[("tok", text(format!("{token:016x}")))], out);
-    }
-}
-
-fn error_data(fault: &Fault, codec: &dyn Codec, out: &mut Vec<u8>) {
+fn write_error(parts: Parts<'_>, fault: &Fault, codec: &dyn Codec, out: &mut Vec<u8>) {
     let ex = match fault.executed {
         Executed::No => "no",
         Executed::Maybe => "maybe",
         Executed::Yes => "yes",
     };
-    let mut entries = vec![
-        ("code", Item::Uint(u64::from(fault.code.0))),
-        ("name", Item::Text(Cow::Borrowed(fault.code.name()))),
-        ("message", Item::Text(Cow::Borrowed(fault.message.as_str()))),
-        ("ex", Item::Text(Cow::Borrowed(ex))),
-    ];
-    if let Some(after) = fault.retry_after {
-        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        entries.push(("retry_ms", Item::Uint(millis)));
+    let millis = |after: std::time::Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    let mut data = Entries::<5>::new();
+    data.push("code", Item::Uint(u64::from(fault.code.0)));
+    data.push("name", text(fault.code.name()));
+    data.push("message", text(&fault.message));
+    data.push("ex", text(ex));
+    data.push_some("retry_ms", fault.retry_after.map(|after| Item::Uint(millis(after))));
+    Parts { data: Some(Item::Entries(data.as_slice())), ..parts }.write(codec, out);
+}
+
+fn text(text: &str) -> Item<'_> {
+    Item::Text(Cow::Borrowed(text))
+}
+
+/// Up to `N` entries of a map, without a heap.
+struct Entries<'e, const N: usize> {
+    all: [(&'e str, Item<'e>); N],
+    count: usize,
+}
+
+impl<'e, const N: usize> Entries<'e, N> {
+    fn new() -> Self {
+        Self { all: [const { ("", Item::Null) }; N], count: 0 }
     }
-    codec.write_map(&entries, out);
+
+    fn push(&mut self, key: &'e str, item: Item<'e>) {
+        let place = self.all.get_mut(self.count);
+        debug_assert!(place.is_some(), "more than {N} entries");
+        if let Some(place) = place {
+            *place = (key, item);
+            self.count += 1;
+        }
+    }
+
+    fn push_some(&mut self, key: &'e str, item: Option<Item<'e>>) {
+        if let Some(item) = item {
+            self.push(key, item);
+        }
+    }
+
+    fn as_slice(&self) -> &[(&'e str, Item<'e>)] {
+        self.all.get(..self.count).unwrap_or_default()
+    }
+}
+
+/// The text of a number or an id, without a heap.
+struct Short {
+    /// Room for the longest [`ExeId`](crate::id::ExeId).
+    bytes: [u8; 48],
+    count: usize,
+}
+
+impl Short {
+    fn of(value: impl Display) -> Self {
+        let mut short = Self { bytes: [0; 48], count: 0 };
+        let written = write!(short, "{value}");
+        debug_assert!(written.is_ok(), "longer than any id");
+        short
+    }
+
+    fn hex(number: u64) -> Self {
+        Self::of(format_args!("{number:016x}"))
+    }
+
+    fn item(&self) -> Item<'_> {
+        let bytes = self.bytes.get(..self.count).unwrap_or_default();
+        text(std::str::from_utf8(bytes).unwrap_or_default())
+    }
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.count + text.len();
+        let place = self.bytes.get_mut(self.count..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.count = end;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ExeId;
+
+    #[test]
+    fn the_longest_id_fits() {
+        let id = ExeId { session: u64::MAX, number: u64::MAX, random: u32::MAX };
+        assert_eq!(Short::of(id).item(), Item::Text(id.to_string().into()));
+    }
 }

@@ -172,7 +172,9 @@ impl Tree {
             Item::Text(text) => Self::Text(text.to_string()),
             Item::List(raw) => Self::read_list(codec, raw, &mut AMPLE.clone())?.0,
             Item::Map(raw) => Self::read_map(codec, raw, &mut AMPLE.clone())?.0,
-            Item::Bytes(_) | Item::Encoded(_) => return Err(DecodeError::WrongType),
+            Item::Bytes(_) | Item::Encoded(_) | Item::Entries(_) => {
+                return Err(DecodeError::WrongType);
+            }
         })
     }
 

@@ -1,0 +1,148 @@
+//! Buffers of arguments and results, kept for those of the next calls.
+//!
+//! A call in steady state takes what the calls before it gave back. What is taken for a known
+//! size is less than four times as large: a small value never pins a large buffer.
+
+/// Buffers that are kept: those of a few hundred calls in flight.
+const MAX_COUNT: usize = 512;
+/// Their capacities together, in bytes.
+const MAX_BYTES: usize = 4 << 20;
+/// The smallest capacity that is made.
+const LEAST: usize = 64;
+/// Above it, capacities are whole pages: values of nearly one size share their buffers.
+const PAGE: usize = 4096;
+/// The largest buffer that is kept has less than twice this.
+const LARGEST_SHELF: u32 = 20;
+const SMALLEST_SHELF: u32 = LEAST.trailing_zeros();
+const SHELVES: usize = 15;
+const _: () = assert!(LARGEST_SHELF - SMALLEST_SHELF + 1 == 15);
+
+/// The pool. Shelf `n` holds capacities from `64 << n` up to twice as much.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    shelves: [Vec<Vec<u8>>; SHELVES],
+    count: usize,
+    bytes: usize,
+}
+
+impl Buffers {
+    /// An empty buffer with room for `size` bytes and little more.
+    pub(crate) fn take(&mut self, size: usize) -> Vec<u8> {
+        let size = size.max(LEAST);
+        if let Some(place) = shelf(size) {
+            for place in [place, place + 1] {
+                let shelf = self.shelves.get_mut(place);
+                let fits = |buffer: &mut Vec<u8>| buffer.capacity() >= size;
+                if let Some(buffer) = shelf.and_then(|shelf| shelf.pop_if(fits)) {
+                    return self.taken(buffer);
+                }
+            }
+        }
+        let page = if size <= PAGE { size.next_power_of_two() } else { PAGE };
+        Vec::with_capacity(size.checked_next_multiple_of(page).unwrap_or(size))
+    }
+
+    /// The largest buffer there is, empty, for something whose size is not known yet. What is
+    /// kept of it for long goes through [`Self::fit`].
+    pub(crate) fn take_largest(&mut self) -> Vec<u8> {
+        match self.shelves.iter_mut().rev().find_map(Vec::pop) {
+            Some(buffer) => self.taken(buffer),
+            // Large enough to be kept once it is given back.
+            None => Vec::with_capacity(LEAST),
+        }
+    }
+
+    fn taken(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        self.count -= 1;
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Takes a buffer back, or frees it when enough are kept.
+    pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        if self.count >= MAX_COUNT || self.bytes.saturating_add(capacity) > MAX_BYTES {
+            return;
+        }
+        let shelf = shelf(capacity).and_then(|place| self.shelves.get_mut(place));
+        if let Some(shelf) = shelf {
+            buffer.clear();
+            shelf.push(buffer);
+            self.count += 1;
+            self.bytes += capacity;
+        }
+    }
+
+    /// The same bytes in a buffer that suits them: small ones are copied, large ones moved.
+    pub(crate) fn fit(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        if bytes.capacity() <= PAGE || bytes.capacity() / 4 <= bytes.len() {
+            return bytes;
+        }
+        let mut fitting = self.take(bytes.len());
+        fitting.extend_from_slice(&bytes);
+        self.give(bytes);
+        fitting
+    }
+}
+
+/// Where a capacity belongs; `None` for those that are not kept.
+fn shelf(capacity: usize) -> Option<usize> {
+    let power = capacity.checked_ilog2()?;
+    let is_kept = (SMALLEST_SHELF..=LARGEST_SHELF).contains(&power);
+    usize::try_from(power.checked_sub(SMALLEST_SHELF)?).ok().filter(|_| is_kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_for_its_own_size_and_not_for_a_much_smaller_one() {
+        let mut buffers = Buffers::default();
+        let large = buffers.take(65_541);
+        assert!(large.capacity() >= 65_541 && large.capacity() < 65_541 + PAGE);
+        let address = large.as_ptr();
+        buffers.give(large);
+        assert!(buffers.take(10).capacity() <= 128);
+        assert!(buffers.take(20_000).capacity() < 40_000);
+        let larger = buffers.take(150_000);
+        assert_ne!(larger.as_ptr(), address, "it is too small");
+        let again = buffers.take(65_530);
+        assert_eq!((again.as_ptr(), again.len()), (address, 0));
+        buffers.give(again);
+        let largest = buffers.take_largest();
+        assert_eq!(largest.as_ptr(), address);
+        assert_eq!((buffers.count, buffers.bytes), (0, 0));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bounds_allow() {
+        let mut buffers = Buffers::default();
+        (0..=MAX_COUNT).for_each(|_| buffers.give(Vec::with_capacity(LEAST)));
+        assert_eq!((buffers.count, buffers.bytes), (MAX_COUNT, MAX_COUNT * LEAST));
+        let mut buffers = Buffers::default();
+        (0..=4).for_each(|_| buffers.give(Vec::with_capacity(1 << 20)));
+        assert_eq!((buffers.count, buffers.bytes), (4, MAX_BYTES));
+        let mut buffers = Buffers::default();
+        buffers.give(Vec::new());
+        buffers.give(Vec::with_capacity(LEAST - 1));
+        buffers.give(Vec::with_capacity(2 << LARGEST_SHELF));
+        buffers.give(Vec::with_capacity(usize::from(u16::MAX)));
+        assert_eq!(buffers.count, 1);
+    }
+
+    #[test]
+    fn small_is_copied_and_large_is_moved() {
+        let mut buffers = Buffers::default();
+        let mut large = Vec::with_capacity(1 << 18);
+        large.extend_from_slice(b"abc");
+        let fitting = buffers.fit(large);
+        assert_eq!((fitting.as_slice(), fitting.capacity()), (&b"abc"[..], LEAST));
+        assert_eq!((buffers.count, buffers.bytes), (1, 1 << 18));
+        let mut large = Vec::with_capacity(1 << 18);
+        large.resize(1 << 17, 1);
+        let address = large.as_ptr();
+        let moved = buffers.fit(large);
+        assert_eq!(moved.as_ptr(), address);
+    }
+}

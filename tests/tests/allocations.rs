@@ -1,0 +1,117 @@
+//! What a call costs in allocations, both sides and the transport together, once everything has
+//! grown to its size. To link the counter is to make this binary's allocator a counting one; it
+//! counts for each thread, and everything here runs on the test's own.
+
+use allocation_counter::{AllocationInfo, measure};
+use lanc::ports::Codec;
+use lanc::{Bytes, JsonCodec, MsgpackCodec, Node, NodeBuilder};
+use lanc_transport_memory::MemoryNetwork;
+use tokio::runtime::{Builder, Runtime};
+
+const CALLS: i64 = 1000;
+const PAYLOAD: usize = 64 * 1024;
+
+/// Two nodes that know each other.
+struct Pair {
+    client: Node,
+    _server: Node,
+    runtime: Runtime,
+}
+
+impl Pair {
+    fn new(codec: impl Codec + Copy + 'static) -> Self {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.unwrap();
+        let network = MemoryNetwork::new().with_max_frame(2 * PAYLOAD);
+        let open = |name| {
+            let builder = NodeBuilder::new().name(name).codec(codec);
+            builder.transport(network.transport()).open()
+        };
+        let (client, server) = runtime.block_on(async {
+            let server = open("server").await.unwrap();
+            server.function("add", |a: i64, b: i64| a + b).inline().register().unwrap();
+            server.function("echo", |bytes: Bytes| bytes).inline().register().unwrap();
+            server.register("later", async |bytes: Bytes| bytes).unwrap();
+            let client = open("client").await.unwrap();
+            client.settled().await;
+            (client, server)
+        });
+        Self { client, _server: server, runtime }
+    }
+
+    /// What the second of two equal runs allocates.
+    fn steady(&self, run: impl AsyncFn()) -> AllocationInfo {
+        self.runtime.block_on(run());
+        measure(|| self.runtime.block_on(run()))
+    }
+}
+
+#[test]
+fn a_small_call_allocates_nothing() {
+    for pair in [Pair::new(JsonCodec), Pair::new(MsgpackCodec)] {
+        let counted = pair.steady(async || {
+            for n in 0..CALLS {
+                assert_eq!(pair.client.call::<i64>("add", (n, 1)).await, Ok(n + 1));
+            }
+        });
+        assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    }
+}
+
+#[test]
+fn neither_do_many_at_once_but_for_their_tasks() {
+    let pair = Pair::new(MsgpackCodec);
+    let counted = pair.steady(async || {
+        let tasks: Vec<_> = (0..64)
+            .map(|task| {
+                let client = pair.client.clone();
+                tokio::spawn(async move {
+                    for n in 0..CALLS / 10 {
+                        assert_eq!(client.call::<i64>("add", (n, task)).await, Ok(n + task));
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    // One for each task, and what tables grow by that were quiet between the two runs.
+    assert!(counted.count_total <= 64 * 4, "{counted:?} for 64 tasks of {} calls", CALLS / 10);
+}
+
+/// The two that are left are the values that functions and callers own.
+#[test]
+fn an_echo_of_64_kib_allocates_its_payload_twice() {
+    let pair = Pair::new(MsgpackCodec);
+    let bytes = Bytes::from(vec![7; PAYLOAD]);
+    // `erased_serde` boxes values of more than two words, twice on each side; a future and its
+    // task are three more.
+    for (name, pieces) in [("echo", 2 + 4), ("later", 2 + 4 + 3)] {
+        let counted = pair.steady(async || {
+            for _ in 0..CALLS {
+                assert_eq!(pair.client.call::<Bytes>(name, (&bytes,)).await.as_ref(), Ok(&bytes));
+            }
+        });
+        assert!(counted.count_total <= pieces * CALLS.unsigned_abs(), "`{name}`: {counted:?}");
+        assert!(times_the_payload(&counted) <= 2.2, "`{name}`: {counted:?}");
+    }
+}
+
+/// Bytes allocated for each call, in payloads.
+fn times_the_payload(counted: &AllocationInfo) -> f64 {
+    counted.bytes_total as f64 / (PAYLOAD as f64 * CALLS as f64)
+}
+
+#[test]
+fn bulk_and_small_calls_in_turn_share_the_pool() {
+    let pair = Pair::new(MsgpackCodec);
+    let bytes = Bytes::from(vec![7; PAYLOAD]);
+    let counted = pair.steady(async || {
+        for n in 0..CALLS {
+            assert_eq!(pair.client.call::<i64>("add", (n, 1)).await, Ok(n + 1));
+            assert_eq!(pair.client.call::<Bytes>("echo", (&bytes,)).await.as_ref(), Ok(&bytes));
+        }
+    });
+    assert!(times_the_payload(&counted) <= 2.2, "{counted:?}");
+}
