@@ -10,7 +10,7 @@ use crate::args::{CallArgs, Codec, Transport};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::values::{self, Arguments, Style};
+use crate::values::{self, Arguments, AsJson, Style};
 use crate::{escape, exit, network, output, suggest};
 
 /// Makes the call and prints what comes of it; returns the exit code.
@@ -55,9 +55,9 @@ async fn make(
     let explain = |error: CallError| explained(node, args, error.into());
     let id = prepare::<()>(node, args, arguments, timeout).start().map_err(explain)?;
     let result = tokio::select! {
-        result = node.join::<Value>(id, Duration::MAX) => result.map_err(explain)?,
+        result = node.join::<AsJson>(id, Duration::MAX) => result.map_err(explain)?.0,
         () = interrupts.next() => {
-            let given_up = node.cancel(id).and_then(|()| node.get::<Value>(id));
+            let given_up = node.cancel(id).and_then(|()| node.get::<AsJson>(id));
             return Err(interrupted(given_up.map_or_else(|e| e.executed, |_| Executed::Yes)));
         }
     };
@@ -76,7 +76,7 @@ async fn make_other(
 ) -> Result<u8, Failure> {
     let explain = |error: CallError| explained(node, args, error.into());
     if args.all {
-        let call = prepare::<Value>(node, args, arguments, timeout);
+        let call = prepare::<AsJson>(node, args, arguments, timeout);
         return print_all(call.all().await.map_err(explain)?, as_json);
     }
     let call = prepare::<()>(node, args, arguments, timeout);
@@ -120,11 +120,13 @@ fn prepare<T>(
 
 /// One line, or one object, for each provider.
 fn print_all(
-    answers: Vec<(String, Result<Value, CallError>)>,
+    answers: Vec<(String, Result<AsJson, CallError>)>,
     as_json: bool,
 ) -> Result<u8, Failure> {
-    let answers: Vec<(String, Result<Value, Failure>)> =
-        answers.into_iter().map(|(peer, result)| (peer, result.map_err(Failure::from))).collect();
+    let answers: Vec<(String, Result<Value, Failure>)> = answers
+        .into_iter()
+        .map(|(peer, result)| (peer, result.map(|value| value.0).map_err(Failure::from)))
+        .collect();
     if as_json {
         let objects = answers.iter().map(|(peer, result)| match result {
             Ok(value) => json!({ "peer": peer, "result": value }),

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use lanc::{ErrorCode, Fault, Node, RegisterError};
-use serde_json::{Number, Value};
+use serde_json::Number;
+
+use crate::values::AsJson;
 
 /// Registers all of them.
 ///
@@ -12,7 +14,7 @@ use serde_json::{Number, Value};
 /// [`RegisterError`] of the first that was refused.
 pub(crate) fn register(node: &Node) -> Result<(), RegisterError> {
     node.function("add", add).doc("the sum of two numbers").register()?;
-    node.function("echo", |value: Value| value).doc("its argument").register()?;
+    node.function("echo", |value: AsJson| value.0).doc("its argument").register()?;
     node.function("sleep", sleep).doc("waits so many ms, returns them").register()?;
     node.function("fail", fail).doc("fails with its message").register()
 }

@@ -159,6 +159,8 @@ impl Features {
     pub const CANCEL: Self = Self(1 << 3);
     /// Reads compressed frames.
     pub const COMPRESSED: Self = Self(1 << 4);
+    /// Reads lean MessagePack frames.
+    pub const LEAN: Self = Self(1 << 5);
 
     /// Whether all bits of `other` are set.
     pub const fn has(self, other: Self) -> bool {

@@ -41,9 +41,10 @@ pub use lanc_transport_tcp::{TcpConfig, TcpTransport};
 pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
 
 /// A builder that has every data format of this crate and no transport yet. It reads JSON and
-/// MessagePack, writes JSON, and answers each call in the format it came in.
+/// MessagePack, calls in lean MessagePack frames whoever reads them and in JSON whoever does not,
+/// and answers each call in the form it came in. Hello, functions and farewell are always JSON.
 pub fn builder() -> NodeBuilder {
-    NodeBuilder::new().codec(JsonCodec).codec(MsgpackCodec)
+    NodeBuilder::new().codec(MsgpackCodec).codec(JsonCodec)
 }
 
 /// Opens a node on every network interface that can broadcast, with all defaults.

@@ -1,11 +1,23 @@
-//! A node answers in the format it is asked in, over real UDP on loopback.
+//! Nodes of every format call each other; and a node answers in the format it is asked in, over
+//! real UDP on loopback.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use lanc::ports::{Budget, Codec, Format, Item};
-use lanc::{Endpoint, Interfaces, JsonCodec, MsgpackCodec, UdpConfig, UdpTransport};
+use lanc::{
+    Endpoint, ErrorCode, Executed, Interfaces, JsonCodec, MsgpackCodec, Node, NodeBuilder,
+    UdpConfig, UdpTransport,
+};
+use lanc_transport_memory::MemoryNetwork;
+use nine_keys::NineKeys;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use tokio::net::UdpSocket;
+
+#[path = "formats/nine_keys.rs"]
+mod nine_keys;
 
 /// What is looked at of an answer.
 #[derive(PartialEq, Debug)]
@@ -137,4 +149,119 @@ async fn answers_of_two_formats_do_not_share_a_frame() {
             assert_eq!(answers.collect::<Vec<_>>(), expected);
         }
     }
+}
+
+/// A node whose function `echo_NAME` returns its argument.
+async fn open(network: &MemoryNetwork, name: &str, builder: NodeBuilder) -> Node {
+    let transport = Box::new(network.transport());
+    let node = builder.name(name).transport(transport).open().await.unwrap();
+    node.register(&format!("echo_{name}"), |value: Value| value).unwrap();
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_of_all_formats_call_each_other() {
+    let network = MemoryNetwork::new();
+    let builder = NodeBuilder::new;
+    let mut nodes = Vec::new();
+    for (name, builder, features) in [
+        ("lean", lanc::builder(), 42),
+        ("lean2", lanc::builder(), 42),
+        ("json", builder().codec(JsonCodec), 8),
+        ("json2", builder().codec(JsonCodec).codec(MsgpackCodec), 42),
+        ("nine", builder().codec(NineKeys).codec(JsonCodec), 10),
+        ("nine2", builder().codec(JsonCodec).codec(NineKeys), 10),
+    ] {
+        nodes.push((name, open(&network, name, builder).await, features));
+    }
+    let value = json!({
+        "list": [1, -2, 0.5, null, true, "it's", [[], {}]],
+        "most": u64::MAX,
+        "least": i64::MIN,
+    });
+    for (name, node, _) in &nodes {
+        node.settled().await;
+        for (other, _, features) in nodes.iter().filter(|(other, ..)| other != name) {
+            let function = format!("echo_{other}");
+            let echoed = node.call::<Value>(&function, (&value,)).await;
+            assert_eq!(echoed, Ok(value.clone()), "{name} calls {other}");
+            let error = node.call::<Value>(&function, (1, 2)).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::INVALID_ARGUMENTS, "{name} calls {other}: {error}");
+            let error = node.call::<String>(&function, (1,)).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::DECODE_ERROR, "{name} calls {other}: {error}");
+            assert!(node.ping(other).await.is_ok(), "{name} pings {other}");
+            let peers = node.peers();
+            let peer = peers.iter().find(|peer| peer.name == *other).expect("a peer");
+            assert_eq!(peer.features.0, *features);
+        }
+    }
+    for (name, node, _) in &nodes {
+        assert_eq!(node.counters().dropped_total(), 0, "{name}: {:?}", node.counters());
+    }
+}
+
+/// Binary data.
+struct Blob(&'static [u8]);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+#[derive(Serialize)]
+enum Shape {
+    Point,
+    Round { radius: f32 },
+    Pair(u8, Option<char>),
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_and_results_are_put_into_the_format_the_far_end_reads() {
+    let network = MemoryNetwork::new();
+    let near = open(&network, "near", lanc::builder()).await;
+    let far = open(&network, "far", NodeBuilder::new().codec(JsonCodec)).await;
+    far.register("none_far", || 5).unwrap();
+    near.register("blob", || Blob(&[0, 255])).unwrap();
+    near.register("pairs", || BTreeMap::from([((1, 2), 3)])).unwrap();
+    near.settled().await;
+    far.settled().await;
+
+    let echoed = near.call::<Value>("echo_far", (Blob(&[1, 2, 255]),)).await;
+    assert_eq!(echoed, Ok(json!([1, 2, 255])), "JSON has no binary data: a list of numbers");
+    for number in [0.1, 1e300, -5e-324, 1.0] {
+        assert_eq!(near.call::<f64>("echo_far", (number,)).await, Ok(number));
+    }
+    assert_eq!(near.call::<u64>("echo_far", (u64::MAX,)).await, Ok(u64::MAX));
+    assert_eq!(near.call::<i64>("echo_far", (i64::MIN,)).await, Ok(i64::MIN));
+    let shapes = [Shape::Point, Shape::Round { radius: 0.1 }, Shape::Pair(7, Some('ß'))];
+    let echoed = near.call::<Value>("echo_far", (shapes,)).await;
+    assert_eq!(echoed, Ok(json!(["Point", { "Round": { "radius": 0.1 } }, { "Pair": [7, "ß"] }])));
+    let numbered = BTreeMap::from([(-1, "a"), (2, "b")]);
+    let echoed = near.call::<BTreeMap<i32, String>>("echo_far", (numbered,)).await;
+    assert_eq!(echoed, Ok(BTreeMap::from([(-1, "a".to_owned()), (2, "b".to_owned())])));
+    let echoed = near.call::<Value>("echo_far", ((1, ("a", [(); 2])),)).await;
+    assert_eq!(echoed, Ok(json!([1, ["a", [null, null]]])));
+
+    let nested = |levels| (1..levels).fold(json!([]), |inner, _| json!([inner]));
+    let deepest = nested(60);
+    assert_eq!(near.call::<Value>("echo_far", (&deepest,)).await, Ok(deepest));
+    assert!(near.call::<Value>("echo_far", (nested(120),)).await.is_err(), "deeper than is read");
+    assert_eq!(near.call::<i64>("none_far", ()).await, Ok(5));
+
+    // Results, for a caller that reads only JSON.
+    assert_eq!(far.call::<Value>("blob", ()).await, Ok(json!([0, 255])));
+    let error = far.call::<Value>("pairs", ()).await.unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::UNENCODABLE, Executed::Yes), "{error}");
+
+    // Nothing in JSON may stand for these.
+    let before = far.counters().calls_received;
+    let error = near.call::<Value>("echo_far", (BTreeMap::from([((1, 2), 3)]),)).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::UNENCODABLE, Executed::No), "{error}");
+    for number in [f64::NAN, f64::INFINITY] {
+        let error = near.call::<Value>("echo_far", (number,)).await.unwrap_err();
+        assert_eq!((error.code, error.executed), (ErrorCode::UNENCODABLE, Executed::No), "{error}");
+    }
+    assert_eq!(far.counters().calls_received, before, "nothing was sent");
 }

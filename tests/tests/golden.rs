@@ -2,15 +2,18 @@
 //! version gets another file.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lanc_codec::JsonCodec;
+use lanc_codec::{JsonCodec, MsgpackCodec};
+use lanc_core::dialect::frame::{FrameReader, FrameWriter};
+use lanc_core::dialect::lean::Head;
 use lanc_core::dialect::native;
 use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::fields::Fields;
 use lanc_core::id::{ExeId, SessionId, Version};
 use lanc_core::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, ReplyTo, WireId,
 };
 use lanc_core::ports::Budget;
 
@@ -102,6 +105,74 @@ fn messages_are_written_and_read_byte_for_byte() {
         let (fields, used) = Fields::read(&JsonCodec, line.as_bytes(), &mut budget).unwrap();
         assert_eq!(used, line.len());
         assert_eq!(native::read(&fields, &JsonCodec, &mut budget), Ok(message), "{line}");
+        assert!(DOCUMENT.contains(line), "docs/protocol.md does not print {line}");
+    }
+}
+
+const LEAN: &str = include_str!("../golden/lean-0.2.txt");
+
+/// From `desk` to `strong`, and the answers back, in the order of the document.
+fn lean_messages() -> Vec<(Head, Message<'static>)> {
+    let (desk, strong) = (session(0x20).short(), session(0x10).short());
+    let there = Head::new(desk, Some(strong));
+    let back = Head::new(strong, Some(desk));
+    let Message::Call(call) = call(id(), Some(strong), Some(30_000)) else { unreachable!() };
+    let call = Call { args: b"\x92\x01\x02", ..call };
+    let full = Call {
+        kwargs: b"\x81\xa1b\x05",
+        one_way: true,
+        reply_to: Some(ReplyTo { port: 40_000, token: 7 }),
+        stream: Some(3),
+        ..call.clone()
+    };
+    let fault = Fault::new(ErrorCode::EXECUTION_ERROR, "can't open");
+    let busy = Fault {
+        retry_after: Some(Duration::from_millis(20)),
+        ..Fault::new(ErrorCode::BUSY, "full")
+    };
+    vec![
+        (there, Message::Call(call)),
+        (there, Message::Call(full)),
+        (back, Message::Callback(Callback { id: id(), result: b"\x1e", token: None })),
+        (back, Message::Error(Failure { id: Some(id()), fault, token: None })),
+        (back, Message::Error(Failure { id: None, fault: busy, token: None })),
+        (there, Message::Cancel(id())),
+        (there, Message::Ping(7)),
+        (back, Message::Pong(7)),
+        (back, Message::Ack(Ack { id: id(), state: CallState::Queued, attempt: 0 })),
+        (there, Message::Probe(id())),
+    ]
+}
+
+/// Hex digits, with what they mean behind `#`.
+fn bytes(line: &str) -> Vec<u8> {
+    let digits: String = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn lean_frames_are_written_and_read_byte_for_byte() {
+    let mut lines = LEAN.lines();
+    let messages = lean_messages();
+    assert_eq!(LEAN.lines().count(), messages.len() + 1);
+    let head = bytes(lines.next().unwrap());
+    for (line, (its_head, message)) in lines.zip(messages) {
+        let writer = FrameWriter::lean(Arc::new(MsgpackCodec), its_head);
+        let mut frame = Vec::new();
+        writer.begin(&mut frame);
+        if its_head.sender == session(0x20).short() {
+            assert_eq!(frame, head);
+        }
+        let begin = frame.len();
+        assert!(writer.write(&message, &mut frame));
+        assert_eq!(frame[begin..], bytes(line), "{:02x?} is {line}", &frame[begin..]);
+        let budget = Budget { depth: 64, nodes: 65_536 };
+        let mut reader = FrameReader::new(&MsgpackCodec, &frame, budget).unwrap();
+        assert_eq!(reader.read(), Ok(Ok(message)), "{line}");
+        assert!(reader.is_empty());
+    }
+    for line in LEAN.lines() {
         assert!(DOCUMENT.contains(line), "docs/protocol.md does not print {line}");
     }
 }

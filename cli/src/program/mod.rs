@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use lanc::{Args, Context, Fault, Handler, Reply};
 use serde_json::Value;
 
+use crate::values::AsJson;
+
 pub(crate) use template::Template;
 
 /// A program that runs once for each call.
@@ -23,8 +25,10 @@ impl Program {
 #[async_trait]
 impl Handler for Program {
     async fn run(&self, ctx: Context, args: Args) -> Result<Reply, Fault> {
-        let positional: Vec<Value> = args.positional()?;
-        let named: BTreeMap<String, Value> = args.named()?;
+        let positional: Vec<AsJson> = args.positional()?;
+        let positional: Vec<Value> = positional.into_iter().map(|value| value.0).collect();
+        let named: BTreeMap<String, AsJson> = args.named()?;
+        let named: BTreeMap<_, _> = named.into_iter().map(|(key, value)| (key, value.0)).collect();
         let words = self.0.fill(&positional, &named)?;
         let result = run::run(&words, ctx.cancelled()).await?;
         Reply::new(&ctx, &result)

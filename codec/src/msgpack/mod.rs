@@ -51,8 +51,9 @@ impl Codec for MsgpackCodec {
         Format::MSGPACK
     }
 
+    /// A map, or the short list that a lean frame begins with.
     fn claims(&self, first: u8) -> bool {
-        matches!(first, 0x80..=0x8f | 0xde | 0xdf)
+        matches!(first, 0x80..=0x9f | 0xde | 0xdf)
     }
 
     fn read_map<'a>(

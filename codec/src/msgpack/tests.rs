@@ -212,9 +212,9 @@ fn whole_numbers_and_lengths_are_written_in_their_smallest_form() {
 }
 
 #[test]
-fn maps_alone_are_claimed() {
+fn maps_and_short_lists_are_claimed() {
     let claimed: Vec<_> = (0..=u8::MAX).filter(|first| MsgpackCodec.claims(*first)).collect();
-    assert_eq!(claimed, [(0x80..=0x8f).collect(), vec![0xde, 0xdf]].concat());
+    assert_eq!(claimed, [(0x80..=0x9f).collect(), vec![0xde, 0xdf]].concat());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use crate::dialect::frame::FrameWriter;
 use crate::endpoint::LinkId;
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
@@ -60,8 +61,8 @@ impl Core {
         }
         known.challenged = true;
         let hello = Outgoing::Hello { wants: false };
-        let codec = Arc::clone(self.pipeline.plain());
-        if self.write_message(now, link, &hello, codec.as_ref(), out)
+        let frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
+        if self.write_message(now, link, &hello, &frame, out)
             && self.within_budget(now, link, out.len())
         {
             return 1;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{Core, Phase};
 use crate::counters::Drop;
 use crate::dialect::Form;
-use crate::dialect::native::{self, Unreadable};
+use crate::dialect::frame::{FrameReader, Unread};
+use crate::dialect::native::Unreadable;
 use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::event::Event;
-use crate::fields::Fields;
 use crate::framing;
 use crate::id::Version;
 use crate::message::{Failure, Message, Method};
@@ -108,25 +108,25 @@ impl Core {
         now: Time,
         from: From,
         codec: &dyn Codec,
-        mut rest: &[u8],
+        bytes: &[u8],
     ) -> Result<(), Drop> {
         // What is larger than a frame may hold as many more values.
-        let frames = u32::try_from(rest.len() / (64 << 10)).unwrap_or(u32::MAX).saturating_add(1);
+        let frames = u32::try_from(bytes.len() / (64 << 10)).unwrap_or(u32::MAX).saturating_add(1);
         let nodes = self.config.max_nodes.saturating_mul(frames);
-        let mut budget = Budget { depth: self.config.max_depth, nodes };
+        let budget = Budget { depth: self.config.max_depth, nodes };
+        let mut frame = FrameReader::new(codec, bytes, budget)
+            .map_err(|why| self.unreadable(now, from, Unread { why, call: None }))?;
+        let from = From { form: frame.form(), ..from };
         let mut count = 0;
         let mut first_drop = Ok(());
-        while !rest.is_empty() {
+        while !frame.is_empty() {
             count += 1;
             if count > self.config.max_messages_per_frame {
                 return Err(Drop::TooMany);
             }
-            let (fields, used) = Fields::read(codec, rest, &mut budget).map_err(drop_of)?;
-            rest = rest.get(used..).filter(|_| used > 0).ok_or(Drop::Malformed)?;
-            // A message that means nothing to us does not spoil its neighbours.
-            let result = match native::read(&fields, codec, &mut budget) {
+            let result = match frame.read().map_err(drop_of)? {
                 Ok(message) => self.handle_message(now, from, message),
-                Err(why) => Err(self.unreadable(now, from, &fields, why)),
+                Err(unread) => Err(self.unreadable(now, from, unread)),
             };
             match result {
                 Ok(()) => self.counters.messages_accepted += 1,
@@ -179,8 +179,8 @@ impl Core {
 
     /// The counter of a message that cannot be read. A unicast call is answered, so that its
     /// caller need not wait for its deadline; nothing else ever is.
-    fn unreadable(&mut self, now: Time, from: From, fields: &Fields<'_>, why: Unreadable) -> Drop {
-        let (drop, fault) = match why {
+    fn unreadable(&mut self, now: Time, from: From, unread: Unread<'_>) -> Drop {
+        let (drop, fault) = match unread.why {
             Unreadable::NotLanc => return Drop::NotLanc,
             Unreadable::UnknownMethod => return Drop::UnknownMethod,
             Unreadable::Version => {
@@ -198,8 +198,7 @@ impl Core {
                 (drop_of(error), fault)
             }
         };
-        let is_call = fields.method.as_ref().and_then(|v| v.item.as_text()) == Some("call");
-        if let (true, Cast::Unicast, Ok(Some(id))) = (is_call, from.cast, native::read_id(fields)) {
+        if let (Cast::Unicast, Some(id)) = (from.cast, unread.call) {
             self.refuse(from.link, from.form, id.into_owned(), fault);
         }
         drop

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::{Core, StreamKey};
 use crate::calls::{Carrier, Mode, Stage};
-use crate::dialect::{Form, native};
+use crate::dialect::frame::FrameWriter;
+use crate::dialect::lean::Head;
+use crate::dialect::{Dialect, Form, native};
 use crate::endpoint::{Lane, LinkId};
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::{CallKey, TaskKey, Version};
@@ -140,25 +142,21 @@ impl Core {
 
     /// Packs a link's messages of one form into one frame and returns how many are in it.
     fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
-        let mut form = Form::native(self.pipeline.plain().format());
-        let mut codec = Arc::clone(self.pipeline.plain());
+        let mut frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
         let mut packed = 0;
         while let Some(known) = self.links.get_mut(link) {
             let limit = known.max_frame;
             let Some(message) = known.queue.pop_front() else { break };
             let own = self.form_of(link, &message);
-            if own != form {
+            if own != frame.form() {
                 if packed > 0 {
                     self.put_back(link, message);
                     break;
                 }
-                form = own;
-                if let Some(own) = self.pipeline.codec(own.format) {
-                    codec = Arc::clone(own);
-                }
+                frame = self.frame_of(link, own);
             }
             let before = out.len();
-            match self.pack_one(now, link, &message, limit, codec.as_ref(), out) {
+            match self.pack_one(now, link, &message, limit, &frame, out) {
                 Packed::Yes => {
                     self.outbox.took(1);
                     self.message_left(now, link, &message);
@@ -204,20 +202,63 @@ impl Core {
         match message {
             Outgoing::Hello { .. } | Outgoing::Func { .. } | Outgoing::Bye => plain,
             Outgoing::Answer(key) => match self.tasks.get(*key).map(|task| &task.caller) {
-                Some(Caller::Remote { form, .. }) => *form,
+                Some(Caller::Remote { form, id: Some(id), .. }) => {
+                    self.form_of_answer(link, *form, id)
+                }
                 _ => plain,
             },
-            Outgoing::Refusal(refusal) => refusal.form,
-            Outgoing::Call(key) => {
-                let format = self.calls.get(*key).map(|call| call.request.args.format());
-                format.map_or(plain, Form::native)
-            }
+            Outgoing::Refusal(refusal) => self.form_of_answer(link, refusal.form, &refusal.id),
+            Outgoing::Call(key) => self.form_of_call(link, *key).unwrap_or(plain),
             Outgoing::Cancel(_) | Outgoing::Ping(_) | Outgoing::Pong(_) => {
                 let peer = self.links.get(link).and_then(|link| link.peer);
                 let peer = peer.and_then(|key| self.peers.get(key));
                 peer.map_or(plain, |peer| self.pipeline.form_for(peer.features))
             }
         }
+    }
+
+    /// The head of a lean frame names the session of the link's peer, and with it the session of
+    /// the calls that are answered: another caller's answer goes out with all nine keys.
+    fn form_of_answer(&self, link: LinkId, form: Form, id: &WireId<'_>) -> Form {
+        let told = match id {
+            WireId::Native(id) => self.head(link).answers(id),
+            _ => false,
+        };
+        if form.dialect == Dialect::Lean && !told { Form::native(form.format) } else { form }
+    }
+
+    /// The form its callee reads, in the format its arguments are in. The head of a lean frame
+    /// says for whom a call is meant: one to another than the link's peer goes out with all nine
+    /// keys.
+    fn form_of_call(&self, link: LinkId, key: CallKey) -> Option<Form> {
+        let request = &self.calls.get(key)?.request;
+        let Stage::Remote { peer: callee, .. } = self.calls.get(key)?.stage else { return None };
+        let features = self.peers.get(callee)?.features;
+        let format = match request.format {
+            _ if !request.args.is_empty() => request.args.format(),
+            Some(format) => format,
+            None => self.pipeline.form_for(features).format,
+        };
+        if self.links.get(link)?.peer != Some(callee) {
+            return Some(Form::native(format));
+        }
+        Some(self.pipeline.form_in(format, features))
+    }
+
+    /// An empty frame of this form.
+    fn frame_of(&self, link: LinkId, form: Form) -> FrameWriter {
+        let codec = self.pipeline.codec(form.format).unwrap_or_else(|| self.pipeline.plain());
+        match form.dialect {
+            Dialect::Native => FrameWriter::native(Arc::clone(codec)),
+            Dialect::Lean => FrameWriter::lean(Arc::clone(codec), self.head(link)),
+        }
+    }
+
+    /// What lean messages to the far end of a link share.
+    fn head(&self, link: LinkId) -> Head {
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        let receiver = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.session.short());
+        Head::new(self.session.short(), receiver)
     }
 
     pub(super) fn put_back(&mut self, link: LinkId, message: Outgoing) {
@@ -232,22 +273,17 @@ impl Core {
         link: LinkId,
         message: &Outgoing,
         limit: usize,
-        codec: &dyn Codec,
+        frame: &FrameWriter,
         out: &mut Vec<u8>,
     ) -> Packed {
         let empty = out.is_empty();
-        if !empty {
-            codec.write_separator(out);
-        }
-        let begin = out.len();
-        if !self.write_message(now, link, message, codec, out) {
+        frame.begin(out);
+        if !self.write_message(now, link, message, frame, out) {
             return Packed::Nothing;
         }
-        let size = out.len() - begin;
-        if size > limit {
-            Packed::TooLarge(size)
-        } else if out.len() > limit {
-            Packed::NoRoom
+        if out.len() > limit {
+            // What goes alone needs its own head, which counts too.
+            if empty { Packed::TooLarge(out.len()) } else { Packed::NoRoom }
         } else if self.within_budget(now, link, out.len()) {
             Packed::Yes
         } else if empty {
@@ -263,37 +299,37 @@ impl Core {
         now: Time,
         link: LinkId,
         message: &Outgoing,
-        codec: &dyn Codec,
+        frame: &FrameWriter,
         out: &mut Vec<u8>,
     ) -> bool {
         match message {
-            Outgoing::Hello { wants } => self.write_hello(link, *wants, codec, out),
+            Outgoing::Hello { wants } => self.write_hello(link, *wants, frame.codec(), out),
             Outgoing::Func { part } => {
                 let before = out.len();
-                self.write_func(*part, codec, out);
+                self.write_func(*part, frame.codec(), out);
                 return out.len() > before;
             }
-            Outgoing::Call(key) => return self.write_call(now, *key, codec, out),
-            Outgoing::Answer(key) => return self.write_answer(*key, codec, out),
+            Outgoing::Call(key) => return self.write_call(now, *key, frame, out),
+            Outgoing::Answer(key) => return self.write_answer(*key, frame, out),
             Outgoing::Refusal(refusal) => {
                 let failure = Failure {
                     id: Some(refusal.id.clone()),
                     fault: refusal.fault.clone(),
                     token: None,
                 };
-                native::write(&Message::Error(failure), codec, out);
+                return frame.write(&Message::Error(failure), out);
             }
             Outgoing::Cancel(id) => {
-                native::write(&Message::Cancel(id.as_ref().clone()), codec, out);
+                return frame.write(&Message::Cancel(id.as_ref().clone()), out);
             }
-            Outgoing::Bye => native::write(&Message::Bye(self.session), codec, out),
-            Outgoing::Ping(number) => native::write(&Message::Ping(*number), codec, out),
-            Outgoing::Pong(number) => native::write(&Message::Pong(*number), codec, out),
+            Outgoing::Bye => return frame.write(&Message::Bye(self.session), out),
+            Outgoing::Ping(number) => return frame.write(&Message::Ping(*number), out),
+            Outgoing::Pong(number) => return frame.write(&Message::Pong(*number), out),
         }
         true
     }
 
-    fn write_call(&self, now: Time, key: CallKey, codec: &dyn Codec, out: &mut Vec<u8>) -> bool {
+    fn write_call(&self, now: Time, key: CallKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
         let Stage::Remote { peer, .. } = &call.stage else { return false };
         let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
@@ -311,8 +347,7 @@ impl Core {
                 _ => None,
             },
         };
-        native::write(&Message::Call(message), codec, out);
-        true
+        frame.write(&Message::Call(message), out)
     }
 
     /// Where the answer to a call is to be brought, if by a connection of its own.
@@ -322,7 +357,7 @@ impl Core {
         asks.then_some(ReplyTo { port, token: call.token })
     }
 
-    fn write_answer(&self, key: TaskKey, codec: &dyn Codec, out: &mut Vec<u8>) -> bool {
+    fn write_answer(&self, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
         let Some(task) = self.tasks.get(key) else { return false };
         let Caller::Remote { id: Some(id), reply_to, .. } = &task.caller else { return false };
         let token = reply_to.map(|reply| reply.token);
@@ -335,8 +370,7 @@ impl Core {
             }
             _ => return false,
         };
-        native::write(&message, codec, out);
-        true
+        frame.write(&message, out)
     }
 
     /// What follows from a message having been packed.

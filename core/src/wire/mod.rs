@@ -5,3 +5,4 @@ pub(crate) mod links;
 pub(crate) mod outbox;
 pub(crate) mod pipeline;
 pub(crate) mod streams;
+mod transcode;

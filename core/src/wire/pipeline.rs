@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use serde_transcode::Transcoder;
-
 use crate::counters::Drop;
-use crate::dialect::Form;
+use crate::dialect::{Form, lean};
 use crate::message::Features;
 use crate::payload::Arguments;
 use crate::ports::{Codec, Compressor, DecodeError, ExpandError, Format};
+use crate::wire::transcode::Transcoded;
 
 /// First byte of a sealed frame: the version of its envelope.
 const SEALED: u8 = 0x01;
@@ -21,6 +20,8 @@ const SEALED: u8 = 0x01;
 #[derive(Clone)]
 pub struct Pipeline {
     codecs: Vec<Arc<dyn Codec>>,
+    /// Whether lean frames are read, and so may be written.
+    lean: bool,
     compressor: Option<(Arc<dyn Compressor>, usize)>,
     max_expanded: usize,
 }
@@ -29,12 +30,14 @@ impl Pipeline {
     /// A pipeline of one or more codecs. This node's own arguments are written in the first;
     /// peers that do not read it get them in JSON.
     pub fn new(first: Arc<dyn Codec>) -> Self {
-        Self { codecs: vec![first], compressor: None, max_expanded: 64 << 10 }
+        let lean = lean::is_claimed_by(first.as_ref());
+        Self { codecs: vec![first], lean, compressor: None, max_expanded: 64 << 10 }
     }
 
     /// Adds a codec to read, and to write to peers that read it.
     #[must_use]
     pub fn with_codec(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.lean |= lean::is_claimed_by(codec.as_ref());
         self.codecs.push(codec);
         self
     }
@@ -64,7 +67,13 @@ impl Pipeline {
     pub(crate) fn form_for(&self, far_end: Features) -> Form {
         let first = self.first().format();
         let is_read = self.is_read_by(first, far_end);
-        Form::native(if is_read { first } else { self.plain().format() })
+        self.form_in(if is_read { first } else { self.plain().format() }, far_end)
+    }
+
+    /// How messages in this format are written to a peer with these features.
+    pub(crate) fn form_in(&self, format: Format, far_end: Features) -> Form {
+        let is_lean = format == Format::MSGPACK && self.lean && far_end.has(Features::LEAN);
+        if is_lean { Form::LEAN } else { Form::native(format) }
     }
 
     /// Whether a peer with these features reads a format that this node has. Formats of one's own
@@ -86,7 +95,7 @@ impl Pipeline {
         let (Some(from), Some(to)) = (self.codec(from), self.codec(to)) else { return false };
         let mut written = false;
         let read = from.deserialize(value, &mut |value| {
-            written = to.serialize(&Transcoder::new(value), out).is_ok();
+            written = to.serialize(&Transcoded::new(value), out).is_ok();
             Ok(())
         });
         read.is_ok() && written
@@ -108,8 +117,9 @@ impl Pipeline {
     pub fn features(&self) -> Features {
         let none = Features::default();
         let msgpack = self.codec(Format::MSGPACK).map_or(none, |_| Features::MSGPACK);
+        let lean = if self.lean { Features::LEAN } else { none };
         let compressed = self.compressor.as_ref().map_or(none, |_| Features::COMPRESSED);
-        msgpack.with(compressed)
+        msgpack.with(lean).with(compressed)
     }
 
     /// The codec of a format.

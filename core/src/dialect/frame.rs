@@ -1,0 +1,138 @@
+//! A frame: what may stand before its messages, and one message after the other.
+
+use std::sync::Arc;
+
+use super::lean::{self, Head};
+use super::native::{self, Unreadable};
+use super::{Dialect, Form};
+use crate::fields::Fields;
+use crate::message::{Message, Method, WireId};
+use crate::ports::{Budget, Codec, DecodeError};
+
+/// A message that was passed, but means nothing to this node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Unread<'a> {
+    /// Why.
+    pub why: Unreadable,
+    /// The id, if it is a call: its caller waits.
+    pub call: Option<WireId<'a>>,
+}
+
+/// Takes a received frame apart.
+pub struct FrameReader<'c, 'a> {
+    codec: &'c dyn Codec,
+    head: Option<Head>,
+    rest: &'a [u8],
+    budget: Budget,
+}
+
+impl<'c, 'a> FrameReader<'c, 'a> {
+    /// Reads the frame's head, if it has one. `budget` is for the whole frame.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: nothing of the frame can be read.
+    pub fn new(
+        codec: &'c dyn Codec,
+        frame: &'a [u8],
+        mut budget: Budget,
+    ) -> Result<Self, Unreadable> {
+        if !frame.first().is_some_and(|first| lean::begins_with(codec.format(), *first)) {
+            return Ok(Self { codec, head: None, rest: frame, budget });
+        }
+        let (head, used) = Head::read(codec, frame, &mut budget)?;
+        let rest = frame.get(used..).unwrap_or_default();
+        Ok(Self { codec, head: Some(head), rest, budget })
+    }
+
+    /// What the frame is written in.
+    pub fn form(&self) -> Form {
+        match self.head {
+            Some(_) => Form::LEAN,
+            None => Form::native(self.codec.format()),
+        }
+    }
+
+    /// Whether all messages have been read.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Reads the next message, or passes it. One that means nothing does not spoil its
+    /// neighbours.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: nothing behind this can be read.
+    pub fn read(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
+        let (codec, rest, budget) = (self.codec, self.rest, &mut self.budget);
+        let (message, used) = match &self.head {
+            Some(head) => {
+                let (fields, used) = lean::Fields::read(codec, rest, budget)?;
+                let message = lean::read(&fields, head);
+                (message.map_err(|why| Unread { why, call: fields.call(head) }), used)
+            }
+            None => {
+                let (fields, used) = Fields::read(codec, rest, budget)?;
+                let message = native::read(&fields, codec, budget);
+                (message.map_err(|why| Unread { why, call: native_call(&fields) }), used)
+            }
+        };
+        self.rest = rest.get(used..).filter(|_| used > 0).ok_or(DecodeError::Malformed(0))?;
+        Ok(message)
+    }
+}
+
+/// The id of a call that cannot be read otherwise.
+fn native_call<'a>(fields: &Fields<'a>) -> Option<WireId<'a>> {
+    let method = fields.method.as_ref().and_then(|value| value.item.as_text());
+    native::read_id(fields).ok().flatten().filter(|_| method == Some(Method::Call.name()))
+}
+
+/// Puts a frame together.
+pub struct FrameWriter {
+    codec: Arc<dyn Codec>,
+    head: Option<Head>,
+}
+
+impl FrameWriter {
+    /// Of messages with S0's nine keys.
+    pub fn native(codec: Arc<dyn Codec>) -> Self {
+        Self { codec, head: None }
+    }
+
+    /// Of lean messages, which share this head. The codec is MessagePack's.
+    pub fn lean(codec: Arc<dyn Codec>, head: Head) -> Self {
+        Self { codec, head: Some(head) }
+    }
+
+    /// What is written.
+    pub fn form(&self) -> Form {
+        let dialect = if self.head.is_some() { Dialect::Lean } else { Dialect::Native };
+        Form { format: self.codec.format(), dialect }
+    }
+
+    /// The syntax.
+    pub fn codec(&self) -> &dyn Codec {
+        self.codec.as_ref()
+    }
+
+    /// Appends what goes before a message: the head of a new frame, or what separates it from
+    /// the message before it.
+    pub fn begin(&self, out: &mut Vec<u8>) {
+        match &self.head {
+            Some(head) if out.is_empty() => head.write(self.codec(), out),
+            _ if out.is_empty() => {}
+            _ => self.codec.write_separator(out),
+        }
+    }
+
+    /// Appends a message. `false`: this head cannot carry it; nothing was appended.
+    pub fn write(&self, message: &Message<'_>, out: &mut Vec<u8>) -> bool {
+        match &self.head {
+            Some(head) => lean::write(message, head, self.codec(), out),
+            None => {
+                native::write(message, self.codec(), out);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! From messages to lean bytes.
+
+use std::borrow::Cow;
+
+use super::{Head, number_of, number_of_executed, number_of_state};
+use crate::error::Fault;
+use crate::message::{Call, Message, WireId};
+use crate::ports::{Codec, Item};
+
+/// Appends a message. `false`, and nothing appended, for what this head cannot carry: methods
+/// without a lean form, ids of other sessions, a call that is meant for somebody else.
+pub fn write(message: &Message<'_>, head: &Head, codec: &dyn Codec, out: &mut Vec<u8>) -> bool {
+    let mut entries = Entries::new();
+    if entries.fill(message, head).is_none() {
+        return false;
+    }
+    codec.write_map(entries.filled(), out);
+    true
+}
+
+/// Most entries of a message: a call's `i` `r` `f` `a` `k` `d` `o` `b` `p` `q`.
+const MOST: usize = 10;
+
+/// The entries of one message: on the stack, since this is done for each.
+struct Entries<'m> {
+    places: [(&'static str, Item<'m>); MOST],
+    used: usize,
+}
+
+impl<'m> Entries<'m> {
+    fn new() -> Self {
+        Self { places: [const { ("", Item::Null) }; MOST], used: 0 }
+    }
+
+    fn filled(&self) -> &[(&'static str, Item<'m>)] {
+        self.places.get(..self.used).unwrap_or_default()
+    }
+
+    fn put(&mut self, key: &'static str, item: Item<'m>) {
+        if let Some(place) = self.places.get_mut(self.used) {
+            *place = (key, item);
+            self.used += 1;
+        }
+    }
+
+    /// `None`: it cannot be said under this head.
+    fn fill(&mut self, message: &'m Message<'_>, head: &Head) -> Option<()> {
+        // Who a call, a result and an error are is told by `f`, `v` and `e`.
+        if !matches!(message, Message::Call(_) | Message::Callback(_) | Message::Error(_)) {
+            self.put("m", Item::Uint(number_of(message.method())?));
+        }
+        match message {
+            Message::Call(call) => self.call(call, head)?,
+            Message::Callback(callback) => {
+                self.id(&callback.id, head.receiver)?;
+                let null = callback.result.is_empty();
+                self.put("v", if null { Item::Null } else { Item::Encoded(callback.result) });
+                self.token(callback.token);
+            }
+            Message::Error(failure) => {
+                if let Some(id) = &failure.id {
+                    self.id(id, head.receiver)?;
+                }
+                self.fault(&failure.fault);
+                self.token(failure.token);
+            }
+            Message::Ack(ack) => {
+                self.id(&ack.id, head.receiver)?;
+                self.put("s", Item::Uint(number_of_state(ack.state)));
+                self.put("n", Item::Uint(u64::from(ack.attempt)));
+            }
+            Message::Probe(id) | Message::Cancel(id) => self.id(id, Some(head.sender))?,
+            Message::Ping(number) | Message::Pong(number) => self.put("n", Item::Uint(*number)),
+            Message::Hello(_) | Message::Func(_) | Message::Bye(_) => return None,
+        }
+        Some(())
+    }
+
+    fn id(&mut self, id: &WireId<'_>, session: Option<u64>) -> Option<()> {
+        let WireId::Native(id) = id else { return None };
+        if Some(id.session) != session || id.number == 0 {
+            return None;
+        }
+        self.put("i", Item::Uint(id.number));
+        self.put("r", Item::Uint(u64::from(id.random)));
+        Some(())
+    }
+
+    /// Of an answer that is to come, or comes, by a connection of its own.
+    fn token(&mut self, token: Option<u64>) {
+        if let Some(token) = token {
+            self.put("q", Item::Uint(token));
+        }
+    }
+
+    fn call(&mut self, call: &'m Call<'_>, head: &Head) -> Option<()> {
+        if call.to != head.receiver {
+            return None;
+        }
+        if let Some(id) = &call.id {
+            self.id(id, Some(head.sender))?;
+        }
+        self.put("f", Item::Text(Cow::Borrowed(call.function.as_ref())));
+        for (key, encoded) in [("a", call.args), ("k", call.kwargs)] {
+            if !encoded.is_empty() {
+                self.put(key, Item::Encoded(encoded));
+            }
+        }
+        if let Some(deadline) = call.deadline_ms {
+            self.put("d", Item::Uint(deadline));
+        }
+        if call.one_way {
+            self.put("o", Item::Bool(true));
+        }
+        if let Some(stream) = call.stream {
+            self.put("b", Item::Uint(u64::from(stream)));
+        }
+        if let Some(reply) = call.reply_to {
+            self.put("p", Item::Uint(u64::from(reply.port)));
+        }
+        self.token(call.reply_to.map(|reply| reply.token));
+        Some(())
+    }
+
+    fn fault(&mut self, fault: &'m Fault) {
+        self.put("e", Item::Uint(u64::from(fault.code.0)));
+        self.put("x", Item::Uint(number_of_executed(fault.executed)));
+        if !fault.message.is_empty() {
+            self.put("t", Item::Text(Cow::Borrowed(fault.message.as_str())));
+        }
+        if let Some(after) = fault.retry_after {
+            let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            self.put("w", Item::Uint(millis));
+        }
+    }
+}
