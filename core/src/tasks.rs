@@ -301,7 +301,13 @@ mod tests {
         let function = functions.insert(()).unwrap();
         let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
         let mut begin = |slot, id: Option<WireId<'static>>| {
-            let caller = Caller::Remote { link: link(slot), peer: None, id, format: Format::JSON };
+            let caller = Caller::Remote {
+                link: link(slot),
+                peer: None,
+                id,
+                form: Form::native(Format::JSON),
+                reply_to: None,
+            };
             let task = Task {
                 function,
                 name: FunctionName::new("f").unwrap(),
@@ -312,6 +318,7 @@ mod tests {
                 deadline_timer: None,
                 progress: Progress::Queued,
                 cancelled: false,
+                stream: None,
                 stranger: false,
             };
             tasks.enqueue(task).ok().unwrap()

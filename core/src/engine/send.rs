@@ -17,6 +17,9 @@ use crate::tasks::{Caller, Progress};
 use crate::time::Time;
 use crate::wire::outbox::{Outgoing, Refusal};
 
+/// A frame's buffer that has held a larger message than this is given back.
+const LARGEST_KEPT: usize = 1 << 20;
+
 /// What became of one message that was to be packed.
 enum Packed {
     /// It is in the frame.
@@ -168,8 +171,12 @@ impl Core {
                 }
                 Packed::TooLarge(size) => {
                     self.outbox.took(1);
-                    let bytes = out.split_off(out.len().saturating_sub(size));
+                    let mut bytes = self.buffers.take(size);
+                    bytes.extend_from_slice(out.get(before..).unwrap_or_default());
                     out.truncate(before);
+                    if out.capacity() > LARGEST_KEPT {
+                        out.shrink_to(0);
+                    }
                     if self.send_large(now, link, &message, bytes).is_err() {
                         self.too_large(now, link, message, size, limit);
                     }

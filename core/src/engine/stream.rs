@@ -175,7 +175,7 @@ impl Core {
         match left {
             Left::Record => {}
             Left::Message(message, buffer) => {
-                streams.recycle(buffer);
+                self.buffers.give(buffer);
                 self.large_left(now, link, &message);
             }
             Left::Writable(number) => {
