@@ -1,0 +1,118 @@
+//! How the nodes of both ends are put together. What changes in assembling a node changes here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use lanc::{
+    Config, Endpoint, Interfaces, JsonCodec, MsgpackCodec, Node, NodeBuilder, UdpConfig,
+    UdpTransport,
+};
+use lanc_transport_tcp::{TcpConfig, TcpTransport};
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use crate::Fallible;
+use crate::args::{CodecKind, Options, TransportKind};
+
+/// An echo of 64 KiB is one frame, with some room for what stands around it. A transport that
+/// streams what no frame holds needs no such setting.
+const TCP_FRAME: usize = 128 * 1024;
+
+/// Opens the server.
+pub(crate) async fn serve(options: Options, pooled: bool) -> Fallible<Node> {
+    // Only functions on worker threads wait: as many as the largest load has in flight.
+    let config = Config::default().with_max_queued(16_384);
+    let node = builder(options, config).name("bench-server").open().await?;
+    let add = node.function("add", |a: i64, b: i64| a + b);
+    if pooled { add } else { add.inline() }.register()?;
+    let echo = node.function("echo", |bytes: Bulk<Vec<u8>>| bytes);
+    if pooled { echo } else { echo.inline() }.register()?;
+    Ok(node)
+}
+
+/// Opens a client that knows the server by its address alone.
+pub(crate) async fn connect(options: Options, server: SocketAddr, calls: u32) -> Fallible<Node> {
+    let default = Config::default();
+    let calls = usize::try_from(calls)?.max(default.max_calls_per_peer());
+    let config = default.with_max_calls_per_peer(calls).with_max_calls(2 * calls);
+    let builder = builder(options, config).name("bench-client");
+    Ok(builder.peer(Endpoint::socket(scheme(options), server)).open().await?)
+}
+
+/// Where the server listens.
+pub(crate) fn address(node: &Node) -> Fallible<SocketAddr> {
+    let address = node.endpoints().iter().find_map(Endpoint::socket_addr);
+    address.ok_or_else(|| "the node has no address".into())
+}
+
+fn scheme(options: Options) -> &'static str {
+    match options.transport {
+        TransportKind::Udp => "udp",
+        TransportKind::Tcp => "tcp",
+    }
+}
+
+/// What both ends share. Never more than loopback is opened.
+fn builder(options: Options, config: Config) -> NodeBuilder {
+    let config = config
+        .with_discovery(false)
+        .with_workers(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+        .with_announce_quiet(Duration::ZERO);
+    let builder = NodeBuilder::new().config(config);
+    let builder = match options.codec {
+        CodecKind::Json => builder.codec(JsonCodec).codec(MsgpackCodec),
+        CodecKind::Msgpack => builder.codec(MsgpackCodec).codec(JsonCodec),
+    };
+    match options.transport {
+        TransportKind::Udp => {
+            let udp = UdpConfig::default().with_interfaces(Interfaces::Loopback);
+            builder.transport(UdpTransport::new(udp.with_discovery(false)))
+        }
+        TransportKind::Tcp => {
+            let tcp = TcpConfig::default().with_bind(Ipv4Addr::LOCALHOST.into());
+            builder.transport(TcpTransport::new(tcp.with_max_frame(TCP_FRAME)))
+        }
+    }
+}
+
+/// Bytes in the form a data format has for them, where it has one; serde writes a `Vec<u8>` as a
+/// list of numbers.
+pub(crate) struct Bulk<B>(pub(crate) B);
+
+impl<B: AsRef<[u8]>> Serialize for Bulk<B> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0.as_ref())
+    }
+}
+
+impl<'de> Deserialize<'de> for Bulk<Vec<u8>> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(BulkVisitor)
+    }
+}
+
+struct BulkVisitor;
+
+impl<'de> Visitor<'de> for BulkVisitor {
+    type Value = Bulk<Vec<u8>>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Bulk(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Self::Value, E> {
+        Ok(Bulk(bytes))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = list.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Bulk(bytes))
+    }
+}
