@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 /// What holds for every verb; stands before it.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Options {
-    /// The transport of both nodes; must be the same at both ends.
+    /// What small calls travel by, the same at both ends; large ones take TCP in any case.
     #[arg(long, value_enum, default_value_t = TransportKind::Udp)]
     pub(crate) transport: TransportKind,
     /// The data format this end writes; answers come in the format of the call.

@@ -73,6 +73,12 @@ impl Tally {
         Ok(())
     }
 
+    /// Errors of the warm-up are errors too.
+    pub(crate) fn add_errors(&mut self, warm: Self) {
+        self.errors += warm.errors;
+        self.first_error = warm.first_error.or(self.first_error.take());
+    }
+
     fn quantile_us(&self, quantile: f64) -> f64 {
         self.latencies.value_at_quantile(quantile) as f64 / 1000.0
     }
@@ -146,14 +152,15 @@ impl Meter {
 }
 
 /// Warms up, measures, and says what was seen. When no call at all succeeds while warming up,
-/// that is the report.
+/// that is the report; what failed there is in it in any case.
 pub(crate) async fn measure<C: Caller>(callers: Vec<C>, load: Load) -> Fallible<Report> {
     let (callers, warm) = window(callers, WARM_UP).await?;
     let meter = Meter::start()?;
     if warm.is_hopeless() {
         return Ok(meter.finish(&warm, WARM_UP));
     }
-    let (_, tally) = window(callers, load.secs).await?;
+    let (_, mut tally) = window(callers, load.secs).await?;
+    tally.add_errors(warm);
     Ok(meter.finish(&tally, load.secs))
 }
 

@@ -4,19 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lanc::{
-    Config, Endpoint, Interfaces, JsonCodec, MsgpackCodec, Node, NodeBuilder, UdpConfig,
-    UdpTransport,
+    Config, Endpoint, Interfaces, JsonCodec, MsgpackCodec, Node, NodeBuilder, TcpConfig,
+    TcpTransport, UdpConfig, UdpTransport,
 };
-use lanc_transport_tcp::{TcpConfig, TcpTransport};
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use crate::Fallible;
 use crate::args::{CodecKind, Options, TransportKind};
-
-/// An echo of 64 KiB is one frame, with some room for what stands around it. A transport that
-/// streams what no frame holds needs no such setting.
-const TCP_FRAME: usize = 128 * 1024;
 
 /// Opens the server.
 pub(crate) async fn serve(options: Options, pooled: bool) -> Fallible<Node> {
@@ -63,15 +58,14 @@ fn builder(options: Options, config: Config) -> NodeBuilder {
         CodecKind::Json => builder.codec(JsonCodec).codec(MsgpackCodec),
         CodecKind::Msgpack => builder.codec(MsgpackCodec).codec(JsonCodec),
     };
+    let tcp = TcpTransport::new(TcpConfig::default().with_bind(Ipv4Addr::LOCALHOST.into()));
     match options.transport {
+        // As the facade has it: small calls in datagrams, large ones over a connection.
         TransportKind::Udp => {
             let udp = UdpConfig::default().with_interfaces(Interfaces::Loopback);
-            builder.transport(UdpTransport::new(udp.with_discovery(false)))
+            builder.transport(UdpTransport::new(udp.with_discovery(false))).transport(tcp)
         }
-        TransportKind::Tcp => {
-            let tcp = TcpConfig::default().with_bind(Ipv4Addr::LOCALHOST.into());
-            builder.transport(TcpTransport::new(tcp.with_max_frame(TCP_FRAME)))
-        }
+        TransportKind::Tcp => builder.transport(tcp),
     }
 }
 

@@ -8,12 +8,12 @@ mod raw_udp_tokio;
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
-use lanc::counters::Counters;
 use socket2::SockRef;
 use tokio::runtime::Runtime;
 
+use crate::Fallible;
 use crate::args::{FloorKind, Load, Options};
-use crate::{Fallible, server};
+use crate::server::{self, Stats};
 
 /// Serves until stdin ends.
 pub(crate) fn server(kind: FloorKind, runtime: &Runtime) -> Fallible<()> {
@@ -23,7 +23,7 @@ pub(crate) fn server(kind: FloorKind, runtime: &Runtime) -> Fallible<()> {
             FloorKind::UdpTokio => raw_udp_tokio::serve().await?,
             FloorKind::TcpTokio => raw_tcp_tokio::serve().await?,
         };
-        server::attend(address, Counters::default).await
+        server::attend(address, Stats::of_process).await
     })
 }
 

@@ -25,6 +25,10 @@ const LONGEST: usize = 16 << 20;
 /// Frames up to this length are copied together for one write.
 const SMALL: usize = 4096;
 
+/// Large frames that were sent and are filled again: memory fresh from the system costs more
+/// than the copy.
+const SPARES: usize = 16;
+
 /// Serves on a task per connection.
 pub(crate) async fn serve() -> Fallible<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -67,7 +71,11 @@ pub(crate) async fn measure(address: SocketAddr, load: Load) -> Fallible<Report>
         let frame = first_frame(caller, usize::try_from(load.payload)?)?;
         callers.push(Calling { queue, answers, patience, caller, frame });
     }
-    let tasks = [tokio::spawn(write(writer, queued)), tokio::spawn(hand_out(reader, places))];
+    let (spare, spares) = mpsc::channel(SPARES);
+    let tasks = [
+        tokio::spawn(write(writer, queued, spare)),
+        tokio::spawn(hand_out(reader, places, spares)),
+    ];
     let report = match load.payload {
         0 => measure::measure(callers.into_iter().map(Adding).collect(), load).await,
         _ => measure::measure(callers.into_iter().map(Echoing).collect(), load).await,
@@ -92,7 +100,11 @@ fn first_frame(caller: u32, payload: usize) -> Fallible<Vec<u8>> {
     Ok(frame)
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut queued: mpsc::Receiver<Vec<u8>>) -> IoResult<()> {
+async fn write(
+    mut writer: OwnedWriteHalf,
+    mut queued: mpsc::Receiver<Vec<u8>>,
+    spare: mpsc::Sender<Vec<u8>>,
+) -> IoResult<()> {
     let (mut frames, mut together) = (Vec::new(), Vec::new());
     while queued.recv_many(&mut frames, 1024).await > 0 {
         for frame in frames.drain(..) {
@@ -102,6 +114,7 @@ async fn write(mut writer: OwnedWriteHalf, mut queued: mpsc::Receiver<Vec<u8>>) 
                 writer.write_all(&together).await?;
                 together.clear();
                 writer.write_all(&frame).await?;
+                let _ = spare.try_send(frame);
             }
         }
         writer.write_all(&together).await?;
@@ -110,14 +123,22 @@ async fn write(mut writer: OwnedWriteHalf, mut queued: mpsc::Receiver<Vec<u8>>) 
     Ok(())
 }
 
-async fn hand_out(mut reader: OwnedReadHalf, places: Vec<mpsc::Sender<Vec<u8>>>) -> IoResult<()> {
+async fn hand_out(
+    mut reader: OwnedReadHalf,
+    places: Vec<mpsc::Sender<Vec<u8>>>,
+    mut spares: mpsc::Receiver<Vec<u8>>,
+) -> IoResult<()> {
     let mut incoming = Incoming::default();
     while incoming.read(&mut reader).await? {
         let whole = incoming.take(|frame| {
             let caller = message::caller(&frame[LENGTH..]);
             if let Some(place) = caller.and_then(|caller| places.get(caller)) {
+                let spare = if frame.len() > SMALL { spares.try_recv().ok() } else { None };
+                let mut own = spare.unwrap_or_default();
+                own.clear();
+                own.extend_from_slice(frame);
                 // Full: the answer to a call that was given up has not been looked at yet.
-                let _ = place.try_send(frame.to_vec());
+                let _ = place.try_send(own);
             }
         });
         incoming.forget(whole);

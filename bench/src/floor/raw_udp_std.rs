@@ -38,7 +38,8 @@ pub(crate) fn measure(address: SocketAddr, load: Load) -> Fallible<Report> {
     if warm.is_hopeless() {
         return Ok(meter.finish(&warm, WARM_UP));
     }
-    let tally = window(&socket, load.in_flight, load.secs)?;
+    let mut tally = window(&socket, load.in_flight, load.secs)?;
+    tally.add_errors(warm);
     Ok(meter.finish(&tally, load.secs))
 }
 

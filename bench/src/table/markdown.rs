@@ -82,12 +82,9 @@ pub(crate) fn render(rows: &[Row], results: &Results, wanted: &Wanted, counted: 
     if counted {
         out += &measured("Allocations", &ALLOCATED);
     }
-    out += "### Notes\n\n";
+    let _ = write!(out, "### Notes\n\nSmall calls that failed: {}.\n\n", results.failed_calls());
     for (note, count) in results.notes() {
         let _ = writeln!(out, "- {count} x {note}");
-    }
-    if results.notes().next().is_none() {
-        out += "No errors.\n";
     }
     out
 }

@@ -95,11 +95,19 @@ impl Results {
             let what = if *calls == 0 { "none answered" } else { "calls failed" };
             let note = format!("{}, {}: {what}, the first said: {why}", row.name, cell.name());
             *self.notes.entry(note).or_default() += errors;
+        } else if *calls == 0 {
+            let note = format!("{}, {}: no call fits into the window", row.name, cell.name());
+            *self.notes.entry(note).or_default() += 1;
         }
         let dropped = sample.after.dropped - sample.before.dropped;
         if dropped > 0 {
             let note = format!("{}, {}: dropped by the server", row.name, cell.name());
             *self.notes.entry(note).or_default() += dropped;
+        }
+        if sample.after.demoted > 0 {
+            let what = "an inline function once took over 1 ms and ran on worker threads since";
+            let note = format!("{}, {}: {what}", row.name, cell.name());
+            *self.notes.entry(note).or_default() += sample.after.demoted;
         }
         if matches!(cell, Cell::Calls(_)) {
             self.failed_calls += errors;
@@ -112,7 +120,7 @@ impl Results {
         self.failed_calls
     }
 
-    /// What went wrong, and how often.
+    /// What went wrong or another way than the row says, and how often.
     pub(crate) fn notes(&self) -> impl Iterator<Item = (&str, u64)> {
         self.notes.iter().map(|(note, count)| (note.as_str(), *count))
     }
