@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanc::{CallError, Node};
+use lanc::{Bytes, CallError, Node};
 
 use crate::Fallible;
 use crate::args::{Load, Options};
 use crate::measure::{self, Caller, PATIENCE};
-use crate::node::{self, Bulk};
+use crate::node;
 
 /// How long the first call waits until the server has been heard of.
 const GREETING: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub(crate) async fn run(options: Options, address: SocketAddr, load: Load) -> Fa
         0 => measure::measure(callers.map(Adding).collect(), load).await?,
         bytes => {
             let bytes = usize::try_from(bytes)?;
-            let callers = callers.map(|node| Echoing { node, bytes: vec![0x5a; bytes] });
+            let callers = callers.map(|node| Echoing { node, bytes: vec![0x5a; bytes].into() });
             measure::measure(callers.collect(), load).await?
         }
     };
@@ -52,16 +52,16 @@ impl Caller for Adding {
 
 struct Echoing {
     node: Node,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl Caller for Echoing {
     async fn call(&mut self, number: i64) -> Result<(), String> {
         stamp(&mut self.bytes, number);
-        let call = self.node.call::<Bulk<Vec<u8>>>("echo", (Bulk(&self.bytes),));
+        let call = self.node.call::<Bytes>("echo", (&self.bytes,));
         match call.deadline(PATIENCE).await {
-            Ok(Bulk(back)) if back.len() == self.bytes.len() && is_stamped(&back, number) => Ok(()),
-            Ok(Bulk(back)) => Err(format!("{} other bytes came back", back.len())),
+            Ok(back) if back.len() == self.bytes.len() && is_stamped(&back, number) => Ok(()),
+            Ok(back) => Err(format!("{} other bytes came back", back.len())),
             Err(error) => Err(text(&error)),
         }
     }

@@ -4,11 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lanc::{
-    Config, Endpoint, Interfaces, JsonCodec, MsgpackCodec, Node, NodeBuilder, TcpConfig,
+    Bytes, Config, Endpoint, Interfaces, JsonCodec, MsgpackCodec, Node, NodeBuilder, TcpConfig,
     TcpTransport, UdpConfig, UdpTransport,
 };
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
 
 use crate::Fallible;
 use crate::args::{CodecKind, Options, TransportKind};
@@ -20,7 +18,7 @@ pub(crate) async fn serve(options: Options, pooled: bool) -> Fallible<Node> {
     let node = builder(options, config).name("bench-server").open().await?;
     let add = node.function("add", |a: i64, b: i64| a + b);
     if pooled { add } else { add.inline() }.register()?;
-    let echo = node.function("echo", |bytes: Bulk<Vec<u8>>| bytes);
+    let echo = node.function("echo", |bytes: Bytes| bytes);
     if pooled { echo } else { echo.inline() }.register()?;
     Ok(node)
 }
@@ -66,47 +64,5 @@ fn builder(options: Options, config: Config) -> NodeBuilder {
             builder.transport(UdpTransport::new(udp.with_discovery(false))).transport(tcp)
         }
         TransportKind::Tcp => builder.transport(tcp),
-    }
-}
-
-/// Bytes in the form a data format has for them, where it has one; serde writes a `Vec<u8>` as a
-/// list of numbers.
-pub(crate) struct Bulk<B>(pub(crate) B);
-
-impl<B: AsRef<[u8]>> Serialize for Bulk<B> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0.as_ref())
-    }
-}
-
-impl<'de> Deserialize<'de> for Bulk<Vec<u8>> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(BulkVisitor)
-    }
-}
-
-struct BulkVisitor;
-
-impl<'de> Visitor<'de> for BulkVisitor {
-    type Value = Bulk<Vec<u8>>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("bytes")
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        Ok(Bulk(bytes.to_vec()))
-    }
-
-    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Self::Value, E> {
-        Ok(Bulk(bytes))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut bytes = Vec::new();
-        while let Some(byte) = list.next_element()? {
-            bytes.push(byte);
-        }
-        Ok(Bulk(bytes))
     }
 }
