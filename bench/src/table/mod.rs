@@ -1,0 +1,69 @@
+//! `table`: every row and cell, each round in turn, and what came out as Markdown.
+
+mod child;
+mod markdown;
+mod rows;
+mod sample;
+
+use std::time::Duration;
+
+use crate::Fallible;
+use crate::args::{Options, Wanted};
+use crate::measure::{PATIENCE, WARM_UP};
+use crate::server::Stats;
+use child::Child;
+use rows::{CELLS, Cell, Row};
+use sample::{Results, Sample};
+
+/// What a client may take beyond its window before it is given up as hanging.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// Measures and prints.
+///
+/// # Errors
+/// A row is not known, a process does not run, or a small call failed. What failed is in the
+/// table's notes too; echoes that a transport cannot carry are only noted.
+pub(crate) fn run(wanted: &Wanted, options: Options) -> Fallible<()> {
+    let rows = rows::choose(&wanted.rows)?;
+    let mut results = Results::default();
+    for round in 1..=wanted.rounds {
+        for cell in CELLS {
+            // Rows that are compared are measured next to each other in time.
+            for row in rows.iter().filter(|row| row.has(cell)) {
+                eprintln!("round {round} of {}: {}, {}", wanted.rounds, row.name, cell.name());
+                let sample = measure(row, cell, wanted.secs, options)?;
+                results.add(round, row, cell, sample);
+            }
+        }
+    }
+    let counted = options.count_allocations;
+    print!("{}", markdown::render(&rows, &results, wanted, counted));
+    match results.failed_calls() {
+        0 => Ok(()),
+        errors => Err(format!("{errors} small calls failed; see the notes").into()),
+    }
+}
+
+/// Runs a server and a client of their own for one cell.
+fn measure(row: &Row, cell: Cell, secs: Duration, options: Options) -> Fallible<Sample> {
+    let counting = options.count_allocations.then_some("--count-allocations");
+    let words = |words: Vec<String>| -> Vec<String> {
+        counting.into_iter().map(str::to_owned).chain(words).collect()
+    };
+    let mut server = Child::start(&words(row.server()))?;
+    let line = server.line(SLACK)?;
+    let address = line.strip_prefix("ADDR ").ok_or_else(|| format!("`{line}` is no address"))?;
+    let mut client = Child::start(&words(row.client(address, cell, secs)))?;
+    client.line(WARM_UP + PATIENCE + SLACK)?;
+    let before = stats(&mut server)?;
+    let report = serde_json::from_str(&client.line(secs + PATIENCE + SLACK)?)?;
+    let after = stats(&mut server)?;
+    client.wait()?;
+    server.end()?;
+    Ok(Sample { report, before, after })
+}
+
+fn stats(server: &mut Child) -> Fallible<Stats> {
+    server.say("stats")?;
+    Ok(serde_json::from_str(&server.line(SLACK)?)?)
+}

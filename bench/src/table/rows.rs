@@ -1,0 +1,168 @@
+//! What is measured.
+
+use std::time::Duration;
+
+use crate::Fallible;
+
+/// The floor of latency.
+pub(crate) const UDP_FLOOR: &str = "raw-udp-std";
+/// The floor of throughput.
+pub(crate) const TCP_FLOOR: &str = "raw-tcp-tokio";
+
+/// Echoes in flight.
+const ECHOES: u32 = 8;
+
+/// One load.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Cell {
+    /// `add`, so many in flight.
+    Calls(u32),
+    /// `echo` of so many bytes, 8 in flight.
+    Echo(u32),
+}
+
+pub(crate) const ONE: Cell = Cell::Calls(1);
+pub(crate) const SOME: Cell = Cell::Calls(64);
+pub(crate) const MANY: Cell = Cell::Calls(256);
+pub(crate) const ECHO_64K: Cell = Cell::Echo(64 << 10);
+pub(crate) const ECHO_1M: Cell = Cell::Echo(1 << 20);
+
+/// All of them, in the order they are measured.
+pub(crate) const CELLS: [Cell; 5] = [ONE, SOME, MANY, ECHO_64K, ECHO_1M];
+
+impl Cell {
+    /// As it is called in the table.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Calls(in_flight) => format!("@{in_flight}"),
+            Self::Echo(bytes) if bytes >= 1 << 20 => format!("{} MiB echo", bytes >> 20),
+            Self::Echo(bytes) => format!("{} KiB echo", bytes >> 10),
+        }
+    }
+
+    fn load(self) -> (u32, u32) {
+        match self {
+            Self::Calls(in_flight) => (in_flight, 0),
+            Self::Echo(bytes) => (ECHOES, bytes),
+        }
+    }
+}
+
+/// One way to call: `@ct` is tokio's current-thread runtime at both ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// Options before the verb.
+    options: &'static str,
+    /// Verbs of the server and of the client.
+    verbs: [&'static str; 2],
+    echoes: bool,
+}
+
+const fn floor(
+    name: &'static str,
+    options: &'static str,
+    verbs: [&'static str; 2],
+    echoes: bool,
+) -> Row {
+    Row { name, options, verbs, echoes }
+}
+
+const fn lanc(name: &'static str, options: &'static str) -> Row {
+    Row { name, options, verbs: ["bench-server", "bench-client"], echoes: true }
+}
+
+const MULTI: &str = "--runtime multi";
+const CURRENT: &str = "--runtime current";
+const UDP_STD: [&str; 2] = ["floor-server raw-udp-std", "floor-client raw-udp-std"];
+const UDP_TOKIO: [&str; 2] = ["floor-server raw-udp-tokio", "floor-client raw-udp-tokio"];
+const TCP_TOKIO: [&str; 2] = ["floor-server raw-tcp-tokio", "floor-client raw-tcp-tokio"];
+
+const ROWS: [Row; 14] = [
+    floor(UDP_FLOOR, CURRENT, UDP_STD, false),
+    floor("raw-udp-tokio", MULTI, UDP_TOKIO, false),
+    floor("raw-udp-tokio@ct", CURRENT, UDP_TOKIO, false),
+    floor(TCP_FLOOR, MULTI, TCP_TOKIO, true),
+    floor("raw-tcp-tokio@ct", CURRENT, TCP_TOKIO, true),
+    lanc("lanc-udp-msgpack", "--transport udp --codec msgpack --runtime multi"),
+    lanc("lanc-udp-msgpack@ct", "--transport udp --codec msgpack --runtime current"),
+    lanc("lanc-udp-json", "--transport udp --codec json --runtime multi"),
+    lanc("lanc-udp-json@ct", "--transport udp --codec json --runtime current"),
+    lanc("lanc-tcp-msgpack", "--transport tcp --codec msgpack --runtime multi"),
+    lanc("lanc-tcp-msgpack@ct", "--transport tcp --codec msgpack --runtime current"),
+    lanc("lanc-tcp-json", "--transport tcp --codec json --runtime multi"),
+    lanc("lanc-tcp-json@ct", "--transport tcp --codec json --runtime current"),
+    Row {
+        name: "lanc-udp-msgpack-pooled",
+        options: "--transport udp --codec msgpack --runtime multi",
+        verbs: ["bench-server --pooled", "bench-client"],
+        echoes: true,
+    },
+];
+
+impl Row {
+    /// Whether the cell means something for it: a bare datagram holds no large echo.
+    pub(crate) fn has(&self, cell: Cell) -> bool {
+        self.echoes || matches!(cell, Cell::Calls(_))
+    }
+
+    /// Arguments of its server.
+    pub(crate) fn server(&self) -> Vec<String> {
+        let [verb, _] = self.verbs;
+        words(&format!("{} {verb}", self.options))
+    }
+
+    /// Arguments of its client.
+    pub(crate) fn client(&self, address: &str, cell: Cell, secs: Duration) -> Vec<String> {
+        let ([_, verb], (in_flight, payload)) = (self.verbs, cell.load());
+        let secs = secs.as_secs_f64();
+        words(&format!(
+            "{} {verb} {address} --in-flight {in_flight} --secs {secs} --payload {payload}",
+            self.options
+        ))
+    }
+}
+
+/// The rows of these names, or all.
+///
+/// # Errors
+/// A name is not known.
+pub(crate) fn choose(names: &[String]) -> Fallible<Vec<Row>> {
+    if let Some(name) = names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
+        let known: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+        return Err(format!("there is no row `{name}`; there are {}", known.join(", ")).into());
+    }
+    let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
+    Ok(ROWS.iter().filter(wanted).copied().collect())
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_a_command_line_of_this_program() {
+        for row in ROWS {
+            let client = row.client("127.0.0.1:9", ECHO_64K, Duration::from_millis(200));
+            for line in [row.server(), client] {
+                let line = std::iter::once("lanc-bench".to_owned()).chain(line);
+                if let Err(error) = crate::Cli::try_parse_from(line) {
+                    panic!("{}: {error}", row.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_chosen_by_name() {
+        assert_eq!(choose(&[]).unwrap().len(), ROWS.len());
+        assert_eq!(choose(&[TCP_FLOOR.to_owned()]).unwrap()[0].name, TCP_FLOOR);
+        assert!(choose(&["nonsense".to_owned()]).unwrap_err().to_string().contains(UDP_FLOOR));
+    }
+}
