@@ -19,6 +19,7 @@ use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Function, Started};
 use crate::hub::{Effects, Hub, slot};
 use crate::node::{Node, Owner};
+use crate::patience::Patience;
 use crate::workers;
 
 /// Callers woken before what they submit is sent. Waking a batch in chunks lets the first full
@@ -42,6 +43,7 @@ pub(crate) struct Driver {
     /// Links that went down: what is held for them will never leave.
     down: Vec<LinkId>,
     sleep: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 impl Driver {
@@ -58,6 +60,7 @@ impl Driver {
             writable: Vec::new(),
             down: Vec::new(),
             sleep: None,
+            patience: Patience::default(),
         }
     }
 
@@ -227,7 +230,7 @@ impl Driver {
         self.effects.steps = steps;
     }
 
-    fn start_task(&self, task: Task) -> Option<(Result<Payload, Fault>, Spent)> {
+    fn start_task(&mut self, task: Task) -> Option<(Result<Payload, Fault>, Spent)> {
         let (key, class, name) = (task.key, task.class, task.function);
         let Some((function, call)) = self.prepare(task) else {
             let text = "the function was taken away, or its node closed, while the call waited";
@@ -247,7 +250,7 @@ impl Driver {
                 let began = self.hub.clock.now();
                 let started = workers::guarded(|| function.start(call));
                 let took = self.hub.clock.now().since(began);
-                if took > workers::INLINE_LIMIT {
+                if self.patience.is_over(name, took) {
                     self.hub.state().core.demote(name, took);
                 }
                 match started {

@@ -23,6 +23,7 @@ mod events;
 mod functions;
 mod hub;
 mod node;
+mod patience;
 mod reply;
 mod results;
 mod typed;
