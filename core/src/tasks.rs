@@ -301,7 +301,8 @@ mod tests {
         let function = functions.insert(()).unwrap();
         let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
         let mut begin = |slot, id: Option<WireId<'static>>| {
-            let caller = Caller::Remote { link: link(slot), peer: None, id, format: Format::JSON };
+            let (link, form) = (link(slot), Form::native(Format::JSON));
+            let caller = Caller::Remote { link, peer: None, id, form, reply_to: None };
             let task = Task {
                 function,
                 name: FunctionName::new("f").unwrap(),
@@ -312,6 +313,7 @@ mod tests {
                 deadline_timer: None,
                 progress: Progress::Queued,
                 cancelled: false,
+                stream: None,
                 stranger: false,
             };
             tasks.enqueue(task).ok().unwrap()
