@@ -301,13 +301,8 @@ mod tests {
         let function = functions.insert(()).unwrap();
         let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
         let mut begin = |slot, id: Option<WireId<'static>>| {
-            let caller = Caller::Remote {
-                link: link(slot),
-                peer: None,
-                id,
-                form: Form::native(Format::JSON),
-                reply_to: None,
-            };
+            let (link, form) = (link(slot), Form::native(Format::JSON));
+            let caller = Caller::Remote { link, peer: None, id, form, reply_to: None };
             let task = Task {
                 function,
                 name: FunctionName::new("f").unwrap(),

@@ -93,8 +93,8 @@ impl<'n> Registration<'n> {
     }
 
     /// Declares the function short: it runs at once on the task that received the call, without
-    /// a hop to a worker. A body that takes over 1 ms raises
-    /// [`Event::SlowFunction`](crate::Event::SlowFunction) and runs on a worker from then on.
+    /// a hop to a worker. One that takes over 1 ms three times close together, or over 100 ms once,
+    /// raises [`Event::SlowFunction`](crate::Event::SlowFunction) and runs on a worker from then on.
     pub fn inline(mut self) -> Self {
         self.class = Class::Inline;
         self
