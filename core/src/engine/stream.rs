@@ -131,6 +131,10 @@ impl Core {
         message: &Outgoing,
         bytes: Vec<u8>,
     ) -> Result<(), Vec<u8>> {
+        // Before an answer's task is taken: it is asked again for the error in its place.
+        if self.streams_of(link).is_none() {
+            return Err(bytes);
+        }
         let size = bytes.len();
         // What is to be said if the far end does not take it. The answer's task is over.
         let tag = match message {
