@@ -2,13 +2,13 @@
 //! real UDP on loopback.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lanc::ports::{Budget, Codec, Format, Item};
 use lanc::{
     Endpoint, ErrorCode, Executed, Interfaces, JsonCodec, MsgpackCodec, Node, NodeBuilder,
-    UdpConfig, UdpTransport,
+    TcpConfig, TcpTransport, UdpConfig, UdpTransport,
 };
 use lanc_transport_memory::MemoryNetwork;
 use nine_keys::NineKeys;
@@ -264,4 +264,32 @@ async fn arguments_and_results_are_put_into_the_format_the_far_end_reads() {
         assert_eq!((error.code, error.executed), (ErrorCode::UNENCODABLE, Executed::No), "{error}");
     }
     assert_eq!(far.counters().calls_received, before, "nothing was sent");
+}
+
+/// Nodes that find each other by UDP and take TCP for what is large.
+async fn on_loopback(name: &str, builder: NodeBuilder) -> Node {
+    let udp = UdpConfig::default().with_interfaces(Interfaces::Loopback).with_discovery(false);
+    let tcp = TcpConfig::default().with_bind(Ipv4Addr::LOCALHOST.into());
+    let transports = builder.transport(UdpTransport::new(udp)).transport(TcpTransport::new(tcp));
+    transports.name(name).open().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_a_connection_has_the_same_form() {
+    let json = || NodeBuilder::new().codec(JsonCodec);
+    for (server, client) in
+        [(lanc::builder(), lanc::builder()), (json(), lanc::builder()), (lanc::builder(), json())]
+    {
+        let server = on_loopback("server", server).await;
+        server.register("echo", |value: Value| value).unwrap();
+        let client = client.peer(server.endpoints()[0].clone());
+        let client = on_loopback("client", client).await;
+        for size in [10, 1300, 3000, 100_000, 1 << 20] {
+            let value = json!({ "text": "ö".repeat(size / 2), "number": u64::MAX });
+            assert_eq!(client.call::<Value>("echo", (&value,)).await, Ok(value), "{size}");
+        }
+        for node in [server, client] {
+            assert_eq!(node.counters().dropped_total(), 0, "{:?}", node.counters());
+        }
+    }
 }

@@ -64,10 +64,11 @@ async fn two_nodes_call_each_other_with_large_arguments() {
 }
 
 #[tokio::test]
-async fn what_no_frame_holds_is_refused_and_the_link_goes_on() {
+async fn what_no_frame_holds_travels_as_a_stream_and_what_no_message_may_be_is_refused() {
     let (_server, client) = pair().await;
     assert_eq!(call(&client, "length", "abc").await, Ok(3));
-    let error = call::<usize>(&client, "length", &"x".repeat(70_000)).await.unwrap_err();
+    assert_eq!(call(&client, "length", &"x".repeat(5_000_000)).await, Ok(5_000_000));
+    let error = call::<usize>(&client, "length", &"x".repeat(17 << 20)).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::TOO_LARGE);
     assert_eq!(call(&client, "length", &"x".repeat(65_000)).await, Ok(65_000));
 }
