@@ -16,6 +16,7 @@
 //! | `race` | calls to several providers at once |
 //! | `register` | this node's own functions |
 //! | `serve` | a call from elsewhere, to a task and back to an answer |
+//! | `form` | which form a message goes out in |
 //! | `send` | what waits in the outbox, to one frame; and frames that were refused |
 //! | `stream` | large messages and byte streams of a link |
 //! | `pipe` | byte streams between this node and itself |
@@ -27,6 +28,7 @@
 mod announce;
 mod budget;
 mod call;
+mod form;
 mod greet;
 mod keepalive;
 mod lane;
