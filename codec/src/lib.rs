@@ -17,8 +17,10 @@
 
 mod json;
 mod msgpack;
+mod python;
 mod tokens;
 
 pub use json::JsonCodec;
 pub use msgpack::MsgpackCodec;
+pub use python::PythonText;
 pub use tokens::{Token, TokenCodec, Tokens};

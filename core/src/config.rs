@@ -147,6 +147,9 @@ settings! {
     unproved_rate, with_unproved_rate: u32 = 50, in 0..=10_000_000;
     /// The same for all of them together, loopback included. Default 5000.
     unproved_rate_total, with_unproved_rate_total: u32 = 5000, in 0..=10_000_000;
+    /// Port at which older programs are spoken to: the one they listen at. 0 leaves them alone.
+    /// Default 5127.
+    older_port, with_older_port: u16 = 5127;
     /// Bytes sent to one IP address in 10 s while it has not proved itself (and never more
     /// than three times what it sent). Default 1200.
     unproved_budget, with_unproved_budget: usize = 1200, in 400..=1 << 20;

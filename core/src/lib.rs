@@ -24,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod fields;
 pub mod framing;
+mod homes;
 pub mod id;
 pub mod keyed;
 pub mod message;

@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dialect::Dialect;
 use crate::endpoint::{Endpoint, LinkId};
 use crate::id::{FunctionKey, PeerKey, SessionId, tag};
 use crate::keyed::{HashKey, KeyedMap};
-use crate::message::Features;
+use crate::message::{Features, Hello};
+use crate::ports::Origin;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -22,7 +24,7 @@ pub enum Trust {
     Verified,
 }
 
-/// One native peer.
+/// One peer.
 pub(crate) struct Peer {
     pub(crate) session: SessionId,
     pub(crate) name: Arc<str>,
@@ -30,10 +32,12 @@ pub(crate) struct Peer {
     pub(crate) features: Features,
     pub(crate) link: LinkId,
     pub(crate) endpoint: Endpoint,
+    /// Which vocabulary it speaks.
+    pub(crate) dialect: Dialect,
     /// Whether one of its broadcasts has reached us.
     pub(crate) heard_by_broadcast: bool,
-    /// Whether it was met on an attached network.
-    pub(crate) on_link: bool,
+    /// Where it was met.
+    pub(crate) origin: Origin,
     pub(crate) interval: Duration,
     pub(crate) first_seen: Time,
     pub(crate) last_seen: Time,
@@ -74,10 +78,52 @@ pub(crate) enum Connection {
 }
 
 impl Peer {
+    /// A tentative peer at the end of a link.
+    pub(crate) fn new(
+        now: Time,
+        hello: &Hello<'_>,
+        link: LinkId,
+        endpoint: Endpoint,
+        origin: Origin,
+        dialect: Dialect,
+    ) -> Self {
+        Self {
+            session: hello.session,
+            name: hello.name.as_ref().into(),
+            trust: Trust::Tentative,
+            features: hello.features,
+            link,
+            endpoint,
+            dialect,
+            heard_by_broadcast: false,
+            origin,
+            interval: hello.interval,
+            first_seen: now,
+            last_seen: now,
+            lease: None,
+            lease_ends: now,
+            lease_fires: now,
+            greet: None,
+            want: None,
+            wants_asked: 0,
+            told_functions: false,
+            revision: 0,
+            held_revision: 0,
+            parts: Parts::default(),
+            functions: BTreeSet::new(),
+            round_trip: None,
+            open_calls: 0,
+            connection_port: hello.connection_port,
+            connection: Connection::None,
+            waiting: Vec::new(),
+        }
+    }
+
     /// Whether our broadcasts reach it, as far as we can tell: its own reach us, or it is a
     /// neighbour whose next broadcast is not due yet.
     pub(crate) fn is_reached_by_broadcast(&self, now: Time) -> bool {
-        self.heard_by_broadcast || (self.on_link && now.since(self.first_seen) <= self.interval)
+        self.heard_by_broadcast
+            || (self.origin.is_near() && now.since(self.first_seen) <= self.interval)
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Caller {
         id: Option<WireId<'static>>,
         /// What the call came in and its answer goes out in.
         form: Form,
+        /// When the call came.
+        since: Time,
         /// Where it takes a connection for the answer.
         reply_to: Option<ReplyTo>,
     },
@@ -302,7 +304,8 @@ mod tests {
         let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
         let mut begin = |slot, id: Option<WireId<'static>>| {
             let (link, form) = (link(slot), Form::native(Format::JSON));
-            let caller = Caller::Remote { link, peer: None, id, form, reply_to: None };
+            let since = Time::ZERO;
+            let caller = Caller::Remote { link, peer: None, id, form, since, reply_to: None };
             let task = Task {
                 function,
                 name: FunctionName::new("f").unwrap(),

@@ -42,6 +42,8 @@ pub(crate) enum Timer {
     Sweep,
     /// Running functions have had their time to finish.
     Drain,
+    /// Something is due about an older program.
+    Homes,
     /// The network interfaces changed a moment ago.
     Rehello,
 }
@@ -64,6 +66,7 @@ impl Timer {
             Self::KeepAlive(_) => "keep a connection",
             Self::Sweep => "sweep idle links",
             Self::Drain => "drain",
+            Self::Homes => "older programs",
             Self::Rehello => "interfaces changed",
         }
     }

@@ -28,7 +28,7 @@
 
 use std::net::Ipv4Addr;
 
-pub use lanc_codec::{JsonCodec, MsgpackCodec};
+pub use lanc_codec::{JsonCodec, MsgpackCodec, PythonText};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
@@ -44,7 +44,7 @@ pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
 /// MessagePack, calls in lean MessagePack frames whoever reads them and in JSON whoever does not,
 /// and answers each call in the form it came in. Hello, functions and farewell are always JSON.
 pub fn builder() -> NodeBuilder {
-    NodeBuilder::new().codec(MsgpackCodec).codec(JsonCodec)
+    NodeBuilder::new().codec(MsgpackCodec).codec(JsonCodec).normalizer(PythonText)
 }
 
 /// Opens a node on every network interface that can broadcast, with all defaults.

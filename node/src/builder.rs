@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lanc_core::config::ConfigError;
 use lanc_core::endpoint::Endpoint;
-use lanc_core::ports::{Codec, Compressor, Entropy, Transport, TransportError};
+use lanc_core::ports::{Codec, Compressor, Entropy, Normalizer, Transport, TransportError};
 use lanc_core::{Config, Core, Pipeline};
 use thiserror::Error;
 
@@ -47,6 +47,7 @@ pub struct NodeBuilder {
     config: Option<Config>,
     codecs: Vec<Arc<dyn Codec>>,
     compressor: Option<(Arc<dyn Compressor>, usize)>,
+    normalizer: Option<Arc<dyn Normalizer>>,
     transports: Vec<Box<dyn Transport>>,
     peers: Vec<Endpoint>,
     entropy: Option<Box<dyn Entropy>>,
@@ -88,6 +89,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Reads frames that older programs write in a way of their own.
+    #[must_use]
+    pub fn normalizer(mut self, normalizer: impl Normalizer + 'static) -> Self {
+        self.normalizer = Some(Arc::new(normalizer));
+        self
+    }
+
     /// Adds a transport. A node may have several; each is a lane of its own.
     #[must_use]
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
@@ -124,6 +132,9 @@ impl NodeBuilder {
         }
         if let Some((compressor, threshold)) = self.compressor {
             pipeline = pipeline.with_compressor(compressor, threshold);
+        }
+        if let Some(normalizer) = self.normalizer {
+            pipeline = pipeline.with_normalizer(normalizer);
         }
         if self.transports.is_empty() {
             return Err(OpenError::NoTransport);

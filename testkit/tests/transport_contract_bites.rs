@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::ports::{
-    Arrived, Capabilities, Cast, Close, Dest, DownReason, Inlet, LinkEvent, Opened, Outlet,
+    Arrived, Capabilities, Cast, Close, Dest, DownReason, Inlet, LinkEvent, Opened, Origin, Outlet,
     RecvBatch, SendRefused, Sent, Transport, TransportError,
 };
 use lanc_testkit::contract::transport as rules;
@@ -178,7 +178,7 @@ impl Inlet for FaultyInlet {
         for item in items {
             match item {
                 Item::Event(event) => into.event(event),
-                Item::Frame(link, cast, bytes) => into.push(&bytes, link, cast, true),
+                Item::Frame(link, cast, bytes) => into.push(&bytes, link, cast, Origin::Network),
             }
         }
         Poll::Ready(Ok(()))

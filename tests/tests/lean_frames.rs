@@ -13,7 +13,8 @@ use lanc_core::id::{CallKey, ExeId, FunctionName};
 use lanc_core::message::{Call, Callback, Message, Method, WireId};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Budget, Capabilities, Cast, Codec, Entropy, Format, Initiator, Item, LinkEvent, Received,
+    Budget, Capabilities, Cast, Codec, Entropy, Format, Initiator, Item, LinkEvent, Origin,
+    Received,
 };
 use lanc_core::{CallRequest, Class, Config, Core, LocalFunction, Mode, Pipeline, TaskStep, Time};
 
@@ -102,8 +103,12 @@ impl Scene {
 
     fn hand(&mut self, frame: &[u8]) {
         let mut bytes = frame.to_vec();
-        let received =
-            Received { link: LINK, cast: Cast::Unicast, on_link: true, bytes: &mut bytes };
+        let received = Received {
+            link: LINK,
+            cast: Cast::Unicast,
+            origin: Origin::Network,
+            bytes: &mut bytes,
+        };
         self.core.handle_frame(self.now, received);
     }
 
@@ -439,7 +444,8 @@ fn what_is_wrong_with_a_frame_is_counted_and_spoils_no_more_than_it_must() {
     }
     // What may not be broadcast may not be so in a lean frame.
     let mut bytes = frame(&good, &[&ping()]);
-    let received = Received { link: LINK, cast: Cast::Broadcast, on_link: true, bytes: &mut bytes };
+    let received =
+        Received { link: LINK, cast: Cast::Broadcast, origin: Origin::Network, bytes: &mut bytes };
     scene.core.handle_frame(scene.now, received);
     assert_eq!(scene.dropped(Drop::Misaddressed), 1);
 }

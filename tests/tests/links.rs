@@ -7,7 +7,7 @@ use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::id::{CallKey, FunctionName, TaskKey};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Received,
+    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Class, Config, Core, LocalFunction, Outcome, Pipeline, TaskStep, Time,
@@ -93,7 +93,8 @@ impl World {
 
     fn hand(&mut self, node: usize, wire: u32, mut bytes: Vec<u8>) {
         let bytes = bytes.as_mut_slice();
-        let frame = Received { link: link(wire), cast: Cast::Unicast, on_link: true, bytes };
+        let frame =
+            Received { link: link(wire), cast: Cast::Unicast, origin: Origin::Network, bytes };
         self.cores[node].handle_frame(self.now, frame);
     }
 

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::ports::{
-    Capabilities, Cast, DownReason, Initiator, LinkEvent, RecvBatch, SendRefused, TransportError,
+    Capabilities, Cast, DownReason, Initiator, LinkEvent, Origin, RecvBatch, SendRefused,
+    TransportError,
 };
 
 use crate::MemoryTransport;
@@ -281,7 +282,7 @@ impl Net {
                     into.event(event);
                 }
                 Some(Item::Frame { link, cast, bytes }) => {
-                    into.push(&bytes, link, cast, true);
+                    into.push(&bytes, link, cast, Origin::Network);
                     if self.spare.len() < SPARE {
                         self.spare.push(bytes);
                     }

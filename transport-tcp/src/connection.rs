@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lanc_core::framing::{FramingError, Splitter};
-use lanc_core::ports::{DownReason, Initiator};
+use lanc_core::ports::{DownReason, Initiator, Origin};
 use tokio::time::Instant;
 
 use crate::admission::Host;
@@ -22,7 +22,7 @@ pub(crate) struct Connection {
     pub(crate) remote: SocketAddr,
     pub(crate) initiator: Initiator,
     pub(crate) host: Option<Host>,
-    pub(crate) on_link: bool,
+    pub(crate) origin: Origin,
     /// Until when an accepted connection may keep its first frame to itself.
     pub(crate) silent_until: Option<Instant>,
     pub(crate) splitter: Splitter,
@@ -78,7 +78,7 @@ impl Connection {
             match frame.restore().filter(|frame| frame.len() <= self.max_frame) {
                 Some(frame) => {
                     stats.count(Count::FrameIn);
-                    sink.frame(frame, self.line.link, self.on_link);
+                    sink.frame(frame, self.line.link, self.origin);
                 }
                 None => stats.count(Count::FrameIgnored),
             }

@@ -159,7 +159,7 @@ impl TcpInlet {
         host: Option<Host>,
         sink: &mut Sink<'_>,
     ) {
-        let on_link = self.networks.on_link(remote.ip());
+        let origin = self.networks.origin(remote.ip());
         let config = &self.shared.config;
         let silent_until =
             (initiator == Initiator::Them).then(|| Instant::now() + config.first_frame);
@@ -172,7 +172,7 @@ impl TcpInlet {
             remote,
             initiator,
             host,
-            on_link,
+            origin,
             silent_until,
             splitter: Splitter::new(config.max_frame),
             max_frame: config.max_frame,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use if_addrs::{IfAddr, Interface};
+use lanc_core::ports::Origin;
 use tokio::time::Instant;
 
 /// Reading the interfaces costs system calls: at most this often.
@@ -16,11 +17,11 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    /// Whether `ip` is on a directly attached network, or is this host.
-    pub(crate) fn on_link(&mut self, ip: IpAddr) -> bool {
+    /// Where `ip` is, as seen from here.
+    pub(crate) fn origin(&mut self, ip: IpAddr) -> Origin {
         let ip = ip.to_canonical();
-        if ip.is_loopback() || matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
-            return true;
+        if ip.is_loopback() {
+            return Origin::Host;
         }
         if self.read.is_none_or(|read| read.elapsed() >= REREAD) {
             self.read = Some(Instant::now());
@@ -29,7 +30,14 @@ impl Networks {
                 Err(error) => tracing::debug!(%error, "the interfaces could not be listed"),
             }
         }
-        self.attached.iter().any(|network| contains(*network, ip))
+        let is_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        if self.attached.iter().any(|(own, _)| *own == ip) {
+            Origin::Host
+        } else if is_local || self.attached.iter().any(|network| contains(*network, ip)) {
+            Origin::Network
+        } else {
+            Origin::Beyond
+        }
     }
 }
 

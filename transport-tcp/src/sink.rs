@@ -1,7 +1,7 @@
 //! A batch that knows whether this poll has added anything.
 
 use lanc_core::endpoint::LinkId;
-use lanc_core::ports::{Cast, LinkEvent, RecvBatch};
+use lanc_core::ports::{Cast, LinkEvent, Origin, RecvBatch};
 
 pub(crate) struct Sink<'a> {
     batch: &'a mut RecvBatch,
@@ -22,8 +22,8 @@ impl<'a> Sink<'a> {
         self.added = true;
     }
 
-    pub(crate) fn frame(&mut self, bytes: &[u8], link: LinkId, on_link: bool) {
-        self.batch.push(bytes, link, Cast::Unicast, on_link);
+    pub(crate) fn frame(&mut self, bytes: &[u8], link: LinkId, origin: Origin) {
+        self.batch.push(bytes, link, Cast::Unicast, origin);
         self.added = true;
     }
 }

@@ -1,5 +1,6 @@
 //! The receiving half.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
+use crate::destination::poll_shared;
 use crate::refusal::is_noise;
 use crate::stats::Count;
 use crate::transport::{Blocked, Shared};
@@ -36,6 +38,22 @@ pub(crate) struct UdpInlet {
 struct Source {
     socket: Arc<UdpSocket>,
     cast: Cast,
+}
+
+impl Source {
+    /// Receives a datagram: its length, who sent it, and how it was addressed.
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr, Cast)>> {
+        if self.cast == Cast::Broadcast {
+            return poll_shared(&self.socket, cx, into);
+        }
+        let mut room = ReadBuf::new(into);
+        let from = ready!(self.socket.poll_recv_from(cx, &mut room))?;
+        Poll::Ready(Ok((room.filled().len(), from, self.cast)))
+    }
 }
 
 impl UdpInlet {
@@ -92,12 +110,10 @@ impl UdpInlet {
             if *dry {
                 continue;
             }
-            let mut room = ReadBuf::new(into.spare(ROOM));
-            match source.socket.poll_recv_from(cx, &mut room) {
+            match source.poll_recv(cx, into.spare(ROOM)) {
                 Poll::Pending => *dry = true,
-                Poll::Ready(Ok(from)) => {
-                    let length = room.filled().len();
-                    *added |= self.accept(from, source.cast, length, into);
+                Poll::Ready(Ok((length, from, cast))) => {
+                    *added |= self.accept(from, cast, length, into);
                 }
                 Poll::Ready(Err(error)) if is_noise(&error) => {
                     self.shared.stats.count(Count::ReceiveError);
@@ -113,22 +129,23 @@ impl UdpInlet {
     fn accept(&self, from: SocketAddr, cast: Cast, length: usize, into: &mut RecvBatch) -> bool {
         let (added, count) = self.shared.with(|state| {
             let view = &state.view;
-            if cast == Cast::Broadcast && from.port() == self.shared.own.port() && {
+            let is_shared = cast != Cast::Unicast;
+            if is_shared && from.port() == self.shared.own.port() && {
                 let own = self.shared.own.ip();
                 from.ip() == own || own.is_unspecified() && view.is_own(from.ip())
             } {
                 return (false, Count::DroppedOwn);
             }
-            if from.port() == 0 || cast == Cast::Broadcast && !view.hears(from.ip()) {
+            if from.port() == 0 || is_shared && !view.hears(from.ip()) {
                 return (false, Count::DroppedForeign);
             }
-            let on_link = |address: SocketAddr| view.on_link(address.ip());
-            let Some((link, on_link)) = state.links.link(from, Initiator::Them, on_link) else {
+            let origin = |address: SocketAddr| view.origin(address.ip());
+            let Some((link, origin)) = state.links.link(from, Initiator::Them, origin) else {
                 return (false, Count::DroppedTableFull);
             };
             // The Up of a new link is among the events, and goes before its frame.
             state.links.tell(into);
-            into.commit(length, link, cast, on_link);
+            into.commit(length, link, cast, origin);
             (true, Count::FrameIn)
         });
         self.shared.stats.count(count);
@@ -176,7 +193,7 @@ mod tests {
 
     use lanc_core::endpoint::Lane;
     use lanc_core::endpoint::LinkId;
-    use lanc_core::ports::{Arrived, LinkEvent};
+    use lanc_core::ports::{Arrived, LinkEvent, Origin};
 
     use super::*;
 
@@ -186,7 +203,7 @@ mod tests {
         let mut inlet = UdpInlet::new(socket, None, Arc::clone(&shared));
         let far = SocketAddr::from(([127, 0, 0, 1], 9));
         let (link, _) =
-            shared.with(|state| state.links.link(far, Initiator::Us, |_| true)).unwrap();
+            shared.with(|state| state.links.link(far, Initiator::Us, |_| Origin::Host)).unwrap();
         assert!(matches!(next(&mut inlet).await, LinkEvent::Up { .. }));
         (inlet, shared, link)
     }

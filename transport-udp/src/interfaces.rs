@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use if_addrs::{IfAddr, IfOperStatus, Interface};
-use lanc_core::ports::TransportError;
+use lanc_core::ports::{Origin, TransportError};
 
 use crate::config::{Interfaces, UdpConfig};
 
@@ -155,9 +155,15 @@ impl View {
         view
     }
 
-    /// Whether `ip` is on a directly attached network, or is this host.
-    pub(crate) fn on_link(&self, ip: IpAddr) -> bool {
-        ip.is_loopback() || self.attached.iter().any(|subnet| subnet.contains(ip))
+    /// Where `ip` is, as seen from here.
+    pub(crate) fn origin(&self, ip: IpAddr) -> Origin {
+        if self.is_own(ip) {
+            Origin::Host
+        } else if self.attached.iter().any(|subnet| subnet.contains(ip)) {
+            Origin::Network
+        } else {
+            Origin::Beyond
+        }
     }
 
     /// Whether broadcasts from `ip` are listened to.
@@ -272,12 +278,14 @@ mod tests {
     fn near_is_what_an_interface_is_attached_to() {
         let view = View::of(&Scope::Named(vec!["eth1".to_owned()]), &host());
         for near in ["192.168.4.0", "192.168.7.255", "10.1.200.1", "10.9.0.7", "127.9.9.9", "::1"] {
-            assert!(view.on_link(ip(near)), "{near}");
+            assert!(view.origin(ip(near)).is_near(), "{near}");
         }
         for far in ["192.168.8.0", "192.168.3.255", "10.2.0.9", "8.8.8.8", "fe80::1"] {
-            assert!(!view.on_link(ip(far)), "{far}");
+            assert_eq!(view.origin(ip(far)), Origin::Beyond, "{far}");
         }
         assert!(view.is_own(ip("192.168.7.4")) && !view.is_own(ip("192.168.7.5")));
+        assert_eq!(view.origin(ip("192.168.7.4")), Origin::Host);
+        assert_eq!(view.origin(ip("192.168.7.5")), Origin::Network);
     }
 
     #[test]
@@ -285,7 +293,8 @@ mod tests {
         let view = View::read(&Scope::Loopback).unwrap();
         assert_eq!(view.targets, [LOOPBACK_BROADCAST]);
         assert!(view.hears(ip("127.3.2.1")) && !view.hears(ip("192.168.7.4")));
-        assert!(!view.on_link(ip("192.168.7.4")));
+        assert_eq!(view.origin(ip("192.168.7.4")), Origin::Beyond);
+        assert_eq!(view.origin(ip("127.3.2.1")), Origin::Host);
     }
 
     #[test]

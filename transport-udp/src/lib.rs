@@ -32,6 +32,7 @@
 )]
 
 mod config;
+mod destination;
 mod inlet;
 mod interfaces;
 mod links;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::keyed::{HashKey, KeyedMap};
-use lanc_core::ports::{DownReason, Initiator, LinkEvent, RecvBatch};
+use lanc_core::ports::{DownReason, Initiator, LinkEvent, Origin, RecvBatch};
 
 pub(crate) const SCHEME: &str = "udp";
 
@@ -41,7 +41,7 @@ struct Slot {
     up: bool,
     /// Down, and told.
     free: bool,
-    on_link: bool,
+    origin: Origin,
     blocked: bool,
     up_waits: bool,
     writable_waits: bool,
@@ -62,26 +62,26 @@ impl Links {
         }
     }
 
-    /// The link of `address`, made if there is none, and whether it is near. `None` when the
+    /// The link of `address`, made if there is none, and where its far end is. `None` when the
     /// table is full.
     pub(crate) fn link(
         &mut self,
         address: SocketAddr,
         initiator: Initiator,
-        on_link: impl Fn(SocketAddr) -> bool,
-    ) -> Option<(LinkId, bool)> {
+        origin: impl Fn(SocketAddr) -> Origin,
+    ) -> Option<(LinkId, Origin)> {
         let address = normal(address);
         if let Some(link) = self.by_address.get(&address).copied() {
-            return Some((link, self.slot(link)?.on_link));
+            return Some((link, self.slot(link)?.origin));
         }
-        let on_link = on_link(address);
+        let origin = origin(address);
         let fresh = Slot {
             generation: self.epoch,
             address,
             initiator,
             up: true,
             free: false,
-            on_link,
+            origin,
             blocked: false,
             up_waits: false,
             writable_waits: false,
@@ -104,7 +104,7 @@ impl Links {
         let link = LinkId { lane: self.lane, slot, generation };
         self.by_address.insert(address, link);
         self.announce(link);
-        Some((link, on_link))
+        Some((link, origin))
     }
 
     /// Tells that `link` is up, again if need be.
@@ -140,9 +140,9 @@ impl Links {
         }
     }
 
-    pub(crate) fn interfaces_changed(&mut self, on_link: impl Fn(SocketAddr) -> bool) {
+    pub(crate) fn interfaces_changed(&mut self, origin: impl Fn(SocketAddr) -> Origin) {
         for slot in &mut self.slots {
-            slot.on_link = on_link(slot.address);
+            slot.origin = origin(slot.address);
         }
         let event = LinkEvent::InterfacesChanged(self.lane);
         if !self.events.contains(&event) {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn heard(links: &mut Links, port: u16) -> Option<LinkId> {
-        links.link(address(port), Initiator::Them, |_| true).map(|(link, _)| link)
+        links.link(address(port), Initiator::Them, |_| Origin::Network).map(|(link, _)| link)
     }
 
     fn events(links: &mut Links) -> Vec<LinkEvent> {
@@ -319,7 +319,7 @@ mod tests {
             links.announce(link);
             links.block(link);
             links.unblock();
-            links.interfaces_changed(|_| true);
+            links.interfaces_changed(|_| Origin::Network);
         }
         assert_eq!(events(&mut links).len(), 3);
         for _ in 0..=MAX_FAILED {
@@ -348,8 +348,9 @@ mod tests {
     #[test]
     fn nearness_follows_the_interfaces() {
         let mut links = links(4);
-        assert!(!links.link(address(1), Initiator::Us, |_| false).unwrap().1);
-        links.interfaces_changed(|_| true);
-        assert!(links.link(address(1), Initiator::Us, |_| false).unwrap().1);
+        let far = |_| Origin::Beyond;
+        assert_eq!(links.link(address(1), Initiator::Us, far).unwrap().1, Origin::Beyond);
+        links.interfaces_changed(|_| Origin::Network);
+        assert_eq!(links.link(address(1), Initiator::Us, far).unwrap().1, Origin::Network);
     }
 }

@@ -129,7 +129,7 @@ impl UdpOutlet {
         }
         self.targets = targets(&view, self.port);
         self.shared.leave(|state| {
-            state.links.interfaces_changed(|address| view.on_link(address.ip()));
+            state.links.interfaces_changed(|address| view.origin(address.ip()));
             state.view = view;
         });
     }
@@ -182,8 +182,8 @@ impl Outlet for UdpOutlet {
                 Err(reason) => reason,
                 Ok(address) => {
                     let view = &state.view;
-                    let on_link = |address: SocketAddr| view.on_link(address.ip());
-                    match state.links.link(address, Initiator::Us, on_link) {
+                    let origin = |address: SocketAddr| view.origin(address.ip());
+                    match state.links.link(address, Initiator::Us, origin) {
                         Some((link, _)) => return state.links.announce(link),
                         None => "the table of links is full".to_owned(),
                     }

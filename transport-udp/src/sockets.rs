@@ -8,6 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::config::UdpConfig;
+use crate::destination::ask_for_destination;
 use crate::interfaces::LOOPBACK_BROADCAST;
 
 /// What the system granted, in bytes.
@@ -55,6 +56,7 @@ fn bind_shared(config: &UdpConfig, address: SocketAddr) -> Result<UdpSocket, Tra
     #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
     socket.set_reuse_port(true)?;
     buffers(&socket, config)?;
+    ask_for_destination(&socket);
     socket.bind(&address.into()).map_err(|source| refused(address, source, Which::Shared))?;
     Ok(UdpSocket::from_std(socket.into())?)
 }

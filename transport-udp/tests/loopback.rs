@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use ground::Ground;
 use lanc_core::endpoint::{Endpoint, Lane};
-use lanc_core::ports::{Cast, Close, LinkEvent, SendRefused, Transport, TransportError};
+use lanc_core::ports::{Cast, Close, LinkEvent, Origin, SendRefused, Transport, TransportError};
 use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
 use node::Node;
 
@@ -39,8 +39,8 @@ async fn several_nodes_of_one_host_hear_each_other() {
         for (at, node) in nodes.iter_mut().enumerate().filter(|(at, _)| *at != sender) {
             let frame = node.frame().await;
             assert_eq!(
-                (frame.cast, frame.on_link, &*frame.bytes),
-                (Cast::Broadcast, true, &text[..])
+                (frame.cast, frame.origin, &*frame.bytes),
+                (Cast::Broadcast, Origin::Host, &text[..])
             );
             let Some(LinkEvent::Up { link, remote, .. }) = node.events.pop_back() else {
                 panic!("node {at} heard a frame without a link");
@@ -65,7 +65,10 @@ async fn unicast_reaches_the_private_port_alone() {
     let _ = program.send_to(b"to the shared port", (Ipv4Addr::LOCALHOST, ground.port));
     program.send_to(b"to a", a.address()).unwrap();
     let frame = a.frame().await;
-    assert_eq!((frame.cast, frame.on_link, &*frame.bytes), (Cast::Unicast, true, &b"to a"[..]));
+    assert_eq!(
+        (frame.cast, frame.origin, &*frame.bytes),
+        (Cast::Unicast, Origin::Host, &b"to a"[..])
+    );
     assert!(a.send(frame.link, b"answer").is_ok());
     let mut room = [0; 64];
     let (length, from) = program.recv_from(&mut room).unwrap();

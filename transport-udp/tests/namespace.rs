@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lanc_core::endpoint::{Endpoint, Lane};
-use lanc_core::ports::{Cast, LinkEvent, SendRefused};
+use lanc_core::ports::{Cast, LinkEvent, Origin, SendRefused};
 use lanc_transport_udp::{Interfaces, UdpConfig};
 use node::Node;
 
@@ -75,7 +75,7 @@ fn wire(name: &str, address: &str) {
 /// Whether the next frame is `text`, broadcast by `from`, on a new link.
 async fn hears(node: &mut Node, from: &Node, text: &[u8]) -> bool {
     let frame = node.frame().await;
-    assert_eq!((frame.cast, frame.on_link, &*frame.bytes), (Cast::Broadcast, true, text));
+    assert_eq!((frame.cast, frame.origin, &*frame.bytes), (Cast::Broadcast, Origin::Host, text));
     let Some(LinkEvent::Up { remote, .. }) = node.events.pop_back() else {
         panic!("a frame of a new address came without a link");
     };

@@ -16,6 +16,8 @@ pub struct Unread<'a> {
     pub why: Unreadable,
     /// The id, if it is a call: its caller waits.
     pub call: Option<WireId<'a>>,
+    /// The message; nothing of a lean one.
+    pub bytes: &'a [u8],
 }
 
 /// Takes a received frame apart.
@@ -68,12 +70,14 @@ impl<'c, 'a> FrameReader<'c, 'a> {
             Some(head) => {
                 let (fields, used) = lean::Fields::read(codec, rest, budget)?;
                 let message = lean::read(&fields, head);
-                (message.map_err(|why| Unread { why, call: fields.call(head) }), used)
+                (message.map_err(|why| Unread { why, call: fields.call(head), bytes: &[] }), used)
             }
             None => {
                 let (fields, used) = Fields::read(codec, rest, budget)?;
                 let message = native::read(&fields, codec, budget);
-                (message.map_err(|why| Unread { why, call: native_call(&fields) }), used)
+                let bytes = rest.get(..used).unwrap_or_default();
+                let call = || native_call(&fields);
+                (message.map_err(|why| Unread { why, call: call(), bytes }), used)
             }
         };
         self.rest = rest.get(used..).filter(|_| used > 0).ok_or(DecodeError::Malformed(0))?;

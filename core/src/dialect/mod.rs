@@ -1,15 +1,23 @@
 //! What the fields of a message mean, per dialect.
 //!
 //! A codec is syntax; a dialect is vocabulary and manners. [`native`] is LANC 0.2 with S0's nine
-//! keys, [`lean`] the same in few bytes. Other forms of the protocol translate to and from the
-//! same [`Message`](crate::message::Message) in files of their own beside them, and [`frame`]
-//! finds the one that a frame is in, so that no other part asks.
+//! keys, [`lean`] the same in few bytes, and [`frame`] finds the one that a frame is in. The older
+//! forms of the protocol have files of their own beside them. Their manners are a [`Profile`], so
+//! that no other part asks which dialect a peer speaks.
 
 pub mod frame;
 pub mod lean;
 pub mod native;
+pub mod older;
+mod profile;
+mod published;
+mod s0;
 
-use crate::ports::Format;
+pub use profile::Profile;
+
+use crate::fields::Fields;
+use crate::id::Version;
+use crate::ports::{Format, Item};
 
 /// Whose vocabulary a message is written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +26,35 @@ pub enum Dialect {
     Native,
     /// LANC 0.2 with a head for each frame and one-letter keys.
     Lean,
+    /// LANC 0.1 as S0 writes it down: method names, version 0.1.
+    S0,
+    /// What the published Python package speaks: method numbers, arguments as a map.
+    Published,
+}
+
+impl Dialect {
+    /// The dialect a message is written in: a method that is a number is the published
+    /// package's, a version below 0.2 S0's.
+    pub fn of(fields: &Fields<'_>) -> Self {
+        match fields.method.as_ref().map(|value| &value.item) {
+            Some(Item::Int(_) | Item::Uint(_) | Item::Float(_)) => return Self::Published,
+            Some(Item::Text(_)) => {}
+            _ => return Self::Native,
+        }
+        let version = match fields.version.as_ref().map(|value| &value.item) {
+            Some(Item::Text(text)) => Version::parse(text),
+            Some(Item::Float(number)) if (0.0..1.0).contains(number) => {
+                Version::parse(&number.to_string())
+            }
+            Some(Item::Int(0)) => Some(Version { major: 0, minor: 0 }),
+            _ => None,
+        };
+        if version.is_some_and(|v| v.major == 0 && v < Version::NATIVE) {
+            Self::S0
+        } else {
+            Self::Native
+        }
+    }
 }
 
 /// How messages to a far end are written: a format, and the vocabulary in it. A frame has one

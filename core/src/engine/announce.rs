@@ -108,7 +108,7 @@ impl Core {
     }
 
     /// Notes that a peer offers a name.
-    fn learn(&mut self, now: Time, key: PeerKey, name: &str) {
+    pub(super) fn learn(&mut self, now: Time, key: PeerKey, name: &str) {
         let Ok(name) = FunctionName::new(name) else { return };
         let limit = self.config.max_functions_per_peer;
         let known = self.directory.find(name.as_str());
@@ -194,9 +194,13 @@ impl Core {
             }
         }
         self.broadcast_functions();
+        self.tell_homes();
         self.leave_step(now);
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get_mut(key) else { continue };
+            if peer.dialect.profile().has_home {
+                continue;
+            }
             if peer.is_reached_by_broadcast(now) && self.config.discovery {
                 // This broadcast is the answer that was owed.
                 peer.told_functions = true;

@@ -18,7 +18,9 @@ impl Core {
             return true;
         }
         let room = known.amplification_room();
-        let allowance = match Hosts::counts(known.remote.ip()) {
+        // An older program can prove its address only by answering a call: the sum per window would
+        // leave its own calls unanswered.
+        let allowance = match Hosts::counts(known.remote.ip()).filter(|_| !known.is_home) {
             Some(ip) => self.hosts.allowance(now, ip),
             None => usize::MAX,
         };

@@ -289,7 +289,15 @@ impl Core {
                 format!("{limit} calls to `{peer_name}` are open already"),
             );
         }
-        let format = format.unwrap_or_else(|| self.pipeline.form_for(features).format);
+        let has_home = peer.dialect.profile().has_home;
+        let plain = self.pipeline.plain().format();
+        let fitting = if has_home { plain } else { self.pipeline.form_for(features).format };
+        let format = format.unwrap_or(fitting);
+        if has_home && format != plain {
+            let text =
+                format!("`{peer_name}` is an older program and does not read {}", format.name());
+            return fail(ErrorCode::UNSUPPORTED, text);
+        }
         if !self.pipeline.is_read_by(format, features) {
             let text = format!("`{peer_name}` does not read {}", format.name());
             return fail(ErrorCode::UNSUPPORTED, text);

@@ -28,6 +28,8 @@ impl Core {
             },
             Outgoing::Refusal(refusal) => self.form_of_answer(link, refusal.form, &refusal.id),
             Outgoing::Call(key) => self.form_of_call(link, *key).unwrap_or(plain),
+            Outgoing::Relay(_) => plain,
+            Outgoing::Ripe(message) => self.form_of(link, message),
             Outgoing::Cancel(_) | Outgoing::Ping(_) | Outgoing::Pong(_) => {
                 let peer = self.links.get(link).and_then(|link| link.peer);
                 let peer = peer.and_then(|key| self.peers.get(key));
@@ -68,8 +70,9 @@ impl Core {
     pub(super) fn frame_of(&self, link: LinkId, form: Form) -> FrameWriter {
         let codec = self.pipeline.codec(form.format).unwrap_or_else(|| self.pipeline.plain());
         match form.dialect {
-            Dialect::Native => FrameWriter::native(Arc::clone(codec)),
             Dialect::Lean => FrameWriter::lean(Arc::clone(codec), self.head(link)),
+            // What goes to older programs is written elsewhere.
+            _ => FrameWriter::native(Arc::clone(codec)),
         }
     }
 

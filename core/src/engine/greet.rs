@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use super::older::stands_for_a_host;
 use super::receive::From;
 use super::{Core, LinkCommand, Phase};
 use crate::counters::Drop;
+use crate::dialect::Dialect;
 use crate::endpoint::{Lane, LinkId};
 use crate::event::{Event, PeerDownReason};
 use crate::id::PeerKey;
 use crate::message::Hello;
-use crate::peers::{Connection, Parts, Peer, Trust};
-use crate::ports::Cast;
+use crate::peers::{Peer, Trust};
+use crate::ports::{Cast, Origin};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
@@ -32,6 +34,9 @@ impl Core {
     ) -> Result<(), Drop> {
         if hello.session == self.session {
             return Err(Drop::Own);
+        }
+        if stands_for_a_host(hello.session) {
+            return Err(Drop::BadField);
         }
         let proof = hello.echo.is_some() && hello.echo == self.token_for(from.link);
         let key = match self.peers.by_session(hello.session) {
@@ -80,42 +85,36 @@ impl Core {
     /// Adds a peer heard for the first time, and owes it an answer.
     fn meet(&mut self, now: Time, from: From, hello: &Hello<'_>) -> Result<PeerKey, Drop> {
         let link = self.links.get(from.link).ok_or(Drop::UnknownLink)?;
-        let endpoint = link.remote.clone();
         // Another session at the same endpoint: the node there has restarted.
         if let Some(before) = link.peer {
             self.remove_peer(now, before, PeerDownReason::Restarted);
         }
+        let key = self.add_peer_of(now, from.link, from.origin, Dialect::Native, hello)?;
+        let delay = self.random.duration_up_to(self.spread());
+        let timer = self.timers.set(now + delay, Timer::Greet(key));
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.heard_by_broadcast = from.cast == Cast::Broadcast;
+            peer.greet = Some(timer);
+        }
+        if self.links.get(from.link).is_some_and(|link| link.proved) {
+            self.prove(now, key, from.link);
+        }
+        Ok(key)
+    }
+
+    /// Adds a tentative peer that lives at the end of a link.
+    pub(super) fn add_peer_of(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        origin: Origin,
+        dialect: Dialect,
+        hello: &Hello<'_>,
+    ) -> Result<PeerKey, Drop> {
+        let endpoint = self.links.get(link).ok_or(Drop::UnknownLink)?.remote.clone();
         let ip = Hosts::counts(endpoint.ip());
         self.make_room(now, ip)?;
-        let peer = Peer {
-            session: hello.session,
-            name: hello.name.as_ref().into(),
-            trust: Trust::Tentative,
-            features: hello.features,
-            link: from.link,
-            endpoint: endpoint.clone(),
-            heard_by_broadcast: from.cast == Cast::Broadcast,
-            on_link: from.on_link,
-            interval: hello.interval,
-            first_seen: now,
-            last_seen: now,
-            lease: None,
-            lease_ends: now,
-            lease_fires: now,
-            greet: None,
-            want: None,
-            wants_asked: 0,
-            told_functions: false,
-            revision: 0,
-            held_revision: 0,
-            parts: Parts::default(),
-            functions: std::collections::BTreeSet::new(),
-            round_trip: None,
-            open_calls: 0,
-            connection_port: hello.connection_port,
-            connection: Connection::None,
-            waiting: Vec::new(),
-        };
+        let peer = Peer::new(now, hello, link, endpoint.clone(), origin, dialect);
         let (session, name) = (peer.session, peer.name.to_string());
         let key = match self.peers.insert(peer) {
             Ok(key) => key,
@@ -127,18 +126,10 @@ impl Core {
                 return Err(Drop::TableFull);
             }
         };
-        if let Some(link) = self.links.get_mut(from.link) {
+        if let Some(link) = self.links.get_mut(link) {
             link.peer = Some(key);
         }
-        let delay = self.random.duration_up_to(self.spread());
-        let timer = self.timers.set(now + delay, Timer::Greet(key));
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.greet = Some(timer);
-        }
         self.event(Event::PeerUp { session, name, endpoint });
-        if self.links.get(from.link).is_some_and(|link| link.proved) {
-            self.prove(now, key, from.link);
-        }
         Ok(key)
     }
 
@@ -229,7 +220,7 @@ impl Core {
     }
 
     /// The address has shown that it receives: bounds on strangers no longer apply to it.
-    fn prove(&mut self, now: Time, key: PeerKey, link: LinkId) {
+    pub(super) fn prove(&mut self, now: Time, key: PeerKey, link: LinkId) {
         if let Some(link) = self.links.get_mut(link) {
             link.proved = true;
             link.proved_for = Some(key);
@@ -244,6 +235,7 @@ impl Core {
                 self.hosts.remove_tentative(now, ip);
             }
             self.event(Event::PeerVerified { session, name });
+            self.introduce_homes(key);
         }
         // A list that did not fit the budget of a stranger is owed now.
         let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);
@@ -312,7 +304,8 @@ impl Core {
         for key in self.peers.keys() {
             let Some(peer) = self.peers.get(key) else { continue };
             let link = peer.link;
-            if !peer.is_reached_by_broadcast(now) || !self.config.discovery {
+            let is_native = !peer.dialect.profile().has_home;
+            if is_native && (!peer.is_reached_by_broadcast(now) || !self.config.discovery) {
                 self.send(link, Outgoing::Hello { wants: false });
             }
         }

@@ -32,6 +32,7 @@ impl Core {
             }
             LinkEvent::Failed { remote, reason } => {
                 self.connection_failed(now, &remote, &reason);
+                self.home_failed(now, &remote);
                 self.one_shot_failed(&remote);
                 self.event(Event::Unreachable { endpoint: remote, reason });
             }
@@ -64,6 +65,7 @@ impl Core {
             }
             self.keep_alive(now, link);
         }
+        self.home_up(now, link, &remote);
         let configured = self.configured.iter_mut().find(|known| known.endpoint == remote);
         if let Some(known) = configured {
             known.link = Some(link);
@@ -97,6 +99,9 @@ impl Core {
         }
         if let Some(peer) = link.peer.filter(|peer| !self.lost_connection(*peer, id)) {
             self.remove_peer(now, peer, PeerDownReason::Disconnected);
+        }
+        if let Some(host) = link.remote.ip().filter(|_| link.is_home) {
+            self.home_gone(now, host);
         }
         if link.carried_calls {
             self.lose_calls(now, Lost::Link(id), PeerDownReason::Disconnected);

@@ -21,6 +21,8 @@
 //! | `stream` | large messages and byte streams of a link |
 //! | `pipe` | byte streams between this node and itself |
 //! | `budget` | what strangers may be sent, and the challenge that sets it free |
+//! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
+//! | `siblings` | what one node of a host has heard for the others |
 //! | `shutdown` | the end: what runs may finish, then the farewell |
 //! | `wake` | a timer that fired |
 //! | `view` | the tables, for people; and whom a person means |
@@ -30,10 +32,13 @@ mod budget;
 mod call;
 mod form;
 mod greet;
+mod homes;
 mod keepalive;
 mod lane;
 mod leave;
 mod link;
+mod older;
+mod older_send;
 mod one_shot;
 mod outcome;
 mod ping;
@@ -44,6 +49,7 @@ mod register;
 mod send;
 mod serve;
 mod shutdown;
+mod siblings;
 mod stream;
 mod view;
 mod wake;
@@ -59,6 +65,7 @@ use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::event::{Event, Events};
+use crate::homes::Homes;
 use crate::id::{CallKey, FunctionName, PingKey, SessionId, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::message::Features;
@@ -156,6 +163,8 @@ pub struct Core {
     events: Events,
     limits_told: Vec<(&'static str, Time)>,
     timers: Timers,
+    homes: Homes,
+    homes_timer: Option<(Time, TimerKey)>,
     links: Links,
     hosts: Hosts,
     strangers: Bucket,
@@ -233,6 +242,8 @@ impl Core {
             events: Events::new(config.max_events),
             limits_told: Vec::new(),
             timers: Timers::new(),
+            homes: Homes::new(hash),
+            homes_timer: None,
             links: Links::new(),
             hosts: Hosts::new(&config, hash, now),
             strangers: Bucket::full(now, config.unproved_rate_total),

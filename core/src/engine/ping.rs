@@ -19,7 +19,7 @@ impl Core {
     /// Sends a ping to a peer; [`Done::Ping`](super::Done::Ping) follows, within five seconds.
     ///
     /// # Errors
-    /// `no_provider` when no such peer is here, `busy` when too many pings are in flight.
+    /// `no_provider` when no such peer is here, `unsupported` when it is an older program, `busy` when too many pings are in flight.
     pub fn ping(&mut self, now: Time, peer: &str) -> Result<PingKey, CallError> {
         let missing = || {
             let text = format!("no peer `{peer}` is here");
@@ -27,6 +27,10 @@ impl Core {
         };
         let link = self.find_peer(peer).and_then(|key| self.peers.get(key)).map(|peer| peer.link);
         let link = link.ok_or_else(missing)?;
+        if self.links.get(link).is_some_and(|link| link.is_home) {
+            let text = format!("`{peer}` is an older program and knows no ping");
+            return Err(CallError::new(ErrorCode::UNSUPPORTED, Executed::No, text));
+        }
         let number = self.draw_ping();
         let busy = || CallError::new(ErrorCode::BUSY, Executed::No, "too many pings in flight");
         let waiting = Ping { number, sent: now, link, timer: None };

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use super::{Core, Phase};
 use crate::counters::Drop;
-use crate::dialect::Form;
 use crate::dialect::frame::{FrameReader, Unread};
-use crate::dialect::native::Unreadable;
+use crate::dialect::native::{self, Unreadable};
+use crate::dialect::{Dialect, Form};
 use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::event::Event;
+use crate::fields::Fields;
 use crate::framing;
 use crate::id::Version;
 use crate::message::{Failure, Message, Method};
-use crate::ports::{Budget, Cast, Codec, Initiator, Received};
+use crate::ports::{Budget, Cast, Codec, Initiator, Origin, Received};
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
@@ -24,7 +25,7 @@ use crate::wire::pipeline::drop_of;
 pub(super) struct From {
     pub(super) link: LinkId,
     pub(super) cast: Cast,
-    pub(super) on_link: bool,
+    pub(super) origin: Origin,
     pub(super) form: Form,
 }
 
@@ -42,8 +43,8 @@ impl Core {
     fn receive(&mut self, now: Time, frame: &Received<'_>) -> Result<(), Drop> {
         self.admit(now, frame)?;
         let form = Form::native(self.pipeline.plain().format());
-        let (link, cast, on_link) = (frame.link, frame.cast, frame.on_link);
-        let from = From { link, cast, on_link, form };
+        let (link, cast, origin) = (frame.link, frame.cast, frame.origin);
+        let from = From { link, cast, origin, form };
         if frame.bytes.first() == Some(&framing::RECORD) {
             return self.on_record(now, from, frame.bytes);
         }
@@ -77,6 +78,8 @@ impl Core {
         // Whoever completed a handshake does not forge its address.
         let lane = self.links.capabilities(frame.link.lane);
         let is_connection = lane.is_some_and(|lane| lane.connected);
+        let remote = self.links.get(frame.link).and_then(|link| link.remote.ip());
+        let is_proved_home = remote.is_some_and(|host| self.is_proved_home(host));
         let link = self.links.get_mut(frame.link).ok_or(Drop::UnknownLink)?;
         let size = frame.bytes.len();
         if size == 0 {
@@ -87,13 +90,13 @@ impl Core {
             return if size <= self.config.max_message { Ok(()) } else { Err(Drop::Oversized) };
         }
         let invited = link.configured || link.initiator == Initiator::Us;
-        if !frame.on_link && !invited && !self.config.allow_off_link {
+        if !frame.origin.is_near() && !invited && !self.config.allow_off_link {
             return Err(Drop::OffLink);
         }
         if !is_connection && size > self.config.max_unproved_frame {
             return Err(Drop::Oversized);
         }
-        let ip = Hosts::counts(link.remote.ip());
+        let ip = Hosts::counts(link.remote.ip()).filter(|_| !is_proved_home);
         link.last_heard = now;
         link.heard_bytes = link.heard_bytes.saturating_add(size);
         let host_allows = ip.is_none_or(|ip| self.hosts.admit(now, ip));
@@ -115,8 +118,11 @@ impl Core {
         let nodes = self.config.max_nodes.saturating_mul(frames);
         let budget = Budget { depth: self.config.max_depth, nodes };
         let mut frame = FrameReader::new(codec, bytes, budget)
-            .map_err(|why| self.unreadable(now, from, Unread { why, call: None }))?;
-        let from = From { form: frame.form(), ..from };
+            .map_err(|why| self.unreadable(now, from, Unread { why, call: None, bytes: &[] }))?;
+        let cast = from.cast;
+        // What is said to a port that several programs share is said to none of them.
+        let said = if cast == Cast::Shared { Cast::Broadcast } else { cast };
+        let from = From { form: frame.form(), cast: said, ..from };
         let mut count = 0;
         let mut first_drop = Ok(());
         while !frame.is_empty() {
@@ -126,7 +132,7 @@ impl Core {
             }
             let result = match frame.read().map_err(drop_of)? {
                 Ok(message) => self.handle_message(now, from, message),
-                Err(unread) => Err(self.unreadable(now, from, unread)),
+                Err(unread) => self.read_otherwise(now, from, cast, codec, unread),
             };
             match result {
                 Ok(()) => self.counters.messages_accepted += 1,
@@ -134,6 +140,37 @@ impl Core {
             }
         }
         first_drop
+    }
+
+    /// A message that is none of this version's: an older program's, or what one said to another
+    /// node of this host.
+    fn read_otherwise(
+        &mut self,
+        now: Time,
+        from: From,
+        cast: Cast,
+        codec: &dyn Codec,
+        unread: Unread<'_>,
+    ) -> Result<(), Drop> {
+        let is_foreign = matches!(unread.why, Unreadable::Version | Unreadable::UnknownMethod);
+        if is_foreign && !unread.bytes.is_empty() {
+            let (depth, nodes) = (self.config.max_depth, self.config.max_nodes);
+            let mut budget = Budget { depth, nodes };
+            let bytes = unread.bytes;
+            let (fields, _) = Fields::read(codec, bytes, &mut budget).map_err(drop_of)?;
+            if native::is_relay(&fields) {
+                return self.on_relay(now, from, &fields, codec, &mut budget);
+            }
+            let dialect = Dialect::of(&fields);
+            if dialect.profile().has_home {
+                let from = From { cast, ..from };
+                let heard = (dialect, &fields, bytes);
+                if let Some(result) = self.on_older(now, from, heard, codec, &mut budget) {
+                    return result;
+                }
+            }
+        }
+        Err(self.unreadable(now, from, unread))
     }
 
     fn handle_message(&mut self, now: Time, from: From, message: Message<'_>) -> Result<(), Drop> {

@@ -144,6 +144,9 @@ impl Core {
 
     /// Packs a link's messages of one form into one frame and returns how many are in it.
     fn pack(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
+        if self.links.get(link).is_some_and(|link| link.is_home) {
+            return self.pack_home(now, link, out);
+        }
         let mut frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
         let mut packed = 0;
         while let Some(known) = self.links.get_mut(link) {
@@ -265,6 +268,12 @@ impl Core {
             Outgoing::Bye => return frame.write(&Message::Bye(self.session), out),
             Outgoing::Ping(number) => return frame.write(&Message::Ping(*number), out),
             Outgoing::Pong(number) => return frame.write(&Message::Pong(*number), out),
+            Outgoing::Relay(relayed) => {
+                let relay = native::Relay { from: relayed.from, frame: &relayed.frame };
+                native::write_relay(&relay, frame.codec(), out);
+            }
+            // Only homes are sent these, which are written elsewhere.
+            Outgoing::Ripe(_) => return false,
         }
         true
     }

@@ -116,6 +116,7 @@ impl Core {
             peer: self.links.get(from.link).and_then(|link| link.peer),
             id: call.id.filter(|_| !call.one_way).map(WireId::into_owned),
             form: from.form,
+            since: now,
             reply_to: call.reply_to,
         };
         let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));

@@ -36,6 +36,7 @@ impl Core {
                 Timer::Ping(ping) => self.end_ping(now, ping, false),
                 Timer::Sweep => self.sweep(now),
                 Timer::Drain => self.close(now),
+                Timer::Homes => self.tend_homes(now),
                 Timer::Rehello => self.say_hello(now),
             }
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::endpoint::LinkId;
-use crate::ports::{Cast, LinkEvent, Received};
+use crate::ports::{Cast, LinkEvent, Origin, Received};
 
 /// What arrived since the last poll: one reused buffer with the frames end to end.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub struct RecvBatch {
 #[derive(Debug)]
 enum Arrival {
     Event(LinkEvent),
-    Frame { link: LinkId, cast: Cast, on_link: bool, bytes: Range<usize> },
+    Frame { link: LinkId, cast: Cast, origin: Origin, bytes: Range<usize> },
 }
 
 /// One item of a [`RecvBatch`], in the order of arrival.
@@ -61,15 +61,15 @@ impl RecvBatch {
     }
 
     /// Declares the first `len` bytes of the last [`Self::spare`] to be a frame.
-    pub fn commit(&mut self, len: usize, link: LinkId, cast: Cast, on_link: bool) {
+    pub fn commit(&mut self, len: usize, link: LinkId, cast: Cast, origin: Origin) {
         let end = self.filled.saturating_add(len).min(self.buffer.len());
-        self.items.push(Arrival::Frame { link, cast, on_link, bytes: self.filled..end });
+        self.items.push(Arrival::Frame { link, cast, origin, bytes: self.filled..end });
         self.filled = end;
         self.frames += 1;
     }
 
     /// Adds a frame by copying it once.
-    pub fn push(&mut self, bytes: &[u8], link: LinkId, cast: Cast, on_link: bool) {
+    pub fn push(&mut self, bytes: &[u8], link: LinkId, cast: Cast, origin: Origin) {
         let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
         let (over, behind) = bytes.split_at(bytes.len().min(room.len()));
         if let Some(room) = room.get_mut(..over.len()) {
@@ -77,7 +77,7 @@ impl RecvBatch {
         }
         // New room is not filled with zeros first.
         self.buffer.extend_from_slice(behind);
-        self.commit(bytes.len(), link, cast, on_link);
+        self.commit(bytes.len(), link, cast, origin);
     }
 
     /// Adds a link event.
@@ -90,9 +90,9 @@ impl RecvBatch {
         for item in self.items.drain(..) {
             match item {
                 Arrival::Event(event) => each(Arrived::Event(event)),
-                Arrival::Frame { link, cast, on_link, bytes } => {
+                Arrival::Frame { link, cast, origin, bytes } => {
                     let bytes = self.buffer.get_mut(bytes).unwrap_or_default();
-                    each(Arrived::Frame(Received { link, cast, on_link, bytes }));
+                    each(Arrived::Frame(Received { link, cast, origin, bytes }));
                 }
             }
         }
@@ -139,20 +139,20 @@ mod tests {
             // Behind the rest of an earlier round, across its end, and into new room.
             let frames = [vec![round; 100], vec![], vec![round ^ 0xff; 60_000], vec![7; 30_000]];
             for frame in &frames {
-                batch.push(frame, LINK, Cast::Unicast, true);
+                batch.push(frame, LINK, Cast::Unicast, Origin::Network);
             }
             batch.spare(1000)[..3].copy_from_slice(b"abc");
-            batch.commit(3, LINK, Cast::Unicast, true);
+            batch.commit(3, LINK, Cast::Unicast, Origin::Network);
             assert_eq!(drained(&mut batch)[..4], frames);
             capacities.push(batch.buffer.capacity());
         }
         assert!(capacities.iter().all(|capacity| capacity == &capacities[0]), "{capacities:?}");
         for _ in 0..RecvBatch::QUIET {
-            batch.push(b"little", LINK, Cast::Unicast, true);
+            batch.push(b"little", LINK, Cast::Unicast, Origin::Network);
             assert_eq!(drained(&mut batch), [b"little"]);
         }
         assert!(batch.buffer.capacity() <= RecvBatch::KEPT_BYTES);
-        batch.push(&[9; 100_000], LINK, Cast::Unicast, true);
+        batch.push(&[9; 100_000], LINK, Cast::Unicast, Origin::Network);
         assert_eq!(drained(&mut batch), [[9; 100_000]]);
     }
 }

@@ -3,6 +3,7 @@
 //! | port | who calls it | adapters |
 //! |---|---|---|
 //! | [`Codec`] | the wire layer, and the node for arguments and results | `lanc-codec` |
+//! | [`Normalizer`] | the byte pipeline | `lanc-codec` |
 //! | [`Compressor`], [`Sealer`] | the byte pipeline | later parts |
 //! | [`Transport`] | the driver in `lanc-node`, the simulator | `lanc-transport-*` |
 //! | [`Entropy`] | the core | the node (operating system), the simulator (a seed) |
@@ -13,6 +14,7 @@
 mod batch;
 mod codec;
 mod compressor;
+mod normalizer;
 mod sealer;
 mod transport;
 
@@ -23,8 +25,9 @@ pub use codec::{
     Value,
 };
 pub use compressor::{Compressor, ExpandError};
+pub use normalizer::Normalizer;
 pub use sealer::{OpenError, Sealer};
 pub use transport::{
-    Capabilities, Cast, Close, Dest, DownReason, Initiator, Inlet, LinkEvent, Opened, Outlet,
-    Received, SendRefused, Sent, Transport, TransportError,
+    Capabilities, Cast, Close, Dest, DownReason, Initiator, Inlet, LinkEvent, Opened, Origin,
+    Outlet, Received, SendRefused, Sent, Transport, TransportError,
 };

@@ -60,8 +60,29 @@ pub enum Dest {
 pub enum Cast {
     /// To this node alone.
     Unicast,
-    /// To everybody, or to a port that several programs share.
+    /// To this host alone, but to a port that several programs share: the system chose which of
+    /// them gets it.
+    Shared,
+    /// To everybody; or to a shared port, where the system does not tell the two apart.
     Broadcast,
+}
+
+/// Where a frame's source is, as seen from this host. Only the adapter can tell.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Origin {
+    /// Another program of this very host, or this one.
+    Host,
+    /// A host on a directly attached network.
+    Network,
+    /// Anywhere else.
+    Beyond,
+}
+
+impl Origin {
+    /// Whether the source is on a directly attached network or is this host.
+    pub fn is_near(self) -> bool {
+        self != Self::Beyond
+    }
 }
 
 /// One received frame. The bytes are mutable because a sealed frame is opened in place.
@@ -71,8 +92,8 @@ pub struct Received<'a> {
     pub link: LinkId,
     /// How it was addressed.
     pub cast: Cast,
-    /// Whether its source is on a directly attached network (or is this host).
-    pub on_link: bool,
+    /// Where its source is.
+    pub origin: Origin,
     /// The frame.
     pub bytes: &'a mut [u8],
 }

@@ -28,6 +28,8 @@ pub(crate) struct Link {
     pub(crate) proved: bool,
     /// Named in the configuration.
     pub(crate) configured: bool,
+    /// Its far end is where an older program listens.
+    pub(crate) is_home: bool,
     /// Bytes heard and sent while unproved: the bound on amplification.
     pub(crate) heard_bytes: usize,
     pub(crate) sent_bytes: usize,
@@ -142,6 +144,7 @@ impl Links {
             echoed: Time::ZERO,
             proved: false,
             configured: false,
+            is_home: false,
             heard_bytes: 0,
             sent_bytes: 0,
             challenged: false,

@@ -36,6 +36,19 @@ pub(crate) enum Outgoing {
     Ping(u64),
     /// Here it is back.
     Pong(u64),
+    /// What an older program said, for another node of this host.
+    Relay(Box<Relayed>),
+    /// A message to an older program that was held back before.
+    Ripe(Box<Self>),
+}
+
+/// A message of an older program.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Relayed {
+    /// The host it came from.
+    pub(crate) from: std::net::IpAddr,
+    /// The message, one encoded map.
+    pub(crate) frame: Vec<u8>,
 }
 
 /// An error for a call that was not accepted.

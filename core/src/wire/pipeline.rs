@@ -10,7 +10,7 @@ use crate::counters::Drop;
 use crate::dialect::{Form, lean};
 use crate::message::Features;
 use crate::payload::Arguments;
-use crate::ports::{Codec, Compressor, DecodeError, ExpandError, Format};
+use crate::ports::{Codec, Compressor, DecodeError, ExpandError, Format, Normalizer};
 use crate::wire::transcode::Transcoded;
 
 /// First byte of a sealed frame: the version of its envelope.
@@ -23,6 +23,7 @@ pub struct Pipeline {
     /// Whether lean frames are read, and so may be written.
     lean: bool,
     compressor: Option<(Arc<dyn Compressor>, usize)>,
+    normalizer: Option<Arc<dyn Normalizer>>,
     max_expanded: usize,
 }
 
@@ -31,7 +32,13 @@ impl Pipeline {
     /// peers that do not read it get them in JSON.
     pub fn new(first: Arc<dyn Codec>) -> Self {
         let lean = lean::is_claimed_by(first.as_ref());
-        Self { codecs: vec![first], lean, compressor: None, max_expanded: 64 << 10 }
+        Self {
+            codecs: vec![first],
+            lean,
+            compressor: None,
+            normalizer: None,
+            max_expanded: 64 << 10,
+        }
     }
 
     /// Adds a codec to read, and to write to peers that read it.
@@ -46,6 +53,13 @@ impl Pipeline {
     #[must_use]
     pub fn with_compressor(mut self, compressor: Arc<dyn Compressor>, threshold: usize) -> Self {
         self.compressor = Some((compressor, threshold));
+        self
+    }
+
+    /// Reads frames that older programs write in a way of their own.
+    #[must_use]
+    pub fn with_normalizer(mut self, normalizer: Arc<dyn Normalizer>) -> Self {
+        self.normalizer = Some(normalizer);
         self
     }
 
@@ -155,6 +169,12 @@ impl Pipeline {
             })?;
             let first = *scratch.first().ok_or(Drop::Empty)?;
             let codec = self.claimed_by(first).ok_or(Drop::UnknownFormat)?;
+            return Ok((codec, scratch));
+        }
+        if let Some(normalizer) = self.normalizer.as_ref().filter(|n| n.claims(frame)) {
+            scratch.clear();
+            normalizer.normalize(frame, self.max_expanded, scratch).map_err(drop_of)?;
+            let codec = self.codec(Format::JSON).ok_or(Drop::UnknownFormat)?;
             return Ok((codec, scratch));
         }
         let codec = self.claimed_by(first).ok_or(Drop::UnknownFormat)?;

@@ -59,6 +59,8 @@ impl World {
             }
             Input::Cut(from, to) => self.air.network.cut(from, to),
             Input::Heal => self.air.network.heal(),
+            Input::Original(spec) => self.add_original(*spec),
+            Input::Act(original, act) => self.act(original, &act),
             Input::Inject { from, to, cast, bytes } => {
                 self.book.falsified = true;
                 let from = self.air.addresses.intern(from);
@@ -97,6 +99,7 @@ impl World {
         let node = &mut self.nodes[id.0];
         self.air.addresses.own(node.address, Some(id));
         let stream = u64::try_from(id.0).unwrap_or(0) << 20 | u64::from(node.lives);
+        node.booted = self.steps;
         node.boot(now, Dice::new(self.seed, 1000 + stream));
         let functions = node.spec.functions.clone();
         let life = self.life(id);

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::calls::CallId;
 use super::network::Rules;
 use super::node::NodeId;
+use super::originals::{OriginalAct, OriginalId, OriginalSpec};
 
 /// What a function does: how long it takes, and its result.
 pub type Reply = (Duration, Result<Value, Fault>);
@@ -244,6 +245,10 @@ pub enum Input {
     Cut(NodeId, NodeId),
     /// All cuts and rules are lifted.
     Heal,
+    /// An original starts. Originals are numbered in this order.
+    Original(Box<OriginalSpec>),
+    /// An original does something.
+    Act(OriginalId, OriginalAct),
     /// A datagram arrives at a node, said to come from an address.
     Inject {
         /// Its source, true or not.

@@ -35,6 +35,7 @@ mod input;
 mod links;
 mod network;
 mod node;
+mod originals;
 mod pump;
 mod step;
 mod trace;
@@ -46,6 +47,7 @@ pub use dice::Dice;
 pub use input::{Ask, Body, Function, Input, Place, Reply, Spec};
 pub use network::Rules;
 pub use node::NodeId;
+pub use originals::{OriginalAct, OriginalId, OriginalSpec};
 pub use view::{Frame, Traffic};
 pub use world::{PingId, World};
 

@@ -161,6 +161,19 @@ impl Network {
         self.everywhere = Rules::default();
     }
 
+    /// What becomes of a datagram from or to a program that is no node.
+    pub(super) fn carry_anywhere(&mut self, bytes: &Arc<[u8]>) -> Copies {
+        let (rules, dice) = (&self.everywhere, &mut self.dice);
+        let twice = dice.chance(rules.duplication);
+        [true, twice].map(|sent| {
+            if !sent || dice.chance(rules.loss) {
+                return None;
+            }
+            let delay = dice.time(&rules.delay);
+            Some((delay, damage(dice, rules, bytes)))
+        })
+    }
+
     /// What becomes of a datagram.
     pub(super) fn carry(&mut self, from: NodeId, to: NodeId, bytes: &Arc<[u8]>) -> Copies {
         if !self.cuts.is_empty() && self.cuts.contains(&(from, to)) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use lanc_codec::JsonCodec;
+use lanc_codec::{JsonCodec, PythonText};
 use lanc_core::endpoint::{Endpoint, Lane};
 use lanc_core::event::Event;
 use lanc_core::id::{CallKey, ExeId, FunctionKey, PingKey, TaskKey};
@@ -83,6 +83,8 @@ pub(super) struct Node {
     pub(super) spec: Spec,
     pub(super) address: AddressId,
     pub(super) lives: u32,
+    /// The step of the world in which it was started last.
+    pub(super) booted: u64,
     pub(super) life: Option<Life>,
     pub(super) paused: bool,
     /// What the socket holds while the process is stopped.
@@ -100,6 +102,7 @@ impl Node {
             spec,
             address,
             lives: 0,
+            booted: 0,
             life: None,
             paused: false,
             backlog: VecDeque::new(),
@@ -113,7 +116,7 @@ impl Node {
     /// # Panics
     /// When the settings of its [`Spec`] are out of range: the scenario is wrong.
     pub(super) fn boot(&mut self, now: Time, dice: Dice) {
-        let pipeline = Pipeline::new(Arc::new(JsonCodec));
+        let pipeline = Pipeline::new(Arc::new(JsonCodec)).with_normalizer(Arc::new(PythonText));
         let core = Core::new(self.spec.config.clone(), pipeline, Box::new(dice), now);
         let mut core = match core {
             Ok(core) => core,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::calls::CallBook;
 use super::check::{self, Cause};
 use super::node::{Life, NodeId, Running};
+use super::originals::SHARED_PORT;
 use super::step::Happening;
 use super::trace::Trace;
 use super::view::{Frame, Traffic};
@@ -185,6 +186,8 @@ impl Pump<'_> {
             }
         }
         self.air.segments.insert(self.segment, members);
+        let from = self.air.addresses.address(from).ip();
+        self.air.bring_to_originals(self.now, self.segment, from, bytes);
         Ok(())
     }
 
@@ -205,6 +208,12 @@ impl Pump<'_> {
         let remote = self.air.addresses.address(address);
         self.note(Some(remote), bytes);
         self.trace.unicast(self.now, self.id, remote, bytes);
+        let own = self.air.addresses.address(self.own_address).ip();
+        if remote.port() == SHARED_PORT
+            && self.air.bring_to_original(self.now, remote.ip(), own, bytes)
+        {
+            return Ok(());
+        }
         let Some(to) = self.air.addresses.owner(address) else { return Ok(()) };
         for (delay, bytes) in self.air.network.carry(self.id, to, bytes).into_iter().flatten() {
             let (from, cast) = (self.own_address, Cast::Unicast);

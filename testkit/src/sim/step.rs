@@ -1,16 +1,18 @@
 //! Time: the heap of what is going to happen, and doing the next of it.
 
 use std::cmp::Ordering;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lanc_core::Time;
 use lanc_core::id::TaskKey;
-use lanc_core::ports::{Cast, Initiator, LinkEvent, Received};
+use lanc_core::ports::{Cast, Initiator, LinkEvent, Origin, Received};
 
 use super::check::Cause;
 use super::network::{AddressId, segment};
 use super::node::{Datagram, Node, NodeId, endpoint};
+use super::originals::OriginalId;
 use super::world::{Air, World};
 
 /// How long an injected datagram takes.
@@ -30,6 +32,12 @@ pub(super) enum Happening {
     },
     /// A core asked to be woken.
     Wake { node: NodeId, life: u32 },
+    /// A datagram arrives at an original.
+    ToOriginal { original: OriginalId, from: IpAddr, bytes: Arc<[u8]> },
+    /// An original asked to be woken.
+    OriginalWake { original: OriginalId, life: u32 },
+    /// An original registers its functions.
+    Registers { original: OriginalId, life: u32 },
     /// A function returns.
     Return { node: NodeId, life: u32, task: TaskKey },
 }
@@ -110,10 +118,17 @@ impl World {
         }
         match what {
             Happening::Arrival { from, to, address, cast, bytes } => {
-                if let Some(to) = to.or_else(|| self.air.addresses.owner(address)) {
+                let remote = self.air.addresses.address(address);
+                let owner = to.or_else(|| self.air.addresses.owner(address));
+                if let Some(to) = owner.or_else(|| self.holder_of_shared_port(remote)) {
                     self.deliver(to, Datagram { from, cast, bytes });
                 }
             }
+            Happening::ToOriginal { original, from, bytes } => {
+                self.original_hears(original, from, &bytes);
+            }
+            Happening::OriginalWake { original, life } => self.original_wakes(original, life),
+            Happening::Registers { original, life } => self.original_registers(original, life),
             Happening::Wake { node, life } => self.wake(node, life),
             Happening::Return { node, life, task } => {
                 if self.nodes[node.0].lives == life {
@@ -156,7 +171,12 @@ impl World {
             }
             return;
         }
-        let on_link = segment(remote) == Some(node.spec.segment);
+        let own = self.air.addresses.address(node.address);
+        let origin = match segment(remote) {
+            Some(_) if own.ip() == remote.ip() => Origin::Host,
+            Some(segment) if segment == node.spec.segment => Origin::Network,
+            _ => Origin::Beyond,
+        };
         let Some(life) = &mut node.life else { return };
         let link = match life.links.get(datagram.from) {
             Some(link) => link.id,
@@ -175,7 +195,7 @@ impl World {
         self.buffer.clear();
         self.buffer.extend_from_slice(&datagram.bytes);
         let bytes = self.buffer.as_mut_slice();
-        let frame = Received { link, cast: datagram.cast, on_link, bytes };
+        let frame = Received { link, cast: datagram.cast, origin, bytes };
         life.core.handle_frame(now, frame);
         self.pump(id, cause);
     }

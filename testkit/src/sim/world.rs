@@ -15,6 +15,7 @@ use super::dice::Dice;
 use super::input::{Ask, Function, Input, Place, Reply, Spec};
 use super::network::{Addresses, Network, Rules};
 use super::node::{Node, NodeId, endpoint};
+use super::originals::Program;
 use super::step::Pending;
 use super::trace::Trace;
 use super::view::{Frame, Traffic};
@@ -28,6 +29,8 @@ pub(super) struct Air {
     pub(super) network: Network,
     pub(super) addresses: Addresses,
     pub(super) segments: BTreeMap<u8, Vec<NodeId>>,
+    /// Hosts of originals, and the segments they are on.
+    pub(super) originals: Vec<(std::net::IpAddr, u8)>,
     pub(super) pending: BinaryHeap<Pending>,
     pub(super) sequence: u64,
     pub(super) traffic: Traffic,
@@ -42,6 +45,8 @@ pub struct World {
     pub(super) seed: u64,
     pub(super) now: Time,
     pub(super) nodes: Vec<Node>,
+    pub(super) originals: Vec<Program>,
+    pub(super) last_original_call: Option<u64>,
     pub(super) air: Air,
     pub(super) book: CallBook,
     pub(super) trace: Trace,
@@ -59,6 +64,7 @@ impl World {
             network: Network::new(Dice::new(seed, 1)),
             addresses: Addresses::default(),
             segments: BTreeMap::new(),
+            originals: Vec::new(),
             pending: BinaryHeap::new(),
             sequence: 0,
             traffic: Traffic::default(),
@@ -70,6 +76,8 @@ impl World {
             seed,
             now: Time::ZERO,
             nodes: Vec::new(),
+            originals: Vec::new(),
+            last_original_call: None,
             air,
             book: CallBook::default(),
             trace: Trace::new(),

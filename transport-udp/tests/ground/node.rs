@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lanc_core::endpoint::{Lane, LinkId};
 use lanc_core::ports::{
-    Arrived, Cast, Dest, LinkEvent, Opened, RecvBatch, SendRefused, Sent, Transport,
+    Arrived, Cast, Dest, LinkEvent, Opened, Origin, RecvBatch, SendRefused, Sent, Transport,
 };
 use lanc_transport_udp::{UdpConfig, UdpStats, UdpTransport};
 
@@ -17,7 +17,7 @@ use lanc_transport_udp::{UdpConfig, UdpStats, UdpTransport};
 pub(crate) struct Frame {
     pub(crate) link: LinkId,
     pub(crate) cast: Cast,
-    pub(crate) on_link: bool,
+    pub(crate) origin: Origin,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -95,7 +95,7 @@ impl Node {
             Arrived::Frame(frame) => self.frames.push_back(Frame {
                 link: frame.link,
                 cast: frame.cast,
-                on_link: frame.on_link,
+                origin: frame.origin,
                 bytes: frame.bytes.to_vec(),
             }),
         });
