@@ -9,7 +9,7 @@ use crate::endpoint::{Lane, LinkId};
 use crate::event::{Event, PeerDownReason};
 use crate::id::PeerKey;
 use crate::message::Hello;
-use crate::peers::{Connection, Parts, Peer, Trust};
+use crate::peers::{Parts, Peer, Trust};
 use crate::ports::Cast;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -42,7 +42,7 @@ impl Core {
             }
             None => self.meet(now, from, hello)?,
         };
-        self.recognise(key, from.link);
+        self.recognise(now, key, from.link);
         self.refresh(now, key, from, hello, proof);
         // The answer goes first: it proves this end, which then may tell its functions.
         self.answer_hello(now, key, from, hello);
@@ -113,7 +113,8 @@ impl Core {
             round_trip: None,
             open_calls: 0,
             connection_port: hello.connection_port,
-            connection: Connection::None,
+            connection: None,
+            dial: None,
             waiting: Vec::new(),
         };
         let (session, name) = (peer.session, peer.name.to_string());
@@ -131,10 +132,7 @@ impl Core {
             link.peer = Some(key);
         }
         let delay = self.random.duration_up_to(self.spread());
-        let timer = self.timers.set(now + delay, Timer::Greet(key));
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.greet = Some(timer);
-        }
+        self.greet_at(now + delay, key);
         self.event(Event::PeerUp { session, name, endpoint });
         if self.links.get(from.link).is_some_and(|link| link.proved) {
             self.prove(now, key, from.link);
@@ -217,11 +215,15 @@ impl Core {
             return;
         }
         let endpoint = link.remote.clone();
+        // A connection keeps its peer: what is under way on it goes on.
+        let stays = self.is_connection(old);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.link = to;
             peer.endpoint = endpoint;
+            let spare = peer.connection.filter(|link| *link != to);
+            peer.connection = spare.or_else(|| stays.then_some(old));
         }
-        for (link, owner) in [(old, None), (to, Some(key))] {
+        for (link, owner) in [(old, stays.then_some(key)), (to, Some(key))] {
             if let Some(link) = self.links.get_mut(link) {
                 link.peer = owner;
             }
@@ -362,7 +364,11 @@ impl Core {
 
     fn greet_later(&mut self, now: Time, peer: PeerKey) {
         let later = self.random.duration_up_to(Duration::from_secs(1));
-        let timer = self.timers.set(now + Duration::from_millis(500) + later, Timer::Greet(peer));
+        self.greet_at(now + Duration::from_millis(500) + later, peer);
+    }
+
+    fn greet_at(&mut self, due: Time, peer: PeerKey) {
+        let timer = self.timers.set(due, Timer::Greet(peer));
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.greet = Some(timer);
         }

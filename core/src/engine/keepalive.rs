@@ -35,6 +35,7 @@ impl Core {
             self.drop_link(now, id, Close::Flush);
         } else {
             self.rest(now, id);
+            self.end_stalled(now, id);
             if is_kept {
                 self.ask_for_life(now, id, missed);
             }
@@ -42,7 +43,8 @@ impl Core {
         }
     }
 
-    fn drop_link(&mut self, now: Time, id: LinkId, how: Close) {
+    /// Ends a link at once, here and there.
+    pub(super) fn drop_link(&mut self, now: Time, id: LinkId, how: Close) {
         self.link_commands.push_back(LinkCommand::Close(id, how));
         self.link_down(now, id);
     }

@@ -11,6 +11,7 @@ use crate::ports::Close;
 use crate::tasks::Caller;
 use crate::time::Time;
 use crate::timers::Timer;
+use crate::wire::links::Link;
 use crate::wire::outbox::Outgoing;
 
 /// How long a caller may take to accept.
@@ -68,7 +69,8 @@ impl Core {
                 self.end_task(shot.task);
             }
         }
-        if let Some(link) = self.links.get_mut(link).filter(|_| !shots.is_empty()) {
+        let is_ours = |link: &&mut Link| link.is_strangers() && !shots.is_empty();
+        if let Some(link) = self.links.get_mut(link).filter(is_ours) {
             link.is_one_shot = true;
         }
     }
@@ -91,13 +93,21 @@ impl Core {
     }
 
     fn answer_by_link(&mut self, task: TaskKey) {
-        let link = match self.tasks.get(task).map(|task| &task.caller) {
-            Some(Caller::Remote { link, .. }) => *link,
-            _ => return,
-        };
+        let Some(link) = self.tasks.get(task).and_then(|task| task.caller.link()) else { return };
         if !self.send(link, Outgoing::Answer(task)) {
             self.end_task(task);
         }
+    }
+
+    /// An answer that is larger than one frame goes another way: whoever takes one-shot
+    /// connections need not know streams. `false`: the link is none of them.
+    pub(super) fn leave_one_shot(&mut self, link: LinkId, message: &Outgoing) -> bool {
+        let is_one_shot = self.links.get(link).is_some_and(|link| link.is_one_shot);
+        let Outgoing::Answer(task) = *message else { return false };
+        if is_one_shot {
+            self.answer_by_link(task);
+        }
+        is_one_shot
     }
 
     /// Closes a connection that was made for answers alone once they have left.

@@ -121,13 +121,20 @@ impl Links {
             .map(|(number, _)| Lane(number))
     }
 
-    /// Notes a link that came up. The same link coming up again keeps its state.
-    pub(crate) fn up(&mut self, now: Time, id: LinkId, remote: Endpoint, initiator: Initiator) {
+    /// Notes a link that came up. The same link coming up again keeps its state. `true`: it is
+    /// new.
+    pub(crate) fn up(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        remote: Endpoint,
+        initiator: Initiator,
+    ) -> bool {
         let slot = usize::try_from(id.slot).unwrap_or(usize::MAX);
         if slot >= MAX_SLOT || self.get(id).is_some() {
-            return;
+            return false;
         }
-        let Some(lane) = self.lanes.get_mut(usize::from(id.lane.0)) else { return };
+        let Some(lane) = self.lanes.get_mut(usize::from(id.lane.0)) else { return false };
         if lane.links.len() <= slot {
             lane.links.resize_with(slot + 1, || None);
         }
@@ -164,6 +171,7 @@ impl Links {
             }
             self.strangers.push_back(id);
         }
+        true
     }
 
     /// Takes a link out. Nothing happens for a stale id.
@@ -197,6 +205,12 @@ impl Links {
     /// All links, lane by lane.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
         self.lanes.iter().flat_map(|lane| lane.links.iter().flatten())
+    }
+
+    /// The links that are connections.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Link> {
+        let connected = self.lanes.iter().filter(|lane| lane.capabilities.connected);
+        connected.flat_map(|lane| lane.links.iter().flatten())
     }
 
     /// The oldest link nobody needs, once there are more than `limit` strangers' links.
@@ -249,6 +263,11 @@ impl Link {
     /// Whether the link belongs to no peer and to no configuration.
     pub(crate) fn is_strangers(&self) -> bool {
         self.peer.is_none() && !self.configured
+    }
+
+    /// Whether it belongs to a peer that is reached by another.
+    pub(crate) fn is_spare_of(&self, peer: PeerKey, by: LinkId) -> bool {
+        self.peer == Some(peer) && self.id != by
     }
 
     /// Whether something new may begin on it: whoever began it may be closing it once it was
