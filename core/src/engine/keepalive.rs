@@ -16,12 +16,16 @@ const MISSES: u8 = 2;
 impl Core {
     /// Begins to look after a connection.
     pub(super) fn keep_alive(&mut self, now: Time, link: LinkId) {
-        self.timers.set(now + self.config.keep_alive, Timer::KeepAlive(link));
+        let timer = self.timers.set(now + self.config.keep_alive, Timer::KeepAlive(link));
+        if let Some(link) = self.links.get_mut(link) {
+            link.look = Some(timer);
+        }
     }
 
     /// Time to look at a connection again.
     pub(super) fn look_after(&mut self, now: Time, id: LinkId) {
-        let Some(link) = self.links.get(id) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.look = None;
         let is_kept = link.peer.is_some() || link.configured;
         let missed = match link.alive {
             Some(alive) if link.last_heard < alive.asked => alive.missed + 1,

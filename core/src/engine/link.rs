@@ -85,6 +85,7 @@ impl Core {
 
     pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
         let Some(mut link) = self.links.down(id) else { return };
+        self.cancel_timer(link.look);
         if let Some(streams) = link.streams.take() {
             self.streams_down(now, id, link.peer, *streams);
         }

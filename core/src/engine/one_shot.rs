@@ -10,7 +10,7 @@ use crate::message::ReplyTo;
 use crate::ports::Close;
 use crate::tasks::Caller;
 use crate::time::Time;
-use crate::timers::Timer;
+use crate::timers::{Timer, TimerKey};
 use crate::wire::links::Link;
 use crate::wire::outbox::Outgoing;
 
@@ -27,6 +27,7 @@ const DIAL_COST: usize = 180;
 pub(super) struct OneShot {
     pub(super) endpoint: Endpoint,
     task: TaskKey,
+    timer: TimerKey,
 }
 
 impl Core {
@@ -48,8 +49,8 @@ impl Core {
         }
         self.spend_budget(now, link, DIAL_COST);
         self.link_commands.push_back(LinkCommand::Connect(endpoint.clone()));
-        self.one_shots.push(OneShot { endpoint, task });
-        self.timers.set(now + ACCEPT, Timer::OneShot(task));
+        let timer = self.timers.set(now + ACCEPT, Timer::OneShot(task));
+        self.one_shots.push(OneShot { endpoint, task, timer });
         true
     }
 
@@ -62,8 +63,7 @@ impl Core {
 
     /// A connection is there that may have been made for answers.
     pub(super) fn one_shot_up(&mut self, link: LinkId, remote: &Endpoint) {
-        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
-        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
+        let shots = self.take_shots(remote);
         for shot in &shots {
             if !self.send(link, Outgoing::Answer(shot.task)) {
                 self.end_task(shot.task);
@@ -77,11 +77,18 @@ impl Core {
 
     /// No connection could be made for answers: they go the way their calls came.
     pub(super) fn one_shot_failed(&mut self, remote: &Endpoint) {
-        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
-        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
-        for shot in shots {
+        for shot in self.take_shots(remote) {
             self.answer_by_link(shot.task);
         }
+    }
+
+    fn take_shots(&mut self, remote: &Endpoint) -> Vec<OneShot> {
+        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
+        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
+        for shot in &shots {
+            self.timers.cancel(shot.timer);
+        }
+        shots
     }
 
     /// The caller has not accepted in time.

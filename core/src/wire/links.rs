@@ -7,6 +7,7 @@ use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::id::PeerKey;
 use crate::ports::{Capabilities, Initiator};
 use crate::time::Time;
+use crate::timers::TimerKey;
 use crate::wire::outbox::Outgoing;
 use crate::wire::streams::Streams;
 
@@ -42,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) last_used: Time,
     /// The ping that waits for its pong, on a connection that is kept.
     pub(crate) alive: Option<Alive>,
+    /// When it is looked at next.
+    pub(crate) look: Option<TimerKey>,
     pub(crate) max_frame: usize,
     /// The transport said `Full`.
     pub(crate) full: bool,
@@ -157,6 +160,7 @@ impl Links {
             last_heard: now,
             last_used: now,
             alive: None,
+            look: None,
             max_frame,
             full: false,
             parked: false,
