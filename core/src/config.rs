@@ -170,6 +170,9 @@ settings! {
     /// Bytes of large messages that are put together at once on one link. Less than
     /// `max_message` bounds those messages too. Default 32 MiB.
     max_assembly, with_max_assembly: usize = 32 << 20, in 1200..=1 << 40;
+    /// How long a large message may bring nothing new before it is turned away; looked at every
+    /// `keep_alive`. Default 30 s.
+    message_stall, with_message_stall: Duration = Duration::from_secs(30), in ms(1000)..=ms(DAY);
     /// Bytes of large messages that wait to be sent on one link. A single message may be larger.
     /// Default 64 MiB.
     max_message_queue, with_max_message_queue: usize = 64 << 20, in 1200..=1 << 40;

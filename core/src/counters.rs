@@ -99,6 +99,8 @@ pub struct Counters {
     pub connections_dead: u64,
     /// Connections closed because nobody used them.
     pub connections_idle: u64,
+    /// Large messages turned away because they stood still half-way.
+    pub messages_stalled: u64,
     /// Calls received from elsewhere.
     pub calls_received: u64,
     /// Functions started, for local callers too.
@@ -145,6 +147,7 @@ impl Counters {
                 ("calls_failed", self.calls_failed),
                 ("connections_dead", self.connections_dead),
                 ("connections_idle", self.connections_idle),
+                ("messages_stalled", self.messages_stalled),
                 ("calls_received", self.calls_received),
                 ("tasks_started", self.tasks_started),
                 ("tasks_succeeded", self.tasks_succeeded),

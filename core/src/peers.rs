@@ -1,6 +1,7 @@
 //! The peer table: who is there, under which session, and how far each is trusted.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,18 +64,19 @@ pub(crate) struct Peer {
     /// The port where it takes connections, by its hello.
     pub(crate) connection_port: Option<u16>,
     /// The connection beside its link.
-    pub(crate) connection: Connection,
-    /// What waits for the connection: no more than open calls and tasks there are.
+    pub(crate) connection: Option<LinkId>,
+    /// The connection to it that is being made.
+    pub(crate) dial: Option<Dial>,
+    /// What waits for that.
     pub(crate) waiting: Vec<Outgoing>,
 }
 
-/// The connection to a peer that is known by datagrams.
+/// A connection that is being made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Connection {
-    None,
-    /// Being made, since.
-    Dialling(Time),
-    Up(LinkId),
+pub(crate) struct Dial {
+    /// Where to; the peer may have said another port since.
+    pub(crate) to: SocketAddr,
+    pub(crate) since: Time,
 }
 
 impl Peer {
@@ -114,7 +116,8 @@ impl Peer {
             round_trip: None,
             open_calls: 0,
             connection_port: hello.connection_port,
-            connection: Connection::None,
+            connection: None,
+            dial: None,
             waiting: Vec::new(),
         }
     }

@@ -37,6 +37,14 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    /// Where its call came from.
+    pub(crate) fn link(&self) -> Option<LinkId> {
+        match self {
+            Self::Remote { link, .. } => Some(*link),
+            Self::Local(_) => None,
+        }
+    }
+
     /// How a caller elsewhere names the call.
     fn call(&self) -> Option<(LinkId, WireId<'static>)> {
         match self {

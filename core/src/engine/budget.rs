@@ -52,7 +52,7 @@ impl Core {
         if known.peer.is_none() {
             // Whoever never said hello will not answer a challenge.
             self.outbox.took(1);
-            self.over_budget(now, link, message);
+            self.over_budget(now, message);
             return 0;
         }
         known.queue.push_front(message);
@@ -74,12 +74,12 @@ impl Core {
     }
 
     /// A stranger's answer is more than it may be sent: a short error takes its place.
-    pub(super) fn over_budget(&mut self, now: Time, link: LinkId, message: Outgoing) {
+    pub(super) fn over_budget(&mut self, now: Time, message: Outgoing) {
         let Outgoing::Answer(key) = message else {
             self.unsent(now, message);
             return;
         };
         let text = "too much for an address that has not said hello";
-        self.shorten_answer(link, key, text.to_owned());
+        self.shorten_answer(key, text.to_owned());
     }
 }

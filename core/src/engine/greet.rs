@@ -47,7 +47,7 @@ impl Core {
             }
             None => self.meet(now, from, hello)?,
         };
-        self.recognise(key, from.link);
+        self.recognise(now, key, from.link);
         self.refresh(now, key, from, hello, proof);
         // The answer goes first: it proves this end, which then may tell its functions.
         self.answer_hello(now, key, from, hello);
@@ -91,10 +91,9 @@ impl Core {
         }
         let key = self.add_peer_of(now, from.link, from.origin, Dialect::Native, hello)?;
         let delay = self.random.duration_up_to(self.spread());
-        let timer = self.timers.set(now + delay, Timer::Greet(key));
+        self.greet_at(now + delay, key);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.heard_by_broadcast = from.cast == Cast::Broadcast;
-            peer.greet = Some(timer);
         }
         if self.links.get(from.link).is_some_and(|link| link.proved) {
             self.prove(now, key, from.link);
@@ -208,11 +207,15 @@ impl Core {
             return;
         }
         let endpoint = link.remote.clone();
+        // A connection keeps its peer: what is under way on it goes on.
+        let stays = self.is_connection(old);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.link = to;
             peer.endpoint = endpoint;
+            let spare = peer.connection.filter(|link| *link != to);
+            peer.connection = spare.or_else(|| stays.then_some(old));
         }
-        for (link, owner) in [(old, None), (to, Some(key))] {
+        for (link, owner) in [(old, stays.then_some(key)), (to, Some(key))] {
             if let Some(link) = self.links.get_mut(link) {
                 link.peer = owner;
             }
@@ -355,7 +358,11 @@ impl Core {
 
     fn greet_later(&mut self, now: Time, peer: PeerKey) {
         let later = self.random.duration_up_to(Duration::from_secs(1));
-        let timer = self.timers.set(now + Duration::from_millis(500) + later, Timer::Greet(peer));
+        self.greet_at(now + Duration::from_millis(500) + later, peer);
+    }
+
+    fn greet_at(&mut self, due: Time, peer: PeerKey) {
+        let timer = self.timers.set(due, Timer::Greet(peer));
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.greet = Some(timer);
         }

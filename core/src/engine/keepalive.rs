@@ -16,12 +16,16 @@ const MISSES: u8 = 2;
 impl Core {
     /// Begins to look after a connection.
     pub(super) fn keep_alive(&mut self, now: Time, link: LinkId) {
-        self.timers.set(now + self.config.keep_alive, Timer::KeepAlive(link));
+        let timer = self.timers.set(now + self.config.keep_alive, Timer::KeepAlive(link));
+        if let Some(link) = self.links.get_mut(link) {
+            link.look = Some(timer);
+        }
     }
 
     /// Time to look at a connection again.
     pub(super) fn look_after(&mut self, now: Time, id: LinkId) {
-        let Some(link) = self.links.get(id) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.look = None;
         let is_kept = link.peer.is_some() || link.configured;
         let missed = match link.alive {
             Some(alive) if link.last_heard < alive.asked => alive.missed + 1,
@@ -35,6 +39,7 @@ impl Core {
             self.drop_link(now, id, Close::Flush);
         } else {
             self.rest(now, id);
+            self.end_stalled(now, id);
             if is_kept {
                 self.ask_for_life(now, id, missed);
             }
@@ -42,7 +47,8 @@ impl Core {
         }
     }
 
-    fn drop_link(&mut self, now: Time, id: LinkId, how: Close) {
+    /// Ends a link at once, here and there.
+    pub(super) fn drop_link(&mut self, now: Time, id: LinkId, how: Close) {
         self.link_commands.push_back(LinkCommand::Close(id, how));
         self.link_down(now, id);
     }

@@ -3,6 +3,7 @@
 //! A peer has one link that its hellos come by, and while large messages go to and fro a
 //! connection beside it. Both ends may have begun it, and both use it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Core, LinkCommand};
@@ -10,7 +11,8 @@ use crate::calls::{Carrier, Stage};
 use crate::endpoint::{Endpoint, LinkId};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::PeerKey;
-use crate::peers::Connection;
+use crate::peers::{Dial, Peer};
+use crate::ports::Close;
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
 
@@ -75,136 +77,172 @@ impl Core {
     /// The connection to a peer, which is dialled if there is none.
     fn connect(&mut self, now: Time, key: PeerKey) -> Way {
         let Some(peer) = self.peers.get(key) else { return Way::None };
-        let patience = self.config.connection_idle / 2;
-        match peer.connection {
-            Connection::Up(link)
-                if self.links.get(link).is_some_and(|link| link.is_fresh(now, patience)) =>
-            {
-                return Way::Link(link);
-            }
-            Connection::Dialling(since) if now.since(since) < DIAL_AGAIN => return Way::Dialling,
-            _ => {}
+        if let Some(link) = peer.connection.filter(|link| self.may_begin_on(now, *link)) {
+            return Way::Link(link);
         }
-        let Some(endpoint) = self.connection_endpoint(key) else { return Way::None };
+        if peer.dial.is_some_and(|dial| now.since(dial.since) < DIAL_AGAIN) {
+            return Way::Dialling;
+        }
+        let Some((scheme, to)) = self.connection_address(peer) else { return Way::None };
+        let endpoint = Endpoint::socket(scheme, to);
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.connection = Connection::Dialling(now);
+            peer.dial = Some(Dial { to, since: now });
         }
         self.link_commands.push_back(LinkCommand::Connect(endpoint));
         Way::Dialling
     }
 
+    /// Whether a connection is there, and its far end is not about to close it as idle.
+    fn may_begin_on(&self, now: Time, link: LinkId) -> bool {
+        let patience = self.config.connection_idle / 2;
+        self.links.get(link).is_some_and(|link| link.is_fresh(now, patience))
+    }
+
     /// Where a peer takes connections: on the host its hellos come from, at the port they name.
-    fn connection_endpoint(&self, key: PeerKey) -> Option<Endpoint> {
-        let peer = self.peers.get(key)?;
+    fn connection_address(&self, peer: &Peer) -> Option<(&str, SocketAddr)> {
         let (scheme, _) = self.links.connection_lane()?;
         let mut address = peer.endpoint.socket_addr()?;
         address.set_port(peer.connection_port?);
-        Some(Endpoint::socket(scheme, address))
+        Some((scheme, address))
     }
 
     /// Leaves a message with a peer until its connection is there.
     pub(super) fn wait_for_connection(&mut self, key: PeerKey, message: Outgoing) {
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.waiting.push(message);
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let waiting = &mut peer.waiting;
+        if waiting.len() == waiting.capacity() {
+            // What is over meanwhile is dropped before the list grows: it is no longer than
+            // twice the open calls and tasks.
+            let (calls, tasks) = (&self.calls, &self.tasks);
+            waiting.retain(|message| match message {
+                Outgoing::Call(call) => {
+                    calls.get(*call).is_some_and(|call| !matches!(call.stage, Stage::Done(_)))
+                }
+                Outgoing::Answer(task) => tasks.get(*task).is_some(),
+                _ => true,
+            });
+            waiting.reserve(waiting.len() + 1);
         }
+        waiting.push(message);
     }
 
     /// A connection that this node dialled is there: it belongs to the peer it was dialled for.
     pub(super) fn connection_up(&mut self, now: Time, link: LinkId, remote: &Endpoint) {
-        let Some(key) = self.dialling(remote) else { return };
-        self.adopt(key, link);
-        self.send(link, Outgoing::Hello { wants: false });
-        let waiting = self.take_waiting(key);
-        for message in waiting {
-            self.send_by(now, link, message);
+        let mut has_said_hello = false;
+        while let Some(key) = self.take_dialled(remote) {
+            if !std::mem::replace(&mut has_said_hello, true) {
+                self.send(link, Outgoing::Hello { wants: false });
+            }
+            self.adopt(now, key, link);
         }
     }
 
-    /// The connection could not be made: what waits for it takes the datagrams if it can.
+    /// The connection could not be made: calls that wait for it fail, and answers are said to be
+    /// too large for what there is.
     pub(super) fn connection_failed(&mut self, now: Time, remote: &Endpoint, reason: &str) {
-        let Some(key) = self.dialling(remote) else { return };
-        let waiting = self.take_waiting(key);
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.connection = Connection::None;
-        let (link, name) = (peer.link, peer.name.clone());
-        for message in waiting {
-            match message {
-                Outgoing::Call(call) => {
-                    let text = format!(
-                        "no connection to `{name}` at {remote}: {reason}; see whether a firewall \
-                         stands between"
-                    );
-                    let error = CallError::new(ErrorCode::NETWORK, Executed::No, text);
-                    self.finish_failed(now, call, error);
+        while let Some(key) = self.take_dialled(remote) {
+            let Some(peer) = self.peers.get_mut(key) else { return };
+            let (waiting, name) = (std::mem::take(&mut peer.waiting), peer.name.clone());
+            for message in waiting {
+                match message {
+                    Outgoing::Call(call) => {
+                        let text = format!(
+                            "no connection to `{name}` at {remote}: {reason}; see whether a \
+                             firewall stands between"
+                        );
+                        let error = CallError::new(ErrorCode::NETWORK, Executed::No, text);
+                        self.finish_failed(now, call, error);
+                    }
+                    Outgoing::Answer(task) => {
+                        self.shorten_answer(
+                            task,
+                            format!("no connection to bring it back: {reason}"),
+                        );
+                    }
+                    other => self.unsent(now, other),
                 }
-                Outgoing::Answer(task) => {
-                    let text = format!("no connection to bring it back: {reason}");
-                    self.shorten_answer(link, task, text);
-                }
-                other => self.unsent(now, other),
             }
         }
     }
 
-    fn dialling(&self, remote: &Endpoint) -> Option<PeerKey> {
-        let is_dialled = |peer: &crate::peers::Peer| {
-            let at = peer.endpoint.socket_addr().zip(peer.connection_port);
-            matches!(peer.connection, Connection::Dialling(_))
-                && at.is_some_and(|(mut address, port)| {
-                    address.set_port(port);
-                    Some(address) == remote.socket_addr()
-                })
-        };
-        self.peers.iter().find(|(_, peer)| is_dialled(peer)).map(|(key, _)| key)
+    /// A peer for which this endpoint is dialled. It is not any more.
+    fn take_dialled(&mut self, remote: &Endpoint) -> Option<PeerKey> {
+        let to = remote.socket_addr()?;
+        let is_dialled = |peer: &Peer| peer.dial.is_some_and(|dial| dial.to == to);
+        let key = self.peers.iter().find(|(_, peer)| is_dialled(peer)).map(|(key, _)| key)?;
+        self.peers.get_mut(key)?.dial = None;
+        Some(key)
     }
 
-    fn take_waiting(&mut self, key: PeerKey) -> Vec<Outgoing> {
-        self.peers.get_mut(key).map(|peer| std::mem::take(&mut peer.waiting)).unwrap_or_default()
-    }
-
-    /// Makes a link the connection of a peer.
-    fn adopt(&mut self, key: PeerKey, link: LinkId) {
+    /// Makes a link the connection of a peer, unless that has one. What waits for one takes it.
+    fn adopt(&mut self, now: Time, key: PeerKey, link: LinkId) {
+        let owner = self.links.get(link).and_then(|link| link.peer);
+        let is_anothers = owner.is_some_and(|owner| self.peers.get(owner).is_some());
         let Some(known) = self.links.get_mut(link) else { return };
-        known.peer = Some(key);
         known.proved = true;
-        known.proved_for = Some(key);
+        if !is_anothers {
+            known.peer = Some(key);
+            known.proved_for = Some(key);
+        }
+        let Some(peer) = self.peers.get(key) else { return };
+        let has_one = peer.connection.is_some_and(|up| self.may_begin_on(now, up));
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let has_one = matches!(peer.connection, Connection::Up(up) if self.links.get(up).is_some());
         if !has_one {
-            peer.connection = Connection::Up(link);
+            peer.connection = Some(link);
+        }
+        for message in std::mem::take(&mut peer.waiting) {
+            self.send_by(now, link, message);
         }
     }
 
     /// A hello came by a connection: it is its session's if it comes from the host where that
     /// session lives. A handshake proves the host, and open mode knows nothing closer.
-    pub(super) fn recognise(&mut self, key: PeerKey, link: LinkId) {
+    pub(super) fn recognise(&mut self, now: Time, key: PeerKey, link: LinkId) {
         let Some(known) = self.links.get(link) else { return };
         let Some(peer) = self.peers.get(key) else { return };
-        if !self.is_connection(link) || known.peer.is_some() || peer.link == link {
+        let is_owned = known.peer.is_some_and(|owner| self.peers.get(owner).is_some());
+        if !self.is_connection(link) || is_owned || peer.link == link {
             return;
         }
         if known.remote.ip().is_some_and(|host| peer.endpoint.ip() == Some(host)) {
-            self.adopt(key, link);
+            self.adopt(now, key, link);
         }
     }
 
     /// A link of a peer is gone. `true`: the peer lives on, by another.
     pub(super) fn lost_connection(&mut self, key: PeerKey, link: LinkId) -> bool {
-        let Some(peer) = self.peers.get_mut(key) else { return false };
-        if peer.connection == Connection::Up(link) {
-            peer.connection = Connection::None;
+        let Some(peer) = self.peers.get(key) else { return false };
+        let by = peer.link;
+        if peer.connection == Some(link) {
+            // Both ends may have begun one.
+            let other = self.links.connections().find(|other| other.is_spare_of(key, by));
+            let other = other.map(|other| other.id);
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.connection = other;
+            }
         }
-        peer.link != link
+        by != link
+    }
+
+    /// Closes the connections beside the link of a peer that is no more.
+    pub(super) fn close_connections(&mut self, now: Time, key: PeerKey) {
+        let of_peer = self.links.connections().filter(|link| link.peer == Some(key));
+        let of_peer: Vec<LinkId> = of_peer.map(|link| link.id).collect();
+        for link in of_peer {
+            self.drop_link(now, link, Close::Flush);
+        }
     }
 
     /// Sends by a link what was to go by another.
     fn send_by(&mut self, now: Time, link: LinkId, message: Outgoing) {
         if let Outgoing::Call(key) = message {
-            if let Some(Stage::Remote { link: by, .. }) =
+            // It may be over: its deadline does not wait for a connection.
+            let Some(Stage::Remote { link: by, .. }) =
                 self.calls.get_mut(key).map(|call| &mut call.stage)
-            {
-                *by = link;
-            }
+            else {
+                return;
+            };
+            *by = link;
             if let Some(link) = self.links.get_mut(link) {
                 link.carried_calls = true;
             }

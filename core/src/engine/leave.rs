@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
+use super::Core;
 use super::outcome::Lost;
 use super::receive::From;
-use super::{Core, LinkCommand};
 use crate::counters::Drop;
 use crate::event::{Event, PeerDownReason};
 use crate::id::{PeerKey, SessionId};
-use crate::peers::{Connection, Trust};
-use crate::ports::Close;
+use crate::peers::Trust;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
+use crate::wire::outbox::Outgoing;
 
 /// How long answers that were sent before a farewell may still be on their way.
 const FAREWELL_GRACE: Duration = Duration::from_millis(100);
@@ -58,11 +58,11 @@ impl Core {
         if let Some(link) = self.links.get_mut(peer.link) {
             link.peer = None;
         }
-        if let Connection::Up(link) = peer.connection {
-            self.link_commands.push_back(LinkCommand::Close(link, Close::Flush));
-        }
+        // Calls that wait for a connection are lost with the others, below.
         for message in peer.waiting {
-            self.unsent(now, message);
+            if !matches!(message, Outgoing::Call(_)) {
+                self.unsent(now, message);
+            }
         }
         if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
             self.hosts.remove_tentative(now, ip);
@@ -74,9 +74,15 @@ impl Core {
         if reason == PeerDownReason::Left && peer.open_calls > 0 {
             self.timers.set(now + FAREWELL_GRACE, Timer::Farewell(key));
         } else {
-            self.lose_calls(now, Lost::Peer(key), reason);
+            self.farewell_over(now, key, reason);
         }
         self.event(Event::PeerDown { session: peer.session, name: peer.name.to_string(), reason });
         self.schedule_sweep(now);
+    }
+
+    /// Nothing more can come of a peer that is gone.
+    pub(super) fn farewell_over(&mut self, now: Time, key: PeerKey, reason: PeerDownReason) {
+        self.lose_calls(now, Lost::Peer(key), reason);
+        self.close_connections(now, key);
     }
 }

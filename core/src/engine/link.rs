@@ -56,14 +56,16 @@ impl Core {
         remote: Endpoint,
         initiator: Initiator,
     ) {
-        self.links.up(now, link, remote.clone(), initiator);
+        let is_new = self.links.up(now, link, remote.clone(), initiator);
         self.allow_streams(link, initiator);
         if self.is_connection(link) {
             if initiator == Initiator::Us {
                 self.connection_up(now, link, &remote);
                 self.one_shot_up(link, &remote);
             }
-            self.keep_alive(now, link);
+            if is_new {
+                self.keep_alive(now, link);
+            }
         }
         self.home_up(now, link, &remote);
         let configured = self.configured.iter_mut().find(|known| known.endpoint == remote);
@@ -85,12 +87,16 @@ impl Core {
 
     pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
         let Some(mut link) = self.links.down(id) else { return };
+        self.cancel_timer(link.look);
         if let Some(streams) = link.streams.take() {
-            self.streams_down(now, id, *streams);
+            self.streams_down(now, id, link.peer, *streams);
         }
         self.outbox.took(link.queue.len());
         for message in link.queue {
-            self.unsent(now, message);
+            match message {
+                Outgoing::Answer(task) => self.answer_unsent(now, task),
+                other => self.unsent(now, other),
+            }
         }
         for known in &mut self.configured {
             if known.link == Some(id) {

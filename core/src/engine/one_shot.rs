@@ -10,7 +10,8 @@ use crate::message::ReplyTo;
 use crate::ports::Close;
 use crate::tasks::Caller;
 use crate::time::Time;
-use crate::timers::Timer;
+use crate::timers::{Timer, TimerKey};
+use crate::wire::links::Link;
 use crate::wire::outbox::Outgoing;
 
 /// How long a caller may take to accept.
@@ -26,6 +27,7 @@ const DIAL_COST: usize = 180;
 pub(super) struct OneShot {
     pub(super) endpoint: Endpoint,
     task: TaskKey,
+    timer: TimerKey,
 }
 
 impl Core {
@@ -47,8 +49,8 @@ impl Core {
         }
         self.spend_budget(now, link, DIAL_COST);
         self.link_commands.push_back(LinkCommand::Connect(endpoint.clone()));
-        self.one_shots.push(OneShot { endpoint, task });
-        self.timers.set(now + ACCEPT, Timer::OneShot(task));
+        let timer = self.timers.set(now + ACCEPT, Timer::OneShot(task));
+        self.one_shots.push(OneShot { endpoint, task, timer });
         true
     }
 
@@ -61,25 +63,32 @@ impl Core {
 
     /// A connection is there that may have been made for answers.
     pub(super) fn one_shot_up(&mut self, link: LinkId, remote: &Endpoint) {
-        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
-        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
+        let shots = self.take_shots(remote);
         for shot in &shots {
             if !self.send(link, Outgoing::Answer(shot.task)) {
                 self.end_task(shot.task);
             }
         }
-        if let Some(link) = self.links.get_mut(link).filter(|_| !shots.is_empty()) {
+        let is_ours = |link: &&mut Link| link.is_strangers() && !shots.is_empty();
+        if let Some(link) = self.links.get_mut(link).filter(is_ours) {
             link.is_one_shot = true;
         }
     }
 
     /// No connection could be made for answers: they go the way their calls came.
     pub(super) fn one_shot_failed(&mut self, remote: &Endpoint) {
-        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
-        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
-        for shot in shots {
+        for shot in self.take_shots(remote) {
             self.answer_by_link(shot.task);
         }
+    }
+
+    fn take_shots(&mut self, remote: &Endpoint) -> Vec<OneShot> {
+        let is_ours = |shot: &mut OneShot| shot.endpoint == *remote;
+        let shots: Vec<_> = self.one_shots.extract_if(.., is_ours).collect();
+        for shot in &shots {
+            self.timers.cancel(shot.timer);
+        }
+        shots
     }
 
     /// The caller has not accepted in time.
@@ -91,13 +100,21 @@ impl Core {
     }
 
     fn answer_by_link(&mut self, task: TaskKey) {
-        let link = match self.tasks.get(task).map(|task| &task.caller) {
-            Some(Caller::Remote { link, .. }) => *link,
-            _ => return,
-        };
+        let Some(link) = self.tasks.get(task).and_then(|task| task.caller.link()) else { return };
         if !self.send(link, Outgoing::Answer(task)) {
             self.end_task(task);
         }
+    }
+
+    /// An answer that is larger than one frame goes another way: whoever takes one-shot
+    /// connections need not know streams. `false`: the link is none of them.
+    pub(super) fn leave_one_shot(&mut self, link: LinkId, message: &Outgoing) -> bool {
+        let is_one_shot = self.links.get(link).is_some_and(|link| link.is_one_shot);
+        let Outgoing::Answer(task) = *message else { return false };
+        if is_one_shot {
+            self.answer_by_link(task);
+        }
+        is_one_shot
     }
 
     /// Closes a connection that was made for answers alone once they have left.

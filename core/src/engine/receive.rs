@@ -41,11 +41,17 @@ impl Core {
     }
 
     fn receive(&mut self, now: Time, frame: &Received<'_>) -> Result<(), Drop> {
-        self.admit(now, frame)?;
+        let is_record = frame.bytes.first() == Some(&framing::RECORD);
+        if let Err(why) = self.admit(now, frame) {
+            if is_record {
+                self.break_off(now, frame.link);
+            }
+            return Err(why);
+        }
         let form = Form::native(self.pipeline.plain().format());
         let (link, cast, origin) = (frame.link, frame.cast, frame.origin);
         let from = From { link, cast, origin, form };
-        if frame.bytes.first() == Some(&framing::RECORD) {
+        if is_record {
             return self.on_record(now, from, frame.bytes);
         }
         self.receive_messages(now, from, frame.bytes)

@@ -179,7 +179,9 @@ impl Core {
                     if out.capacity() > LARGEST_KEPT {
                         out.shrink_to(0);
                     }
-                    if self.send_large(now, link, &message, bytes).is_err() {
+                    if !self.leave_one_shot(link, &message)
+                        && self.send_large(now, link, &message, bytes).is_err()
+                    {
                         self.too_large(now, link, message, size, limit);
                     }
                 }
@@ -358,13 +360,15 @@ impl Core {
                 let error = CallError::new(ErrorCode::TOO_LARGE, Executed::No, text("the call"));
                 self.finish_failed(now, key, error);
             }
-            Outgoing::Answer(key) => self.shorten_answer(link, key, text("the answer")),
+            Outgoing::Answer(key) => self.shorten_answer(key, text("the answer")),
             _ => self.counters.messages_unsent += 1,
         }
     }
 
-    /// Puts a short `too_large` in the place of an answer that cannot be sent.
-    pub(super) fn shorten_answer(&mut self, link: LinkId, key: TaskKey, why: String) {
+    /// Puts a short `too_large` in the place of an answer that cannot be sent. It goes the way
+    /// the call came.
+    pub(super) fn shorten_answer(&mut self, key: TaskKey, why: String) {
+        let Some(link) = self.tasks.get(key).and_then(|task| task.caller.link()) else { return };
         if let Some(refusal) = self.take_refusal(key, why) {
             self.send(link, Outgoing::Refusal(Box::new(refusal)));
         }

@@ -5,15 +5,16 @@ use thiserror::Error;
 
 use super::pipe::PipeKey;
 use super::receive::From;
-use super::{Core, Done, LinkCommand};
+use super::{Core, Done};
 use crate::calls::Stage;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed};
-use crate::id::CallKey;
+use crate::id::{CallKey, PeerKey, TaskKey};
 use crate::ports::{Capabilities, Cast, Close, Initiator};
 use crate::time::Time;
-use crate::wire::outbox::Outgoing;
+use crate::wire::links::Link;
+use crate::wire::outbox::{Outgoing, Refusal};
 use crate::wire::streams::{Arrived, Left, PushError, StreamLimits, Streams, Taken};
 
 /// Names one end of a byte stream. Stale once both directions are over.
@@ -50,22 +51,43 @@ impl Core {
 
     /// Takes a record of the far end.
     pub(super) fn on_record(&mut self, now: Time, from: From, record: &[u8]) -> Result<(), Drop> {
-        let is_known = self.links.get(from.link).is_some_and(|link| !link.is_strangers());
-        if from.cast == Cast::Broadcast || !is_known {
+        if from.cast == Cast::Broadcast || self.streams_of(from.link).is_none() {
+            return Err(Drop::Misaddressed);
+        }
+        if self.links.get(from.link).is_none_or(Link::is_strangers) {
+            self.break_off(now, from.link);
             return Err(Drop::UnknownPeer);
         }
+        self.touch(now, from.link);
         let Some(streams) = self.streams_of(from.link) else { return Err(Drop::Misaddressed) };
-        let arrived = streams.on_record(record);
-        let result = match arrived {
+        let result = match streams.on_record(record) {
             Ok(arrived) => self.on_arrived(now, from, arrived),
             Err(_) => {
-                self.link_commands.push_back(LinkCommand::Close(from.link, Close::Abort));
-                self.link_down(now, from.link);
+                self.break_off(now, from.link);
                 return Err(Drop::Malformed);
             }
         };
         self.outbox.again(&mut self.links, from.link);
         result
+    }
+
+    /// Closes a connection whose records are not taken: a stream with a hole in it is worse than
+    /// none. Whoever sends them loses a connection of its own and nothing else.
+    pub(super) fn break_off(&mut self, now: Time, link: LinkId) {
+        if self.streams_of(link).is_some() {
+            self.drop_link(now, link, Close::Abort);
+        }
+    }
+
+    /// Turns away what the far end has begun and does not go on with.
+    pub(super) fn end_stalled(&mut self, now: Time, link: LinkId) {
+        let patience = self.config.message_stall;
+        let Some(streams) = self.streams_of(link) else { return };
+        let count = streams.end_stalled(now, patience);
+        if count > 0 {
+            self.counters.messages_stalled += u64::try_from(count).unwrap_or(u64::MAX);
+            self.outbox.again(&mut self.links, link);
+        }
     }
 
     fn on_arrived(
@@ -111,7 +133,10 @@ impl Core {
     fn turned_away(&mut self, now: Time, link: LinkId, message: Outgoing, code: ErrorCode) {
         match message {
             Outgoing::Call(key) => {
-                let text = format!("the callee does not take a call of this size now ({code})");
+                let text = match code {
+                    ErrorCode::TIMEOUT => "the call stood still half-way to the callee".to_owned(),
+                    _ => format!("the callee does not take a call of this size now ({code})"),
+                };
                 self.finish_failed(now, key, CallError::new(code, Executed::No, text));
             }
             refusal @ Outgoing::Refusal(_) => {
@@ -202,8 +227,16 @@ impl Core {
         self.close_if_drained(now);
     }
 
-    /// A link is gone, and its streams with it.
-    pub(super) fn streams_down(&mut self, now: Time, link: LinkId, streams: Streams<Outgoing>) {
+    /// A link is gone, and its streams with it. Whose answers were cut off is told by another of
+    /// its links.
+    pub(super) fn streams_down(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        peer: Option<PeerKey>,
+        streams: Streams<Outgoing>,
+    ) {
+        let other = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.link);
         let remains = streams.dissolve();
         for number in remains.streams {
             self.unread.remove(&(link, number));
@@ -212,9 +245,32 @@ impl Core {
         for message in remains.messages {
             match message {
                 call @ Outgoing::Call(_) => self.unsent(now, call),
-                _ => self.answer_left(now),
+                Outgoing::Refusal(refusal) => {
+                    if let Some(other) = other.filter(|other| *other != link) {
+                        self.answer_cut_off(other, *refusal);
+                    }
+                    self.answer_left(now);
+                }
+                _ => {}
             }
         }
+    }
+
+    /// An answer waited for a link that is gone. Its caller is told if its call came by another.
+    pub(super) fn answer_unsent(&mut self, now: Time, task: TaskKey) {
+        self.counters.messages_unsent += 1;
+        let to = self.tasks.get(task).and_then(|task| task.caller.link());
+        let refusal = self.take_refusal(task, String::new());
+        if let (Some(to), Some(refusal)) = (to, refusal) {
+            self.answer_cut_off(to, refusal);
+        }
+        self.close_if_drained(now);
+    }
+
+    fn answer_cut_off(&mut self, to: LinkId, mut refusal: Refusal) {
+        refusal.fault.code = ErrorCode::NETWORK;
+        "the connection broke that was to bring the answer".clone_into(&mut refusal.fault.message);
+        self.send(to, Outgoing::Refusal(Box::new(refusal)));
     }
 
     /// Opens the byte stream of a call on the link it leaves by.
@@ -380,8 +436,7 @@ impl Core {
                 taken
             }
             Err(_) => {
-                self.link_commands.push_back(LinkCommand::Close(link, Close::Abort));
-                self.link_down(now, link);
+                self.break_off(now, link);
                 false
             }
         }

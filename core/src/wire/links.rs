@@ -7,6 +7,7 @@ use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::id::PeerKey;
 use crate::ports::{Capabilities, Initiator};
 use crate::time::Time;
+use crate::timers::TimerKey;
 use crate::wire::outbox::Outgoing;
 use crate::wire::streams::Streams;
 
@@ -44,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) last_used: Time,
     /// The ping that waits for its pong, on a connection that is kept.
     pub(crate) alive: Option<Alive>,
+    /// When it is looked at next.
+    pub(crate) look: Option<TimerKey>,
     pub(crate) max_frame: usize,
     /// The transport said `Full`.
     pub(crate) full: bool,
@@ -123,13 +126,20 @@ impl Links {
             .map(|(number, _)| Lane(number))
     }
 
-    /// Notes a link that came up. The same link coming up again keeps its state.
-    pub(crate) fn up(&mut self, now: Time, id: LinkId, remote: Endpoint, initiator: Initiator) {
+    /// Notes a link that came up. The same link coming up again keeps its state. `true`: it is
+    /// new.
+    pub(crate) fn up(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        remote: Endpoint,
+        initiator: Initiator,
+    ) -> bool {
         let slot = usize::try_from(id.slot).unwrap_or(usize::MAX);
         if slot >= MAX_SLOT || self.get(id).is_some() {
-            return;
+            return false;
         }
-        let Some(lane) = self.lanes.get_mut(usize::from(id.lane.0)) else { return };
+        let Some(lane) = self.lanes.get_mut(usize::from(id.lane.0)) else { return false };
         if lane.links.len() <= slot {
             lane.links.resize_with(slot + 1, || None);
         }
@@ -153,6 +163,7 @@ impl Links {
             last_heard: now,
             last_used: now,
             alive: None,
+            look: None,
             max_frame,
             full: false,
             parked: false,
@@ -167,6 +178,7 @@ impl Links {
             }
             self.strangers.push_back(id);
         }
+        true
     }
 
     /// Takes a link out. Nothing happens for a stale id.
@@ -200,6 +212,12 @@ impl Links {
     /// All links, lane by lane.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
         self.lanes.iter().flat_map(|lane| lane.links.iter().flatten())
+    }
+
+    /// The links that are connections.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Link> {
+        let connected = self.lanes.iter().filter(|lane| lane.capabilities.connected);
+        connected.flat_map(|lane| lane.links.iter().flatten())
     }
 
     /// The oldest link nobody needs, once there are more than `limit` strangers' links.
@@ -252,6 +270,11 @@ impl Link {
     /// Whether the link belongs to no peer and to no configuration.
     pub(crate) fn is_strangers(&self) -> bool {
         self.peer.is_none() && !self.configured
+    }
+
+    /// Whether it belongs to a peer that is reached by another.
+    pub(crate) fn is_spare_of(&self, peer: PeerKey, by: LinkId) -> bool {
+        self.peer == Some(peer) && self.id != by
     }
 
     /// Whether something new may begin on it: whoever began it may be closing it once it was

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::ErrorCode;
+use crate::time::Time;
 
 /// What an empty buffer of an application stream may keep.
 const KEPT: usize = 64 << 10;
@@ -168,6 +169,8 @@ impl<T> Sending<T> {
 pub(super) struct Assembling {
     pub(super) buffer: Vec<u8>,
     pub(super) allowed: u32,
+    /// How much had arrived when it was looked at last, and when that was new.
+    pub(super) seen: Option<(usize, Time)>,
 }
 
 impl Assembling {

@@ -1,11 +1,14 @@
 //! What comes in: records, and reading what they brought.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::entry::{Application, Assembling, Class, Entry, Kind, move_front};
 use super::record::{self, Record};
 use super::{Gone, Streams};
 use crate::error::ErrorCode;
+use crate::time::Time;
 
 /// What a record has brought about. Events come once, at the change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -175,7 +178,7 @@ impl<T> Streams<T> {
         }
         let is_alone = self.counts.assembling == 0;
         let buffer = if is_alone { std::mem::take(&mut self.spare) } else { Vec::new() };
-        let message = Assembling { buffer, allowed: self.limits.initial };
+        let message = Assembling { buffer, allowed: self.limits.initial, seen: None };
         self.insert(number, Entry::new(Class::Assembling, true, Kind::Assembling(message)));
         self.on_bytes(number, bytes)
     }
@@ -221,6 +224,28 @@ impl<T> Streams<T> {
             }
             Kind::Ending { .. } | Kind::Sending(_) => Ok(Arrived::Nothing),
         }
+    }
+
+    /// Turns away messages that have brought nothing since they were looked at `patience` ago.
+    /// Returns how many. To be called every now and then.
+    pub(crate) fn end_stalled(&mut self, now: Time, patience: Duration) -> usize {
+        let mut stalled = Vec::new();
+        for (number, entry) in &mut self.table {
+            let Kind::Assembling(message) = &mut entry.kind else { continue };
+            let arrived = message.buffer.len();
+            match message.seen {
+                Some((seen, since)) if seen == arrived => {
+                    if now.since(since) >= patience {
+                        stalled.push(*number);
+                    }
+                }
+                _ => message.seen = Some((arrived, now)),
+            }
+        }
+        for number in &stalled {
+            self.end(*number, ErrorCode::TIMEOUT);
+        }
+        stalled.len()
     }
 
     fn turn_away(&mut self, number: u32, code: ErrorCode) -> Arrived<T> {

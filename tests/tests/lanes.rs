@@ -1,0 +1,16 @@
+//! Nodes that have a lane of datagrams and one of connections: which of them a message takes,
+//! and what becomes of it when connections come, fail and go. In virtual time.
+#![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
+
+#[path = "lanes/carriers.rs"]
+mod carriers;
+#[path = "lanes/ends.rs"]
+mod ends;
+#[path = "lanes/keeping.rs"]
+mod keeping;
+#[path = "lanes/one_shots.rs"]
+mod one_shots;
+#[path = "lanes/strangers.rs"]
+mod strangers;
+#[path = "lanes/world.rs"]
+mod world;

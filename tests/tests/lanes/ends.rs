@@ -1,0 +1,143 @@
+//! Ends of peers and connections while something is under way.
+
+use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::ports::{Cast, Dest, SendRefused};
+use lanc_core::{Carrier, Config};
+
+use crate::world::{World, connection, core};
+
+/// A node is replaced by another life of it, at the same addresses.
+fn restart(world: &mut World, node: usize, name: &str) {
+    world.cores[node] = core(Config::default(), name, 77, world.now);
+    world.tasks.retain(|(of, _)| *of != node);
+}
+
+#[test]
+fn a_restart_ends_what_was_under_way() {
+    let mut world = World::new(["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    let sent = world.call(0, "fb", 5000);
+    world.settle();
+    // Its old connection says nothing of the restart, as after a lost wire.
+    world.wires[0].passes = false;
+    restart(&mut world, 1, "b");
+    world.pass(8000);
+    let error = world.outcome(0, sent).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Maybe));
+    assert!(error.message.contains("restarted"), "{error}");
+    assert!(world.wires_up().is_empty());
+    assert_eq!(world.ask(0, "fb", 5000, 5000), 5002);
+    world.is_tidy();
+}
+
+#[test]
+fn a_restart_ends_what_waited_for_a_connection() {
+    let mut world = World::new(["a", "b"]);
+    world.accepts = false;
+    let waits = world.call(0, "fb", 5000);
+    world.call(1, "fa", 1);
+    world.settle();
+    world.answer(5000);
+    world.settle();
+    assert_eq!(world.dials.len(), 1, "one dial for both");
+    restart(&mut world, 1, "b");
+    world.pass(8000);
+    let error = world.outcome(0, waits).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::No));
+    world.accepts = true;
+    world.settle();
+    assert_eq!(world.ask(0, "fb", 5000, 5000), 5002);
+    world.is_tidy();
+}
+
+#[test]
+fn a_large_answer_outlives_the_farewell_that_overtakes_it() {
+    let mut world = World::new(["a", "b"]);
+    let key = world.call(0, "fb", 5000);
+    world.settle();
+    world.cores[1].shutdown(world.now);
+    world.answer(200_000);
+    // What the callee sends by the connection arrives after its datagrams.
+    let mut late = Vec::new();
+    let mut bytes = Vec::new();
+    while let Some(to) = world.cores[1].poll_frame(world.now, &mut bytes) {
+        match to {
+            Dest::Link(link) if link == connection(0) => late.push(bytes.clone()),
+            Dest::Link(_) => world.datagram(1, 0, Cast::Unicast, &bytes),
+            Dest::Broadcast(_) => world.datagram(1, 0, Cast::Broadcast, &bytes),
+        }
+    }
+    assert_eq!(world.route(0, "b"), None, "it has left");
+    world.obey();
+    assert!(late.len() > 10);
+    for frame in late {
+        world.hand(0, connection(0), Cast::Unicast, &frame);
+    }
+    assert_eq!(world.outcome(0, key), Some(Ok(200_002)));
+    world.pass(200);
+    assert!(world.wires_up().is_empty(), "and then the connection goes");
+    world.is_tidy();
+}
+
+#[test]
+fn a_call_that_was_half_sent_did_not_run() {
+    let mut world = World::new(["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    let key = world.call(0, "fb", 600_000);
+    for _ in 0..10 {
+        world.step(0);
+    }
+    assert!(world.cores[0].tables().stream_bytes > 0);
+    world.break_wire(0);
+    let error = world.outcome(0, key).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::NETWORK, Executed::No));
+    world.settle();
+    assert!(world.tasks.is_empty());
+    world.is_tidy();
+
+    // Wholly sent, it may have run.
+    let key = world.call_over(0, "fb", 600_000, Carrier::Connection);
+    world.settle();
+    assert_eq!(world.tasks.len(), 1);
+    let wire = world.wires_up()[0];
+    world.break_wire(wire);
+    let error = world.outcome(0, key).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Maybe));
+    world.answer(5000);
+    world.is_tidy();
+    assert_eq!(world.ask(0, "fb", 5000, 5000), 5002, "the peer is there");
+}
+
+#[test]
+fn an_answer_that_was_half_sent_leaves_one_outcome() {
+    let mut world = World::new(["a", "b"]);
+    let key = world.call(0, "fb", 1);
+    world.settle();
+    world.answer(600_000);
+    world.obey();
+    for _ in 0..10 {
+        world.step(1);
+    }
+    let wire = world.wires_up()[0];
+    world.break_wire(wire);
+    world.settle();
+    // The call left by datagrams, which still work.
+    let error = world.outcome(0, key).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::NETWORK, Executed::Yes));
+    world.is_tidy();
+
+    // The same if the connection takes nothing, and then breaks.
+    world.ask(0, "fb", 5000, 1);
+    let key = world.call(0, "fb", 1);
+    world.settle();
+    let link = connection(world.wires_up()[0]);
+    world.cores[1].handle_refused(world.now, Dest::Link(link), SendRefused::Full);
+    world.answer(5000);
+    world.settle();
+    assert!(world.outcome(0, key).is_none());
+    world.break_wire(link.slot);
+    world.settle();
+    let error = world.outcome(0, key).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::NETWORK, Executed::Yes));
+    world.is_tidy();
+}

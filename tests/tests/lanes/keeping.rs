@@ -1,0 +1,161 @@
+//! Connections that are kept, found dead, idle, or stuck.
+
+use std::time::Duration;
+
+use lanc_core::Config;
+use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::ports::{Cast, Initiator, LinkEvent};
+
+use crate::world::{World, connection, host, tcp};
+
+fn pings(world: &World) -> usize {
+    let is_ping = |bytes: &[u8]| bytes.windows(6).any(|w| w == b"\"ping\"");
+    world.sent.iter().filter(|sent| sent.wire.is_some() && is_ping(&sent.bytes)).count()
+}
+
+#[test]
+fn only_who_began_a_connection_closes_it_as_idle() {
+    let mut world = World::new(["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    world.pass(59_000);
+    assert_eq!(world.wires_up(), [0]);
+    world.pass(12_000);
+    assert!(world.wires_up().is_empty());
+    let idle = |node: usize| world.cores[node].counters().connections_idle;
+    assert_eq!((idle(0), idle(1)), (1, 0));
+    assert_eq!(world.ask(0, "fb", 5000, 1), 3, "and the next call has another");
+    world.is_tidy();
+}
+
+#[test]
+fn an_accepted_connection_that_may_be_closing_is_not_used() {
+    let mut world = World::new(["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    world.pass(29_000);
+    world.ask(1, "fa", 5000, 1);
+    assert_eq!(world.wires.len(), 1, "it was used half its time ago");
+    world.pass(31_000);
+    world.ask(0, "fb", 5000, 1);
+    assert_eq!(world.wires.len(), 1, "who began it may use it at any time");
+    world.pass(31_000);
+    world.ask(1, "fa", 5000, 1);
+    assert_eq!((world.wires.len(), world.wires[1].from), (2, 1));
+    world.is_tidy();
+}
+
+#[test]
+fn nothing_is_closed_while_somebody_waits() {
+    let config = Config::default().with_call_deadline(Duration::from_secs(3600));
+    let mut world = World::with(config, ["a", "b"]);
+    let waits = world.call(0, "fb", 5000);
+    world.pass(300_000);
+    world.answer(5000);
+    world.settle();
+    assert_eq!(world.outcome(0, waits), Some(Ok(5002)));
+    // The other way round: the answer is owed by who began the connection.
+    let waits = world.call(1, "fa", 5000);
+    world.settle();
+    world.pass(300_000);
+    assert_eq!(world.wires_up().len(), 1);
+    world.answer(5000);
+    world.settle();
+    assert_eq!(world.outcome(1, waits), Some(Ok(5002)));
+    assert_eq!(world.wires.len(), 1);
+    world.is_tidy();
+}
+
+#[test]
+fn a_connection_is_asked_for_signs_of_life() {
+    let mut world = World::new(["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    world.sent.clear();
+    world.pass(10_050);
+    assert_eq!(pings(&world), 2, "one from each end");
+    let trips = |node: usize| world.cores[node].peers(world.now)[0].round_trip;
+    assert_eq!((trips(0), trips(1)), (Some(Duration::ZERO), Some(Duration::ZERO)));
+}
+
+#[test]
+fn a_connection_that_comes_up_again_is_asked_no_more_often() {
+    let mut world = World::new(["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    let (link, remote) = (connection(0), tcp(1));
+    for _ in 0..10 {
+        let (remote, initiator) = (remote.clone(), Initiator::Us);
+        world.cores[0].handle_link(world.now, LinkEvent::Up { link, remote, initiator });
+        world.now = lanc_core::Time::from_millis(world.now.as_millis() + 1);
+    }
+    world.sent.clear();
+    let timers = world.cores[0].tables().timers;
+    world.pass(10_050);
+    assert_eq!(pings(&world), 2);
+    assert_eq!(world.wires_up(), [0]);
+    assert!(world.cores[0].tables().timers <= timers);
+}
+
+#[test]
+fn a_dead_connection_is_closed_and_its_peer_lives_on() {
+    let config = Config::default().with_call_deadline(Duration::from_secs(300));
+    let mut world = World::with(config, ["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    let lost = world.call(0, "fb", 5000);
+    world.settle();
+    world.tasks.clear();
+    world.wires[0].passes = false;
+    world.pass(20_000);
+    assert_eq!(world.wires_up(), [0], "one sign of life may be missing");
+    world.pass(10_050);
+    assert!(world.wires_up().is_empty());
+    let error = world.outcome(0, lost).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Maybe));
+    assert_eq!(world.cores.iter().map(|core| core.counters().connections_dead).max(), Some(1));
+    assert_eq!(world.route(0, "b").as_deref(), Some("udp"));
+    assert_eq!(world.ask(0, "fb", 1, 1), 3);
+    assert_eq!(world.ask(0, "fb", 5000, 5000), 5002);
+}
+
+/// Half of a message that is never finished.
+fn half(number: u32, size: usize) -> Vec<u8> {
+    let mut record = vec![2, 1];
+    record.extend(number.to_be_bytes());
+    record.resize(6 + size, b'x');
+    record
+}
+
+#[test]
+fn a_message_that_stands_still_is_turned_away() {
+    let mut world = World::new(["a", "b"]);
+    // A connection of the host of node 0 that answers nothing.
+    let wire = world.open(usize::MAX, 1);
+    world.accept(1, wire, host(0));
+    let hello = format!(
+        "{{\"type\":\"LANC\",\"method\":\"hello\",\"version\":\"0.2\",\"data\":{{\"node\":\"a\",\
+         \"sid\":\"{}\"}}}}",
+        world.cores[0].session()
+    );
+    let link = connection(wire);
+    world.hand(1, link, Cast::Unicast, hello.as_bytes());
+    for number in [101, 103] {
+        world.hand(1, link, Cast::Unicast, &half(number, 1000));
+    }
+    let held = |world: &World| world.cores[1].tables().stream_bytes;
+    assert_eq!(held(&world), 2000);
+    let mut seconds = 0;
+    while held(&world) == 2000 + seconds {
+        // One of them gets on, slowly.
+        world.hand(1, link, Cast::Unicast, &half(103, 1));
+        seconds += 1;
+        world.pass(1000);
+        assert!(seconds < 60, "still there");
+    }
+    assert_eq!(held(&world), 1000 + seconds);
+    // Looked at every 10 s: first seen within that, turned away with the first look 30 s later.
+    assert!((30..=41).contains(&seconds), "{seconds}");
+    assert_eq!(world.cores[1].counters().messages_stalled, 1);
+    let is_reset = |bytes: &[u8]| bytes.starts_with(&[2, 2, 0, 0, 0, 101, 2]);
+    let resets = world.sent.iter().filter(|sent| is_reset(&sent.bytes)).count();
+    assert_eq!(resets, 1, "the far end is told");
+    world.pass(60_000);
+    assert_eq!(held(&world), 0);
+    assert_eq!(world.cores[1].tables().streams, 0);
+}
