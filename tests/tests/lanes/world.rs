@@ -9,7 +9,7 @@ use lanc_core::error::CallError;
 use lanc_core::id::{CallKey, FunctionName, TaskKey};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Received,
+    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Carrier, Class, Config, Core, LinkCommand, LocalFunction, Outcome, Pipeline, Task,
@@ -142,7 +142,7 @@ impl World {
     /// Hands a frame to a node.
     pub(crate) fn hand(&mut self, node: usize, link: LinkId, cast: Cast, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
-        let frame = Received { link, cast, on_link: true, bytes: &mut bytes };
+        let frame = Received { link, cast, origin: Origin::Network, bytes: &mut bytes };
         self.cores[node].handle_frame(self.now, frame);
     }
 
