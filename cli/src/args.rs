@@ -151,7 +151,8 @@ Examples:
   lanc call plan @scene.json quality=2 --on workshop
   lanc call echo @big.json --transport tcp
   lanc call echo -- a=b
-  lanc call hostname --all"
+  lanc call hostname --all
+  lanc call readings kitchen --stream --timeout 1h"
 )]
 pub(crate) struct CallArgs {
     /// The function.
@@ -180,6 +181,9 @@ pub(crate) struct CallArgs {
     /// Send the call and ask for no answer.
     #[arg(long)]
     pub(crate) one_way: bool,
+    /// Print the values of a function that returns many as they come, one in a line.
+    #[arg(long, conflicts_with_all = ["all", "one_way", "fastest"])]
+    pub(crate) stream: bool,
     /// What the call travels by; `auto` takes TCP for what is larger than a datagram should be.
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Transport::Auto)]
     pub(crate) transport: Transport,
@@ -296,6 +300,8 @@ mod tests {
         for words in [
             &["call", "f", "--all", "--one-way"][..],
             &["call", "f", "--fastest", "2", "--on", "x"],
+            &["call", "f", "--stream", "--all"],
+            &["call", "f", "--stream", "--fastest", "2"],
             &["call", "f", "--fastest", "0"],
             &["call", "f", "--timeout", "0"],
             &["call", "f", "--transport", "pigeon"],

@@ -24,7 +24,9 @@ pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> R
     let mut interrupts = Interrupts::listen()?;
     let node = network::open(settings, None, config).await?;
     let timeout = args.timeout.or(settings.timeout);
-    let outcome = if args.all || args.one_way {
+    let outcome = if args.stream {
+        print_values(&node, &args, arguments, timeout, as_json, &mut interrupts).await
+    } else if args.all || args.one_way {
         tokio::select! {
             outcome = make_other(&node, &args, arguments, timeout, as_json) => outcome,
             () = interrupts.next() => Err(interrupted(Executed::Maybe)),
@@ -64,6 +66,42 @@ async fn make(
     let printed = output::line(&values::show(&result, output::style(as_json)));
     printed.map_err(Failure::after_call)?;
     Ok(exit::OK)
+}
+
+/// A line for each value of a function that returns many, as it comes.
+async fn print_values(
+    node: &Node,
+    args: &CallArgs,
+    arguments: Arguments,
+    timeout: Option<Duration>,
+    as_json: bool,
+    interrupts: &mut Interrupts,
+) -> Result<u8, Failure> {
+    let explain = |error: CallError| explained(node, args, error.into());
+    let mut values = tokio::select! {
+        values = prepare::<Value>(node, args, arguments, timeout).values() => {
+            values.map_err(explain)?
+        }
+        () = interrupts.next() => return Err(interrupted(Executed::Maybe)),
+    };
+    let mut executed = Executed::Maybe;
+    loop {
+        let value = tokio::select! {
+            value = values.next() => value,
+            () = interrupts.next() => return Err(interrupted(executed)),
+        };
+        let Some(value) = value else { return Ok(exit::OK) };
+        let value = value.map_err(explain)?;
+        let text = match output::style(as_json) {
+            Style::Json => values::show(&value, Style::Json),
+            _ => values::show_in_line(&value),
+        };
+        executed = Executed::Yes;
+        let is_read = output::while_read(format!("{text}\n").as_bytes());
+        if !is_read.map_err(Failure::after_call)? {
+            return Ok(exit::OK);
+        }
+    }
 }
 
 /// A call to everybody, or one that wants no answer.

@@ -36,13 +36,22 @@ pub(crate) fn note(text: &str) {
 /// # Errors
 /// The system's refusal; a reader that has gone away is none.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    while_read(bytes).map(drop)
+}
+
+/// Prints bytes as they are. `false`: the reader has gone away.
+///
+/// # Errors
+/// The system's refusal.
+pub(crate) fn while_read(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
             let text = format!("cannot write to standard output: {error}");
             Err(Failure::before_call(ErrorCode::INTERNAL, text)
                 .hint("make room where the output goes"))
         }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
     }
 }

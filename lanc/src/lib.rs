@@ -32,10 +32,10 @@ pub use lanc_codec::{JsonCodec, MsgpackCodec, PythonText};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
-    AllCall, Args, Bytes, Call, CallError, Calling, Carrier, Class, Config, Context, ErrorCode,
-    Event, Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs, IntoFunction,
-    Node, NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration,
-    Reply, SessionId, Tables, Trust,
+    AllCall, Args, ByteStream, Bytes, Call, CallError, Calling, Carrier, Class, Config, Context,
+    ErrorCode, Event, Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs,
+    IntoFunction, IntoStreaming, Items, Node, NodeBuilder, OpenError, PeerDownReason, PeerInfo,
+    Policy, RegisterError, Registration, Reply, Running, SessionId, Tables, Trust, Values,
 };
 pub use lanc_transport_tcp::{TcpConfig, TcpTransport};
 pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
@@ -75,7 +75,7 @@ fn transports(builder: NodeBuilder, interfaces: Interfaces) -> NodeBuilder {
 
 /// The same for programs without async.
 pub mod blocking {
-    pub use lanc_node::blocking::Node;
+    pub use lanc_node::blocking::{Node, Values};
 
     use crate::{Interfaces, OpenError};
 

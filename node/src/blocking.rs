@@ -73,6 +73,24 @@ impl Node {
         self.node.call(function, args)
     }
 
+    /// The values of a function that returns many, one after the other; see
+    /// [`Call::values`](crate::Call::values).
+    ///
+    /// ```no_run
+    /// # fn demo(node: lanc_node::blocking::Node) -> Result<(), lanc_node::CallError> {
+    /// for number in node.values(node.async_call::<u64>("count", (10,)))? {
+    ///     println!("{}", number?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CallError`] when the call fails before it is on its way.
+    pub fn values<T>(&self, call: crate::Call<T>) -> Result<Values<T>, CallError> {
+        let values = self.runtime.block_on(call.values())?;
+        Ok(Values { values, runtime: Arc::clone(&self.runtime) })
+    }
+
     /// See [`Node::join`](crate::Node::join).
     ///
     /// # Errors
@@ -102,5 +120,19 @@ impl Node {
     /// See [`Node::shutdown`](crate::Node::shutdown).
     pub fn shutdown(&self) {
         self.wait(self.node.shutdown());
+    }
+}
+
+/// Values as they come: [`Node::values`]. Each blocks the thread until it is there.
+pub struct Values<T> {
+    values: crate::Values<T>,
+    runtime: Arc<Runtime>,
+}
+
+impl<T: DeserializeOwned> Iterator for Values<T> {
+    type Item = Result<T, CallError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.runtime.block_on(self.values.next())
     }
 }

@@ -1,11 +1,11 @@
 //! Calls: options, then one of the ways to get the outcome.
 
 use std::collections::BTreeMap;
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lanc_core::error::{CallError, ErrorCode, Executed};
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::args::{IntoArgs, decode, printable};
 use crate::hub::Hub;
 use crate::node::Node;
+use crate::stream::ByteStream;
 
 /// A call about to be made: [`Node::call`]. Await it for its result.
 ///
@@ -45,6 +46,7 @@ pub struct Call<T> {
     policy: Policy,
     mode: Mode,
     carrier: Carrier,
+    stream: bool,
     format: Option<Format>,
     result: PhantomData<fn() -> T>,
 }
@@ -76,6 +78,7 @@ impl<T> Call<T> {
             policy: Policy::default(),
             mode: Mode::One,
             carrier: Carrier::Auto,
+            stream: false,
             format: None,
             result: PhantomData,
         }
@@ -150,6 +153,16 @@ impl<T> Call<T> {
         AllCall(self)
     }
 
+    /// Puts the call into the core, with a byte stream of its own.
+    pub(crate) fn submit_with_stream(mut self) -> Result<(ByteStream, Pending), CallError> {
+        if self.mode != Mode::One {
+            return Err(invalid("a call to several providers has no byte stream".to_owned()));
+        }
+        self.stream = true;
+        let pending = self.submit()?;
+        Ok((ByteStream::of_call(&pending.hub, pending.key), pending))
+    }
+
     /// Puts the call into the core.
     fn submit(self) -> Result<Pending, CallError> {
         let (function, positional) = (self.function?, self.positional?);
@@ -171,6 +184,7 @@ impl<T> Call<T> {
             policy: self.policy,
             mode: self.mode,
             carrier: self.carrier,
+            stream: self.stream,
             format: self.format,
             ..CallRequest::new(function, args)
         };
@@ -310,9 +324,9 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for AllCall<T> {
 }
 
 /// A call in the core. Dropped before its outcome, it is given up.
-struct Pending {
-    hub: Arc<Hub>,
-    key: CallKey,
+pub(crate) struct Pending {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) key: CallKey,
     over: bool,
 }
 
@@ -322,12 +336,16 @@ impl Pending {
     }
 
     async fn take(&mut self) -> Option<Outcome> {
-        let outcome = self.hub.outcome(self.key).await;
-        self.over = true;
-        outcome
+        poll_fn(|cx| self.poll_take(cx)).await
     }
 
-    async fn outcome(mut self) -> Result<Answer, CallError> {
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        let outcome = ready!(self.hub.poll_outcome(self.key, cx));
+        self.over = true;
+        Poll::Ready(outcome)
+    }
+
+    pub(crate) async fn outcome(mut self) -> Result<Answer, CallError> {
         single(self.take().await)
     }
 
@@ -341,7 +359,10 @@ impl Drop for Pending {
     fn drop(&mut self) {
         if !self.over {
             let now = self.hub.clock.now();
-            self.hub.submit(|state| state.core.abandon(now, self.key));
+            self.hub.submit(|state| {
+                state.tell_opened(self.key);
+                state.core.abandon(now, self.key);
+            });
         }
     }
 }

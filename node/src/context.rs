@@ -1,9 +1,10 @@
 //! What a running function may know of its call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use lanc_core::StreamKey;
 use lanc_core::error::Fault;
 use lanc_core::id::FunctionName;
 use lanc_core::message::WireId;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::args::Args;
 use crate::hub::Hub;
 use crate::node::Node;
+use crate::stream::ByteStream;
 
 /// The first argument of a function that wants to know who calls it, until when, and whether
 /// anybody still waits: `node.register("work", |ctx: Context, n: u64| ...)`.
@@ -28,6 +30,7 @@ struct Inner {
     cancellation: Arc<Cancellation>,
     /// The id as text, made when somebody asks for it.
     exe_id: OnceLock<String>,
+    stream: Mutex<Option<StreamKey>>,
 }
 
 /// Told to a running function when nobody waits for it any more.
@@ -67,6 +70,7 @@ pub(crate) struct Call {
     pub(crate) deadline: Option<Instant>,
     /// `None` where nobody would look at it.
     pub(crate) cancellation: Option<Arc<Cancellation>>,
+    pub(crate) stream: Option<StreamKey>,
     pub(crate) args: Args,
     /// A buffer for the result, if it will be there at once.
     pub(crate) room: Option<Vec<u8>>,
@@ -94,6 +98,12 @@ impl Rest {
         self.room.take().unwrap_or_else(|| self.hub.take_buffer())
     }
 
+    /// The same buffer for the next value of the same call.
+    pub(crate) fn reuse(&mut self, mut room: Vec<u8>) {
+        room.clear();
+        self.room = Some(room);
+    }
+
     /// The buffers that nobody needs any more.
     pub(crate) fn spent(&mut self) -> Spent {
         [std::mem::take(&mut self.spent), self.room.take().unwrap_or_default()]
@@ -106,7 +116,8 @@ pub(crate) type Spent = [Vec<u8>; 2];
 impl Context {
     pub(crate) fn new(mut call: Call) -> Self {
         let cancellation = call.cancellation.take().unwrap_or_default();
-        Self { inner: Arc::new(Inner { call, cancellation, exe_id: OnceLock::new() }) }
+        let stream = Mutex::new(call.stream);
+        Self { inner: Arc::new(Inner { call, cancellation, exe_id: OnceLock::new(), stream }) }
     }
 
     /// See [`Call::into_rest`]. The arguments stay with the function if it kept the context.
@@ -166,6 +177,16 @@ impl Context {
     /// end by itself; then its future is dropped. Cancel safe.
     pub async fn cancelled(&self) {
         self.inner.cancellation.cancelled().await;
+    }
+
+    /// The byte stream of the call, the first time it is asked for. `None`: the caller opened
+    /// none, or it was taken before. See [`Call::with_stream`](crate::Call::with_stream).
+    ///
+    /// When the function ends, what it wrote still reaches the caller, and what it has not read
+    /// is dropped.
+    pub fn stream(&self) -> Option<ByteStream> {
+        let key = self.inner.stream.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(ByteStream::of_task(self.node().hub(), key))
     }
 
     /// The named arguments, as a type of their own.

@@ -287,6 +287,7 @@ impl Driver {
             exe_id: task.id,
             deadline: task.deadline.map(|deadline| self.hub.clock.instant(deadline)),
             cancellation,
+            stream: task.stream,
             args: Args::new(task.args, Arc::clone(codec)),
             room,
         };

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::IoSlice;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use lanc_core::endpoint::{Endpoint, LinkId};
-use lanc_core::error::Fault;
+use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::id::{CallKey, PingKey, TaskKey};
 use lanc_core::payload::Payload;
 use lanc_core::ports::{Close, Dest, Outlet, SendRefused};
@@ -54,6 +54,8 @@ pub(crate) struct State {
     pings: Vec<PingWait>,
     /// Who waits for a byte stream to become readable or writable.
     pub(crate) streams: BTreeMap<StreamKey, Vec<Waker>>,
+    /// Ends of streams whose calls are not on their way yet.
+    pub(crate) opening: BTreeMap<CallKey, Weak<OnceLock<StreamKey>>>,
     /// By task slot: how to tell a running function that nobody waits.
     pub(crate) running: Vec<Option<Arc<Cancellation>>>,
     /// Something changed that the driver has not seen.
@@ -127,6 +129,7 @@ impl Hub {
                 waiting: Vec::new(),
                 pings: Vec::new(),
                 streams: BTreeMap::new(),
+                opening: BTreeMap::new(),
                 running: Vec::new(),
                 flush_wanted: false,
                 driver: None,
@@ -150,13 +153,18 @@ impl Hub {
     pub(crate) fn submit<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state();
         let result = change(&mut state);
+        self.changed(state);
+        result
+    }
+
+    /// Ends a change of the state: wakes the driver if it does not know yet.
+    pub(crate) fn changed(&self, mut state: MutexGuard<'_, State>) {
         let first = !std::mem::replace(&mut state.flush_wanted, true);
         let waker = if first { state.driver.take() } else { None };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
-        result
     }
 
     /// Resolves when [`Self::submit`] was called since the last time; the caller polls it with
@@ -190,6 +198,7 @@ impl Hub {
     pub(crate) fn poll_outcome(&self, key: CallKey, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         let mut state = self.state();
         if state.core.is_done(key) {
+            state.tell_opened(key);
             return Poll::Ready(state.core.take(key));
         }
         state.wait_for(key).add(cx.waker());
@@ -221,6 +230,31 @@ impl Hub {
 impl State {
     fn wait_for(&mut self, key: CallKey) -> &mut Waiting {
         slot(&mut self.waiting, key.slot())
+    }
+
+    /// Has `waker` woken when the call is on its way, and when it is over.
+    pub(crate) fn wait_for_call(&mut self, key: CallKey, waker: &Waker) {
+        self.wait_for(key).add(waker);
+    }
+
+    /// Has `waker` woken when something changes on a stream.
+    pub(crate) fn wait_for_stream(&mut self, key: StreamKey, waker: &Waker) {
+        add(self.streams.entry(key).or_default(), waker);
+    }
+
+    /// Tells the end that waits for the stream of a call which stream it is, once there is one.
+    /// To be done before the call's outcome is taken: the call is not known any more then.
+    pub(crate) fn tell_opened(&mut self, call: CallKey) {
+        if self.opening.is_empty() {
+            return;
+        }
+        let Some(stream) = self.core.stream_of(call) else { return };
+        let Some(end) = self.opening.remove(&call) else { return };
+        match end.upgrade() {
+            // It is set here only, once.
+            Some(end) => drop(end.set(stream)),
+            None => self.core.stream_drop(stream, ErrorCode::CANCELLED),
+        }
     }
 
     /// Has `on_done` called with the call's outcome.
@@ -262,7 +296,15 @@ impl State {
         }
         while let Some(done) = self.core.poll_done() {
             match done {
+                Done::Opened(key) => {
+                    self.tell_opened(key);
+                    let waiting = self.wait_for(key);
+                    effects.wakers.extend(waiting.waker.take());
+                    effects.wakers.append(&mut waiting.others);
+                }
                 Done::Call(key) => {
+                    self.tell_opened(key);
+                    self.opening.remove(&key);
                     let waiting = std::mem::take(self.wait_for(key));
                     effects.wakers.extend(waiting.waker.into_iter().chain(waiting.others));
                     if let Some(on_done) = waiting.on_done {
@@ -286,6 +328,13 @@ impl State {
         while let Some(event) = self.core.poll_event() {
             effects.events.push(event);
         }
+    }
+}
+
+/// Adds a waker that is not there yet.
+fn add(wakers: &mut Vec<Waker>, waker: &Waker) {
+    if !wakers.iter().any(|known| known.will_wake(waker)) {
+        wakers.push(waker.clone());
     }
 }
 

@@ -26,7 +26,10 @@ mod node;
 mod patience;
 mod reply;
 mod results;
+mod stream;
+mod streaming;
 mod typed;
+mod values;
 mod workers;
 
 pub use args::{Args, IntoArgs};
@@ -44,6 +47,9 @@ pub use lanc_core::ports::Format;
 pub use lanc_core::{Carrier, Class, Config, FunctionInfo, PeerInfo, RegisterError, Tables, Trust};
 pub use node::Node;
 pub use reply::Reply;
+pub use stream::{ByteStream, Running};
+pub use streaming::{IntoStreaming, Items};
 pub use typed::IntoFunction;
 #[doc(hidden)]
 pub use typed::{Boxed, marker};
+pub use values::Values;

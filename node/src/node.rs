@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::events::Events;
 use crate::functions::{Function, Handler, Registration};
 use crate::hub::Hub;
+use crate::streaming::IntoStreaming;
 use crate::typed::IntoFunction;
 
 /// A LANC node: registers functions, calls those of others. Cheap to clone; dropping the last
@@ -81,6 +82,20 @@ impl Node {
     /// [`RegisterError`]; nothing has changed then.
     pub fn register<M>(&self, name: &str, f: impl IntoFunction<M>) -> Result<(), RegisterError> {
         self.function(name, f).register()
+    }
+
+    /// Registers a function that returns many values:
+    /// `node.register_stream("count", |n: u64| 0..n)`. See [`IntoStreaming`].
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing has changed then.
+    pub fn register_stream<M>(
+        &self,
+        name: &str,
+        f: impl IntoStreaming<M>,
+    ) -> Result<(), RegisterError> {
+        let (class, function) = f.into_function();
+        self.insert_function(name, class, String::new(), function.0)
     }
 
     /// Begins a registration with choices: `node.function("add", f).inline().register()`.

@@ -61,7 +61,7 @@ pub mod marker {
 use marker::{Bare, Fallible, Later, Now, Value, WithContext};
 
 /// What a function returned, on its way to a payload.
-trait Outcome<M>: Send {
+pub(crate) trait Outcome<M>: Send {
     fn encode(self, rest: &mut Rest) -> Result<Payload, Fault>;
 }
 
@@ -102,7 +102,7 @@ fn bare(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
     Boxed(Arc::new(Starter { start, takes_context: false }))
 }
 
-fn with_context(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
+pub(crate) fn with_context(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
     Boxed(Arc::new(Starter { start, takes_context: true }))
 }
 
@@ -127,7 +127,7 @@ fn later<M>(
     Started::Later(Box::pin(run), spent)
 }
 
-fn no_named(args: &Args) -> Result<(), Fault> {
+pub(crate) fn no_named(args: &Args) -> Result<(), Fault> {
     if args.has_named() {
         let text = "the function takes no named arguments";
         return Err(Fault::new(ErrorCode::INVALID_ARGUMENTS, text));
@@ -136,10 +136,10 @@ fn no_named(args: &Args) -> Result<(), Fault> {
 }
 
 /// A list of parameters, of which optional ones at the end may be missing.
-struct Positional<T>(T);
+pub(crate) struct Positional<T>(T);
 
 /// Reads a function's parameters.
-fn parameters<T>(args: &Args) -> Result<T, Fault>
+pub(crate) fn parameters<T>(args: &Args) -> Result<T, Fault>
 where
     Positional<T>: DeserializeOwned,
 {

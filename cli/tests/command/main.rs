@@ -8,4 +8,5 @@ mod listings;
 mod offline;
 mod programs;
 mod settings;
+mod streams;
 mod support;

@@ -248,7 +248,7 @@ impl Core {
         if let Some(call) = self.calls.get_mut(key) {
             call.stream = Some(StreamKey::Pipe(pipe, true));
         }
-        self.done.push_back(Done::Stream(StreamKey::Pipe(pipe, true)));
+        self.done.push_back(Done::Opened(key));
         Ok(Some(StreamKey::Pipe(pipe, false)))
     }
 
@@ -256,7 +256,7 @@ impl Core {
     fn put_into(&mut self, format: Format, key: CallKey) -> bool {
         let Some(call) = self.calls.get_mut(key) else { return true };
         let args = &call.request.args;
-        if args.format() == format || args.is_empty() {
+        if args.format() == format {
             return true;
         }
         match self.pipeline.transcode_arguments(args, format) {

@@ -19,6 +19,7 @@
 //! | `form` | which form a message goes out in |
 //! | `send` | what waits in the outbox, to one frame; and frames that were refused |
 //! | `stream` | large messages and byte streams of a link |
+//! | `stream_end` | what the application does with a byte stream |
 //! | `pipe` | byte streams between this node and itself |
 //! | `budget` | what strangers may be sent, and the challenge that sets it free |
 //! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
@@ -51,6 +52,7 @@ mod serve;
 mod shutdown;
 mod siblings;
 mod stream;
+mod stream_end;
 mod view;
 mod wake;
 
@@ -84,7 +86,7 @@ use crate::wire::pipeline::Pipeline;
 pub use pipe::PipeKey;
 pub use register::RegisterError;
 pub use serve::{Task, TaskStep};
-pub use stream::{StreamGone, StreamKey};
+pub use stream_end::{StreamGone, StreamKey};
 pub use view::{FunctionInfo, PeerInfo, Tables};
 
 /// Something the driver must do with a link.
@@ -105,6 +107,9 @@ pub enum Done {
     Ping(PingKey, Option<Duration>),
     /// There is something to read on a stream, or room to write, or its end.
     Stream(StreamKey),
+    /// The call is on its way, and its byte stream with it: [`Core::stream_of`]. Comes before
+    /// its [`Self::Call`].
+    Opened(CallKey),
 }
 
 /// An endpoint from the configuration, greeted by unicast for ever.
@@ -184,6 +189,8 @@ pub struct Core {
     pipes: Slots<pipe::Pipe>,
     /// Streams of functions that have ended without reading all: what still comes is dropped.
     unread: KeyedMap<(LinkId, u32), ()>,
+    /// Streams of links that are gone: what had arrived to its end and is not read.
+    leftovers: KeyedMap<(LinkId, u32), VecDeque<u8>>,
     /// Answers that are being sent as streams.
     answers_leaving: usize,
     link_commands: VecDeque<LinkCommand>,
@@ -261,6 +268,7 @@ impl Core {
             one_shots: Vec::new(),
             pipes: Slots::new(config.max_calls),
             unread: KeyedMap::new(hash),
+            leftovers: KeyedMap::new(hash),
             answers_leaving: 0,
             link_commands: VecDeque::new(),
             first_hello: None,
@@ -395,10 +403,9 @@ impl Core {
 
     /// The next waiter to wake. Filled by inputs, timeouts and [`Self::call`] itself.
     pub fn poll_done(&mut self) -> Option<Done> {
-        if let Some(key) = self.next_done() {
-            return Some(Done::Call(key));
-        }
-        self.done.pop_front()
+        // A stream that was opened is told before its call's outcome can be taken.
+        let other = self.done.pop_front();
+        other.or_else(|| self.next_done().map(Done::Call))
     }
 
     fn event(&mut self, event: Event) {

@@ -97,10 +97,13 @@ impl Core {
         }
     }
 
-    /// Ends a call with a failure of this side.
+    /// Ends a call with a failure of this side, and its byte stream with it.
     pub(super) fn finish_failed(&mut self, now: Time, key: CallKey, error: CallError) {
-        let from = self.callee_name(key);
+        let (from, stream, code) = (self.callee_name(key), self.stream_of(key), error.code);
         self.finish(now, key, Outcome::One(Answer { from, result: Err(error) }));
+        if let Some(stream) = stream {
+            self.stream_drop(stream, code);
+        }
     }
 
     /// The name of whoever a call went to; this node's own while it went to nobody.
@@ -240,11 +243,7 @@ impl Core {
                 return;
             }
         };
-        let stream = self.stream_of(key);
         self.finish_failed(now, key, CallError::new(code, executed, text));
-        if let Some(stream) = stream {
-            self.stream_drop(stream, code);
-        }
     }
 
     /// Ends the calls that wait for something that is gone.

@@ -106,12 +106,12 @@ impl Core {
         Ok((count, end))
     }
 
-    /// The function does not read any more.
-    pub(super) fn pipe_unread(&mut self, pipe: PipeKey) {
-        if let Ok(direction) = self.direction(pipe, true) {
+    /// An end does not read any more.
+    pub(super) fn pipe_unread(&mut self, pipe: PipeKey, is_caller: bool) {
+        if let Ok(direction) = self.direction(pipe, !is_caller) {
             direction.unread = true;
             direction.bytes = VecDeque::new();
-            self.done.push_back(Done::Stream(StreamKey::Pipe(pipe, true)));
+            self.done.push_back(Done::Stream(StreamKey::Pipe(pipe, !is_caller)));
             self.forget_pipe(pipe);
         }
     }

@@ -296,7 +296,7 @@ impl Core {
         let Some(task) = self.tasks.get_mut(key) else { return };
         let timer = task.deadline_timer.take();
         if let Some(stream) = task.stream.take() {
-            self.leave_stream(stream);
+            self.stream_leave(stream);
         }
         let Some(task) = self.tasks.get_mut(key) else { return };
         let late = task.cancelled || task.deadline.is_some_and(|deadline| deadline < now);

@@ -36,7 +36,7 @@ impl Core {
     /// Says farewell once nothing runs and every answer has left.
     pub(super) fn close_if_drained(&mut self, now: Time) {
         let has_answered = self.tasks.len() == 0 && self.answers_leaving == 0;
-        if self.phase == Phase::Draining && has_answered {
+        if self.phase == Phase::Draining && has_answered && !self.streams_leaving() {
             self.close(now);
         }
     }
@@ -55,6 +55,7 @@ impl Core {
             self.finish_failed(now, key, error);
         }
         self.phase = Phase::Closed;
+        self.cut_streams();
         self.say_bye(now);
         self.event(Event::Closed);
     }

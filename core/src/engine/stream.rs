@@ -1,12 +1,9 @@
 //! Large messages and byte streams of a link: between its table of streams, the messages that
 //! announce them, and the application.
 
-use thiserror::Error;
-
-use super::pipe::PipeKey;
 use super::receive::From;
-use super::{Core, Done};
-use crate::calls::Stage;
+use super::{Core, Done, StreamKey};
+use crate::calls::{Call, Stage};
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed};
@@ -15,22 +12,7 @@ use crate::ports::{Capabilities, Cast, Close, Initiator};
 use crate::time::Time;
 use crate::wire::links::Link;
 use crate::wire::outbox::{Outgoing, Refusal};
-use crate::wire::streams::{Arrived, Left, PushError, StreamLimits, Streams, Taken};
-
-/// Names one end of a byte stream. Stale once both directions are over.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum StreamKey {
-    /// A stream of a link, by its number there.
-    Link(LinkId, u32),
-    /// An end of a stream between a caller and a function of the same node: the caller's if true.
-    Pipe(PipeKey, bool),
-}
-
-/// The stream, or the direction that was meant, is over: reset, cut off with its link, or
-/// finished here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("the stream has ended")]
-pub struct StreamGone;
+use crate::wire::streams::{Arrived, Left, PushError, StreamLimits, Streams};
 
 impl Core {
     /// Makes room for streams on a link that can carry them.
@@ -45,7 +27,7 @@ impl Core {
         }
     }
 
-    fn streams_of(&mut self, link: LinkId) -> Option<&mut Streams<Outgoing>> {
+    pub(super) fn streams_of(&mut self, link: LinkId) -> Option<&mut Streams<Outgoing>> {
         self.links.get_mut(link)?.streams.as_deref_mut()
     }
 
@@ -116,6 +98,7 @@ impl Core {
             Arrived::Reset(number, _) => {
                 self.unread.remove(&(from.link, number));
                 self.done.push_back(Done::Stream(StreamKey::Link(from.link, number)));
+                self.close_if_drained(now);
                 Ok(())
             }
             Arrived::Refused(message, code) => {
@@ -238,8 +221,11 @@ impl Core {
     ) {
         let other = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.link);
         let remains = streams.dissolve();
-        for number in remains.streams {
-            self.unread.remove(&(link, number));
+        for (number, rest) in remains.streams {
+            let is_unread = self.unread.remove(&(link, number)).is_some();
+            if let Some(rest) = rest.filter(|_| !is_unread) {
+                self.leftovers.insert((link, number), rest);
+            }
             self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
         }
         for message in remains.messages {
@@ -254,6 +240,7 @@ impl Core {
                 _ => {}
             }
         }
+        self.close_if_drained(now);
     }
 
     /// An answer waited for a link that is gone. Its caller is told if its call came by another.
@@ -278,7 +265,8 @@ impl Core {
     /// # Errors
     /// The link has no room for another.
     pub(super) fn open_stream(&mut self, key: CallKey, link: LinkId) -> Result<(), CallError> {
-        if !self.calls.get(key).is_some_and(|call| call.request.stream) {
+        let wants = |call: &Call| call.request.stream && matches!(call.stage, Stage::Remote { .. });
+        if !self.calls.get(key).is_some_and(wants) {
             return Ok(());
         }
         let fail = |code, text: String| Err(CallError::new(code, Executed::No, text));
@@ -290,7 +278,7 @@ impl Core {
                 if let Some(call) = self.calls.get_mut(key) {
                     call.stream = Some(StreamKey::Link(link, number));
                 }
-                self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
+                self.done.push_back(Done::Opened(key));
                 Ok(())
             }
             Err(error) => fail(ErrorCode::BUSY, error.to_string()),
@@ -321,109 +309,23 @@ impl Core {
         self.outbox.again(&mut self.links, link);
     }
 
-    /// The byte stream of a call, once the call is on its way.
-    pub fn stream_of(&self, key: CallKey) -> Option<StreamKey> {
-        self.calls.get(key)?.stream
+    /// Whether what functions wrote on their streams is still on its way out.
+    pub(super) fn streams_leaving(&self) -> bool {
+        self.links.iter().filter_map(|link| link.streams.as_ref()).any(|s| s.is_answering())
     }
 
-    /// Takes as many bytes as there is room for and returns how many; after fewer than all,
-    /// [`Done::Stream`] tells when there is room again.
-    ///
-    /// # Errors
-    /// [`StreamGone`].
-    pub fn stream_write(&mut self, key: StreamKey, bytes: &[u8]) -> Result<usize, StreamGone> {
-        match key {
-            StreamKey::Pipe(pipe, is_caller) => self.pipe_write(pipe, is_caller, bytes),
-            StreamKey::Link(link, number) => {
-                let streams = self.streams_of(link).ok_or(StreamGone)?;
-                let taken = streams.write(number, bytes).map_err(|_| StreamGone);
-                self.outbox.again(&mut self.links, link);
-                taken
+    /// The node is closed: nothing is read or written any more.
+    pub(super) fn cut_streams(&mut self) {
+        let links: Vec<_> = self.links.iter().map(|link| link.id).collect();
+        for link in links {
+            let Some(streams) = self.streams_of(link) else { continue };
+            for number in streams.cut() {
+                self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
             }
+            self.outbox.again(&mut self.links, link);
         }
-    }
-
-    /// Ends the direction that this end writes; what was written still leaves.
-    ///
-    /// # Errors
-    /// [`StreamGone`].
-    pub fn stream_finish(&mut self, key: StreamKey) -> Result<(), StreamGone> {
-        match key {
-            StreamKey::Pipe(pipe, is_caller) => self.pipe_finish(pipe, is_caller),
-            StreamKey::Link(link, number) => {
-                let streams = self.streams_of(link).ok_or(StreamGone)?;
-                let finished = streams.finish(number).map_err(|_| StreamGone);
-                self.outbox.again(&mut self.links, link);
-                finished
-            }
-        }
-    }
-
-    /// Moves up to `most` bytes to the end of `out`. The second value: nothing more comes. After
-    /// none of either, [`Done::Stream`] tells when to try again.
-    ///
-    /// # Errors
-    /// [`StreamGone`]: cut off or reset; bytes that were not read are lost.
-    pub fn stream_read(
-        &mut self,
-        key: StreamKey,
-        most: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(usize, bool), StreamGone> {
-        match key {
-            StreamKey::Pipe(pipe, is_caller) => self.pipe_read(pipe, is_caller, most, out),
-            StreamKey::Link(link, number) => {
-                let streams = self.streams_of(link).ok_or(StreamGone)?;
-                let taken = streams.read(number, most, out);
-                self.outbox.again(&mut self.links, link);
-                taken.map(|Taken { bytes, end }| (bytes, end)).map_err(|_| StreamGone)
-            }
-        }
-    }
-
-    /// Nobody reads or writes this end any more. A direction that is not over is cut off: the
-    /// far end is told `code`.
-    pub fn stream_drop(&mut self, key: StreamKey, code: ErrorCode) {
-        match key {
-            StreamKey::Pipe(pipe, is_caller) => self.pipe_drop(pipe, is_caller),
-            StreamKey::Link(link, number) => {
-                self.unread.remove(&(link, number));
-                if let Some(streams) = self.streams_of(link) {
-                    // It may be over: then there is nothing to tell.
-                    let _ = streams.reset(number, code);
-                    self.outbox.again(&mut self.links, link);
-                }
-            }
-        }
-    }
-
-    /// A function has ended: what it wrote still leaves, what it did not read is dropped.
-    pub(super) fn leave_stream(&mut self, key: StreamKey) {
-        // It may have finished by itself, or be cut off.
-        let _ = self.stream_finish(key);
-        match key {
-            StreamKey::Pipe(pipe, _) => self.pipe_unread(pipe),
-            StreamKey::Link(link, number) => {
-                self.unread.insert((link, number), ());
-                self.drop_unread(link, number);
-            }
-        }
-    }
-
-    fn drop_unread(&mut self, link: LinkId, number: u32) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let result = loop {
-            scratch.clear();
-            match self.stream_read(StreamKey::Link(link, number), 1 << 16, &mut scratch) {
-                Ok((0, false)) => break true,
-                Ok((_, false)) => {}
-                Ok((_, true)) | Err(StreamGone) => break false,
-            }
-        };
-        scratch.clear();
-        self.scratch = scratch;
-        if !result {
-            self.unread.remove(&(link, number));
+        for pipe in self.pipes.keys() {
+            self.stream_drop(StreamKey::Pipe(pipe, true), ErrorCode::CLOSED);
         }
     }
 

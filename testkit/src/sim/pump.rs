@@ -304,7 +304,7 @@ impl Pump<'_> {
                     self.book.finish(self.now, call, Some(outcome))?;
                 }
                 // Simulated calls have no byte streams.
-                Done::Stream(_) => {}
+                Done::Stream(_) | Done::Opened(_) => {}
                 Done::Ping(key, took) => {
                     self.trace.pong(self.now, self.id, took);
                     if let Some(number) = life.pings.remove(&key) {

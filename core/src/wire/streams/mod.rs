@@ -123,8 +123,9 @@ pub(crate) struct Held {
 pub(crate) struct Remains<T> {
     /// Messages that have not wholly left, in the order they came.
     pub(crate) messages: Vec<T>,
-    /// Application streams that nobody has reset.
-    pub(crate) streams: Vec<u32>,
+    /// Application streams that nobody has reset, and of those whose far end has finished what
+    /// is left to read.
+    pub(crate) streams: Vec<(u32, Option<VecDeque<u8>>)>,
 }
 
 /// How many streams of each class there are.
@@ -256,6 +257,32 @@ impl<T> Streams<T> {
         Ok(())
     }
 
+    /// Resets every application stream, because this end is closed; returns which they were.
+    pub(crate) fn cut(&mut self) -> Vec<u32> {
+        let is_one = |entry: &Entry<T>| matches!(entry.kind, Kind::Application(_));
+        let all = self.table.iter().filter(|(_, entry)| is_one(entry));
+        let numbers: Vec<_> = all.map(|(number, _)| *number).collect();
+        for number in &numbers {
+            // What was finished and has left is whole: a reset would take it away again.
+            if self.application(*number).is_ok_and(|stream| stream.send.closed) {
+                self.remove(*number);
+            } else {
+                self.end(*number, ErrorCode::CLOSED);
+            }
+        }
+        numbers
+    }
+
+    /// Whether something that this end has finished on a stream of the far end has not left yet.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.table.values().any(|entry| match &entry.kind {
+            Kind::Application(stream) => {
+                entry.class == Class::Far && stream.send.finished && !stream.send.closed
+            }
+            _ => false,
+        })
+    }
+
     /// Takes back the buffer of a message that was handled, for the next one. Nothing happens if
     /// it is too large to be kept, or smaller than the one that is kept.
     pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
@@ -280,7 +307,10 @@ impl<T> Streams<T> {
         for (number, entry) in self.table {
             match entry.kind {
                 Kind::Sending(message) => messages.push(message.tag),
-                Kind::Application(_) => streams.push(number),
+                Kind::Application(Application { receive, .. }) => {
+                    let is_whole = receive.ended && !receive.told;
+                    streams.push((number, is_whole.then_some(receive.buffer)));
+                }
                 Kind::Assembling(_) | Kind::Ending { .. } => {}
             }
         }

@@ -173,6 +173,7 @@ impl<T> Streams<T> {
     fn begin_assembly(&mut self, number: u32, bytes: &[u8]) -> Result<Arrived<T>, StreamError> {
         if self.counts.assembling >= self.limits.streams {
             self.refuse(number, ErrorCode::BUSY)?;
+            self.late = self.late.saturating_add(u64::from(self.limits.initial));
             self.take_late(number, bytes.len())?;
             return Ok(Arrived::TurnedAway(ErrorCode::BUSY));
         }
@@ -249,6 +250,8 @@ impl<T> Streams<T> {
     }
 
     fn turn_away(&mut self, number: u32, code: ErrorCode) -> Arrived<T> {
+        // It may announce a stream, whose bytes are on their way before its sender hears.
+        self.late = self.late.saturating_add(u64::from(self.limits.initial));
         self.end(number, code);
         Arrived::TurnedAway(code)
     }

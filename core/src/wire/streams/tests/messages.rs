@@ -200,7 +200,10 @@ fn a_link_that_ends_leaves_what_was_not_done() {
     one.push_message("c", pattern(1)).unwrap();
     one.on_record(&bytes(20, b"half a message")).unwrap();
     let remains = one.dissolve();
-    assert_eq!((remains.messages, remains.streams), (vec!["a", "b", "c"], vec![stream, theirs]));
+    assert_eq!(
+        (remains.messages, remains.streams),
+        (vec!["a", "b", "c"], vec![(stream, None), (theirs, None)])
+    );
 }
 
 #[test]
