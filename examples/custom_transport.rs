@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use lanc::endpoint::{Endpoint, Lane, LinkId};
 use lanc::ports::{
-    Capabilities, Cast, Close, Dest, Initiator, Inlet, LinkEvent, Opened, Outlet, RecvBatch,
-    SendRefused, Sent, Transport, TransportError,
+    Capabilities, Cast, Close, Dest, Initiator, Inlet, LinkEvent, Opened, Origin, Outlet,
+    RecvBatch, SendRefused, Sent, Transport, TransportError,
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -74,7 +74,7 @@ impl Inlet for Receiving {
         }
         let Poll::Ready(frame) = self.0.poll_recv(cx) else { return Poll::Pending };
         let (cast, bytes) = frame.ok_or(TransportError::Closed)?;
-        into.push(&bytes, self.1, cast, true);
+        into.push(&bytes, self.1, cast, Origin::Network);
         Poll::Ready(Ok(()))
     }
 }

@@ -9,7 +9,7 @@ use lanc_core::error::ErrorCode;
 use lanc_core::id::{CallKey, FunctionName};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Received,
+    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Class, Config, Core, LocalFunction, Outcome, Pipeline, StreamGone, StreamKey,
@@ -90,7 +90,8 @@ impl World {
             }
             for (to, mut bytes) in frames {
                 let bytes = bytes.as_mut_slice();
-                let frame = Received { link: LINK, cast: Cast::Unicast, on_link: true, bytes };
+                let frame =
+                    Received { link: LINK, cast: Cast::Unicast, origin: Origin::Network, bytes };
                 self.cores[to].handle_frame(self.now, frame);
             }
             while let Some(step) = self.cores[CALLEE].poll_task(self.now) {
@@ -107,7 +108,8 @@ impl World {
         let mut bytes = Vec::new();
         while self.cores[CALLER].poll_frame(self.now, &mut bytes).is_some() {
             let bytes = bytes.as_mut_slice();
-            let frame = Received { link: LINK, cast: Cast::Unicast, on_link: true, bytes };
+            let frame =
+                Received { link: LINK, cast: Cast::Unicast, origin: Origin::Network, bytes };
             self.cores[CALLEE].handle_frame(self.now, frame);
         }
     }
