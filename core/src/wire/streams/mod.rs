@@ -400,6 +400,8 @@ impl<T> Streams<T> {
         let announced = entry.announced;
         self.give_back(&kind);
         if let Kind::Assembling(message) = kind {
+            // It may announce a stream, whose bytes are on their way before its sender hears.
+            self.late = self.late.saturating_add(u64::from(self.limits.initial));
             self.recycle(message.buffer);
         }
         if announced {

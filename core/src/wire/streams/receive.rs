@@ -250,8 +250,6 @@ impl<T> Streams<T> {
     }
 
     fn turn_away(&mut self, number: u32, code: ErrorCode) -> Arrived<T> {
-        // It may announce a stream, whose bytes are on their way before its sender hears.
-        self.late = self.late.saturating_add(u64::from(self.limits.initial));
         self.end(number, code);
         Arrived::TurnedAway(code)
     }
