@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
 
+#[path = "namespaces/large.rs"]
+mod large;
 #[path = "namespaces/process.rs"]
 mod process;
 #[path = "namespaces/world.rs"]

@@ -81,6 +81,16 @@ pub(crate) struct Task {
     pub(crate) stranger: bool,
 }
 
+impl Task {
+    /// Bytes of its result, once it has one.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        match &self.progress {
+            Progress::Answered(Ok(payload)) => payload.bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// How many tasks may be where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {

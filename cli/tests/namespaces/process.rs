@@ -74,6 +74,23 @@ impl Process {
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     }
 
+    /// Ends it as a power cut would: it says nothing more.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// What it has printed once it has ended, and its exit code.
+    #[track_caller]
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let began = now();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(began.elapsed())) {
+            self.seen.push(line);
+        }
+        assert!(began.elapsed() < PATIENCE, "it hangs: {:#?}", self.seen);
+        (self.child.wait().unwrap().code(), self.seen.join("\n"))
+    }
+
     /// Waits for its end and returns the exit code, and how long that took.
     #[track_caller]
     pub(crate) fn end(mut self) -> (Option<i32>, Duration) {

@@ -70,6 +70,30 @@ impl Host {
         far.wait_for(wire);
     }
 
+    /// Lets the host send so many megabits in a second by a wire.
+    pub(crate) fn slow_down(&self, wire: &str, megabits: u32) {
+        let limit =
+            format!("qdisc add dev {wire} root tbf rate {megabits}mbit burst 64kb latency 1s");
+        let words: Vec<&str> = limit.split(' ').collect();
+        let done = self.command("tc", &words).status();
+        assert!(done.unwrap().success(), "the wire could not be slowed down");
+    }
+
+    /// Waits until the host has sent so many bytes by a wire.
+    #[track_caller]
+    pub(crate) fn sends(&self, wire: &str, bytes: u64) {
+        let began = now();
+        let path = format!("/sys/class/net/{wire}/statistics/tx_bytes");
+        loop {
+            let output = self.command("cat", &[&path]).output().unwrap();
+            let sent: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+            if sent >= bytes {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{sent} bytes only");
+        }
+    }
+
     /// Passes on what is not for this host.
     pub(crate) fn forward(&self) {
         // The namespace's own switch, not the machine's.

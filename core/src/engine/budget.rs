@@ -55,13 +55,13 @@ impl Core {
             self.over_budget(now, message);
             return 0;
         }
-        known.queue.push_front(message);
         // Out of the round until a token comes back.
         known.parked = true;
-        if known.challenged {
+        let is_asked = std::mem::replace(&mut known.challenged, true);
+        self.put_back(link, message);
+        if is_asked {
             return 0;
         }
-        known.challenged = true;
         let hello = Outgoing::Hello { wants: false };
         let frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
         if self.write_message(now, link, &hello, &frame, out)

@@ -229,6 +229,11 @@ impl Core {
             link.proved_for = Some(key);
             link.challenged = false;
             link.parked = false;
+            // It was nobody else who got this; the next node on the same host may come at once.
+            let sent = std::mem::take(&mut link.sent_bytes);
+            if let Some(ip) = Hosts::counts(link.remote.ip()) {
+                self.hosts.refund(now, ip, sent);
+            }
         }
         self.outbox.again(&mut self.links, link);
         if self.peers.verify(key) {

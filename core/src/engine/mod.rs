@@ -440,8 +440,13 @@ impl Core {
     }
 
     fn send(&mut self, to: LinkId, message: Outgoing) -> bool {
+        self.weigh(to, &message, usize::saturating_add);
+        let answer = if let Outgoing::Answer(key) = &message { Some(*key) } else { None };
         let sent = self.outbox.push(&mut self.links, to, message);
         if !sent {
+            if let Some(key) = answer {
+                self.weigh(to, &Outgoing::Answer(key), usize::saturating_sub);
+            }
             self.counters.messages_unsent += 1;
         }
         sent

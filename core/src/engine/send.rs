@@ -152,6 +152,7 @@ impl Core {
         while let Some(known) = self.links.get_mut(link) {
             let limit = known.max_frame;
             let Some(message) = known.queue.pop_front() else { break };
+            self.weigh(link, &message, usize::saturating_sub);
             let own = self.form_of(link, &message);
             if own != frame.form() {
                 if packed > 0 {
@@ -206,7 +207,22 @@ impl Core {
         packed
     }
 
+    /// Adds the bytes of an answer to those that wait on a link, or takes them off.
+    pub(super) fn weigh(
+        &mut self,
+        link: LinkId,
+        message: &Outgoing,
+        change: fn(usize, usize) -> usize,
+    ) {
+        let Outgoing::Answer(key) = message else { return };
+        let bytes = self.tasks.get(*key).map_or(0, |task| task.answer_bytes());
+        if let Some(link) = self.links.get_mut(link) {
+            link.answer_bytes = change(link.answer_bytes, bytes);
+        }
+    }
+
     pub(super) fn put_back(&mut self, link: LinkId, message: Outgoing) {
+        self.weigh(link, &message, usize::saturating_add);
         if let Some(link) = self.links.get_mut(link) {
             link.queue.push_front(message);
         }

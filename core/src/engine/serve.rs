@@ -326,20 +326,31 @@ impl Core {
         if self.answer_by_one_shot(now, link, key) {
             return;
         }
-        let bytes = match self.tasks.get(key).map(|task| &task.progress) {
-            Some(Progress::Answered(Ok(payload))) => payload.bytes.len(),
-            _ => 0,
-        };
+        let bytes = self.tasks.get(key).map_or(0, |task| task.answer_bytes());
         let peer = self.links.get(link).and_then(|link| link.peer);
         let mut way = Way::Link(link);
         if let Some(peer) = peer.filter(|_| is_large(bytes) && !self.is_connection(link)) {
             way = self.way_to(now, peer, Carrier::Auto, bytes);
+        }
+        if let Way::Link(by) = way
+            && let Some(waiting) = self.stuck_bytes(by, bytes)
+        {
+            self.limit_hit(now, "max_message_queue");
+            let text = format!("{waiting} bytes of answers wait on a link that takes nothing");
+            return self.shorten_answer(key, text);
         }
         match (way, peer) {
             (Way::Dialling, Some(peer)) => self.wait_for_connection(peer, Outgoing::Answer(key)),
             (Way::Link(by), _) if self.send(by, Outgoing::Answer(key)) => {}
             _ => self.end_task(key),
         }
+    }
+
+    /// How much waits on a link that takes nothing, if that leaves no room for so many bytes.
+    fn stuck_bytes(&self, link: LinkId, bytes: usize) -> Option<usize> {
+        let link = self.links.get(link).filter(|link| link.full && link.answer_bytes > 0)?;
+        let sum = link.answer_bytes.saturating_add(bytes);
+        (sum > self.config.max_message_queue).then_some(link.answer_bytes)
     }
 
     /// Puts a result into the format its caller reads.

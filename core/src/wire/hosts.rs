@@ -149,6 +149,17 @@ impl Hosts {
         *running = running.saturating_add(bytes);
     }
 
+    /// Takes back what was counted for an address that has proved itself since.
+    pub(crate) fn refund(&mut self, now: Time, ip: IpAddr, mut bytes: usize) {
+        let host = self.host(now, ip);
+        host.advance(now);
+        for sent in &mut host.sent {
+            let back = bytes.min(*sent);
+            *sent -= back;
+            bytes -= back;
+        }
+    }
+
     /// Counts a tentative peer of `ip`, unless it has `limit` of them.
     pub(crate) fn add_tentative(&mut self, now: Time, ip: IpAddr, limit: usize) -> bool {
         let host = self.host(now, ip);
@@ -232,5 +243,17 @@ mod tests {
         assert_eq!(hosts.allowance(Time::from_millis(31_800), ip), 200);
         assert_eq!(hosts.allowance(Time::from_millis(34_000), ip), 1200);
         assert_eq!(hosts.allowance(Time::from_millis(900_000), ip), 1200);
+    }
+
+    #[test]
+    fn who_proves_its_address_has_cost_nothing() {
+        let mut hosts = hosts();
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        hosts.spend(Time::ZERO, ip, 400);
+        hosts.spend(Time::from_millis(5000), ip, 500);
+        hosts.refund(Time::from_millis(5000), ip, 700);
+        assert_eq!(hosts.allowance(Time::from_millis(5000), ip), 1000);
+        hosts.refund(Time::from_millis(5000), ip, 700);
+        assert_eq!(hosts.allowance(Time::from_millis(5000), ip), 1200);
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Link {
     /// What waits is more than an unproved address may be sent.
     pub(crate) parked: bool,
     pub(crate) queue: VecDeque<Outgoing>,
+    /// Bytes of the answers in it.
+    pub(crate) answer_bytes: usize,
     /// Large messages and byte streams, on links that are reliable and ordered.
     pub(crate) streams: Option<Box<Streams<Outgoing>>>,
     /// The frame sent last was a stream record: small messages and streams take turns.
@@ -168,6 +170,7 @@ impl Links {
             full: false,
             parked: false,
             queue: VecDeque::new(),
+            answer_bytes: 0,
             streams: None,
             streams_had_turn: false,
             in_round: false,

@@ -73,7 +73,8 @@ impl Outbox {
         Self { broadcasts: VecDeque::new(), round: VecDeque::new(), waiting: 0, limit }
     }
 
-    /// Queues a message for a link. `false`: no room, or no such link.
+    /// Queues a message for a link. `false`: no room, or no such link. One that takes nothing
+    /// has an eighth of the room, so that others have theirs.
     pub(crate) fn push(&mut self, links: &mut Links, to: LinkId, message: Outgoing) -> bool {
         if self.waiting >= self.limit {
             return false;
@@ -81,6 +82,9 @@ impl Outbox {
         let Some(link) = links.get_mut(to) else { return false };
         if link.merge_hello(&message) {
             return true;
+        }
+        if (link.full || link.parked) && link.queue.len() >= self.limit / 8 {
+            return false;
         }
         link.queue.push_back(message);
         self.waiting += 1;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanc_core::Config;
 use lanc_core::error::{ErrorCode, Executed};
-use lanc_core::ports::{Cast, Initiator, LinkEvent};
+use lanc_core::ports::{Cast, Dest, Initiator, LinkEvent, SendRefused};
 
 use crate::world::{World, connection, host, tcp};
 
@@ -112,6 +112,46 @@ fn a_dead_connection_is_closed_and_its_peer_lives_on() {
     assert_eq!(world.route(0, "b").as_deref(), Some("udp"));
     assert_eq!(world.ask(0, "fb", 1, 1), 3);
     assert_eq!(world.ask(0, "fb", 5000, 5000), 5002);
+}
+
+#[test]
+fn a_link_that_takes_nothing_holds_no_more_than_its_share() {
+    let share = 100;
+    let config = Config::default().with_max_outbox(8 * share).with_max_message_queue(20_000);
+    let mut world = World::with(config, ["a", "b", "c"]);
+    world.ask(0, "fb", 5000, 1);
+    let full = Dest::Link(connection(0));
+    world.cores[1].handle_refused(world.now, full, SendRefused::Full);
+    for _ in 0..2 * share {
+        world.call(0, "fb", 5000);
+    }
+    world.settle();
+    let answers = std::mem::take(&mut world.tasks);
+    assert_eq!(answers.len(), 2 * share);
+    // Four of these are 20,000 bytes and a few; then short refusals take their place.
+    for (node, task) in answers {
+        world.complete(node, task.key, 4990);
+    }
+    world.settle();
+    assert_eq!(world.cores[1].tables().outbox, share);
+    // Others have the room that is left.
+    let key = world.call(2, "fb", 1);
+    world.settle();
+    world.answer(1);
+    world.settle();
+    assert_eq!(world.outcome(2, key), Some(Ok(3)));
+    // When it takes frames again, what was kept arrives.
+    let (done, failed) = (2, 1);
+    let count = |world: &World| {
+        let counters = world.cores[0].counters();
+        [0, counters.calls_failed, counters.calls_succeeded].map(|n| usize::try_from(n).unwrap())
+    };
+    let before = count(&world);
+    world.cores[1].handle_link(world.now, LinkEvent::Writable(connection(0)));
+    world.settle();
+    let after = count(&world);
+    assert_eq!(after[done] - before[done], 4);
+    assert_eq!(after[failed] - before[failed], share - 4);
 }
 
 /// Half of a message that is never finished.
