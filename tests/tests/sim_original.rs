@@ -2,9 +2,13 @@
 //! and nothing a native node says ends an original. The world fails when one dies.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use lanc_codec::{JsonCodec, MsgpackCodec, PythonText};
+use lanc_core::Pipeline;
 use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::ports::Cast;
 use lanc_testkit::original::PythonFunction;
 use lanc_testkit::sim::{
     Ask, CallId, Dice, Function, NodeId, OriginalId, OriginalSpec, Place, Rules, Spec, World, ms,
@@ -55,6 +59,64 @@ fn a_node_and_an_original_find_and_call_each_other() {
     lan.run_for(secs(60));
     // The one link left is that of its own broadcasts.
     assert_eq!(lan.tables(desk).links, 1);
+}
+
+/// The other tests' nodes speak JSON; these prefer other forms of their own.
+#[test]
+fn whatever_a_node_prefers_an_original_is_spoken_to_in_its_own_form() {
+    let msgpack = Pipeline::new(Arc::new(MsgpackCodec)).with_codec(Arc::new(JsonCodec));
+    let json_first = Pipeline::new(Arc::new(JsonCodec)).with_codec(Arc::new(MsgpackCodec));
+    for (seed, pipeline) in (50..).zip([msgpack, json_first]) {
+        let mut lan = World::new(seed);
+        let strong = lan.original(OriginalSpec::new().offers(python("add", ms(5))));
+        let pipeline = pipeline.with_normalizer(Arc::new(PythonText));
+        let spec = sibling("desk", 1, 40_000).offers(native("mul", ms(5))).pipeline(pipeline);
+        let desk = lan.add(spec);
+        lan.run_for(secs(12));
+        let call = lan.call(desk, "add", json!([1, 2]));
+        let back = lan.original_calls(strong, "mul", &[json!(3), json!(4)]).unwrap();
+        lan.run_for(secs(1));
+        assert_eq!(lan.result(call), Some(Ok(json!(3))));
+        assert_eq!(lan.look_at_original(strong).result(back), Some(&json!(7)));
+    }
+}
+
+/// S0's own form, as its document has it: JSON, names of methods, replies to port 5127.
+#[test]
+fn a_program_of_the_document_is_listed_and_may_call_in_every_format() {
+    for (seed, msgpack) in [(60, false), (61, true)] {
+        let mut lan = World::new(seed);
+        let mut spec = sibling("desk", 1, 40_000).offers(native("mul", ms(5)));
+        if msgpack {
+            let pipeline = Pipeline::new(Arc::new(MsgpackCodec)).with_codec(Arc::new(JsonCodec));
+            spec = spec.pipeline(pipeline.with_normalizer(Arc::new(PythonText)));
+        }
+        let desk = lan.add(spec);
+        lan.run_for(secs(1));
+        let say = |lan: &mut World, cast, message: Value| {
+            let from = SocketAddr::from(([10, 0, 100, 77], 5127));
+            lan.inject(from, desk, cast, message.to_string().as_bytes());
+            lan.run_for(ms(200));
+        };
+        let base = |method: &str| {
+            json!({ "type": "LANC", "method": method, "version": "0.1",
+                    "encrypted": "no", "compress": "no" })
+        };
+        say(&mut lan, Cast::Broadcast, base("hello"));
+        let mut func = base("func");
+        func["data"] = json!(["paint"]);
+        say(&mut lan, Cast::Shared, func);
+        lan.run_for(secs(2));
+        assert_eq!(lan.providers(desk, "paint"), ["10.0.100.77"]);
+        let mut call = base("call");
+        call["data"] = json!("mul");
+        call["exe_id"] = json!(1);
+        call["args"] = json!([3, 4]);
+        let before = lan.core(desk).counters().tasks_succeeded;
+        say(&mut lan, Cast::Shared, call);
+        lan.run_for(secs(2));
+        assert_eq!(lan.core(desk).counters().tasks_succeeded, before + 1);
+    }
 }
 
 #[test]

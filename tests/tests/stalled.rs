@@ -43,7 +43,7 @@ fn frame(text: &str) -> Vec<u8> {
 fn stall(to: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(to).unwrap();
     let hello = "{\"type\":\"LANC\",\"method\":\"hello\",\"version\":\"0.2\",\"data\":\
-                 {\"node\":\"stalled\",\"sid\":\"0000000000000000000000000000beef\"}}";
+                 {\"node\":\"stalled\",\"sid\":\"a000000000000000000000000000beef\"}}";
     stream.write_all(&frame(hello)).unwrap();
     let text = "x".repeat(60_000);
     for number in 0..300 {

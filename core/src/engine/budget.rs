@@ -33,6 +33,7 @@ impl Core {
         let Some(known) = self.links.get_mut(link) else { return };
         if !receives {
             known.sent_bytes = known.sent_bytes.saturating_add(size);
+            known.sent_since.get_or_insert(now);
             if let Some(ip) = Hosts::counts(known.remote.ip()) {
                 self.hosts.spend(now, ip, size);
             }

@@ -15,7 +15,7 @@ use crate::peers::{Peer, Trust};
 use crate::ports::{Cast, Origin};
 use crate::time::Time;
 use crate::timers::Timer;
-use crate::wire::hosts::Hosts;
+use crate::wire::hosts::{Hosts, WINDOW};
 use crate::wire::outbox::Outgoing;
 
 /// How soon the same token is echoed again: two nodes that see each other at changing addresses
@@ -230,8 +230,9 @@ impl Core {
             link.challenged = false;
             link.parked = false;
             // It was nobody else who got this; the next node on the same host may come at once.
-            let sent = std::mem::take(&mut link.sent_bytes);
-            if let Some(ip) = Hosts::counts(link.remote.ip()) {
+            let (sent, since) = (std::mem::take(&mut link.sent_bytes), link.sent_since.take());
+            let is_counted = since.is_some_and(|since| now.since(since) < WINDOW);
+            if let Some(ip) = Hosts::counts(link.remote.ip()).filter(|_| is_counted) {
                 self.hosts.refund(now, ip, sent);
             }
         }

@@ -12,7 +12,9 @@ use crate::time::Time;
 const MAX_HOSTS: usize = 4096;
 /// After this time without traffic a host's state is as new and can be forgotten.
 const IDLE: Duration = Duration::from_secs(15);
-/// The window of the reply budget is ten seconds; it moves by steps of two.
+/// The window of the reply budget.
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+/// It moves by steps.
 const STEP: Duration = Duration::from_secs(2);
 /// The running step and those that reach back for ten seconds.
 const STEPS: usize = 6;

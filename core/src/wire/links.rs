@@ -34,6 +34,8 @@ pub(crate) struct Link {
     /// Bytes heard and sent while unproved: the bound on amplification.
     pub(crate) heard_bytes: usize,
     pub(crate) sent_bytes: usize,
+    /// When the first of them was sent.
+    pub(crate) sent_since: Option<Time>,
     /// A hello that carries our token is on its way because the budget is used up.
     pub(crate) challenged: bool,
     /// Made for answers alone, and closed when they have left.
@@ -159,6 +161,7 @@ impl Links {
             is_home: false,
             heard_bytes: 0,
             sent_bytes: 0,
+            sent_since: None,
             challenged: false,
             is_one_shot: false,
             carried_calls: false,

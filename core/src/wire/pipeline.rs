@@ -205,6 +205,13 @@ pub(crate) fn drop_of(error: DecodeError) -> Drop {
     }
 }
 
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let formats: Vec<_> = self.codecs.iter().map(|codec| codec.format().name()).collect();
+        write!(f, "Pipeline({})", formats.join(", "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanc_codec::{JsonCodec, PythonText};
 use lanc_core::endpoint::Endpoint;
 use lanc_core::error::Fault;
 use lanc_core::policy::Policy;
 use lanc_core::ports::{Capabilities, Cast};
-use lanc_core::{Class, Config, Mode, Target};
+use lanc_core::{Class, Config, Mode, Pipeline, Target};
 use serde_json::Value;
 
 use super::calls::CallId;
@@ -66,6 +67,7 @@ pub struct Spec {
     pub(super) capabilities: Capabilities,
     pub(super) address: Option<SocketAddr>,
     pub(super) functions: Vec<Function>,
+    pub(super) pipeline: Pipeline,
 }
 
 impl Spec {
@@ -80,7 +82,8 @@ impl Spec {
             connected: false,
         };
         let config = Config::default().with_name(name.to_owned());
-        Self { config, segment: 0, capabilities, address: None, functions: Vec::new() }
+        let pipeline = Pipeline::new(Arc::new(JsonCodec)).with_normalizer(Arc::new(PythonText));
+        Self { config, segment: 0, capabilities, address: None, functions: Vec::new(), pipeline }
     }
 
     /// On another segment: broadcasts do not cross, and its addresses are not on-link.
@@ -94,6 +97,14 @@ impl Spec {
     #[must_use]
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// With other formats. The world writes arguments and reads results as JSON: another first
+    /// format is for nodes whose calls go to older programs only.
+    #[must_use]
+    pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
+        self.pipeline = pipeline;
         self
     }
 

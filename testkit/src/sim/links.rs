@@ -39,8 +39,8 @@ pub(super) struct LinkTable {
     free: Vec<u32>,
     /// Tokens of links that were closed: an address keeps its token.
     tokens: BTreeMap<AddressId, [u8; 16]>,
-    /// Bytes sent to unproved addresses lately: when, to which host, how many.
-    recent: VecDeque<(Time, usize, usize)>,
+    /// Bytes sent to unproved addresses lately: when, to which address of which host, how many.
+    recent: VecDeque<(Time, AddressId, usize, usize)>,
     /// The sum of `recent` per host.
     sums: Vec<usize>,
 }
@@ -114,7 +114,21 @@ impl LinkTable {
         link.heard += bytes.len();
         if let (Some(echo), Some(token)) = (after(bytes, b"\"echo\":\""), link.token) {
             link.proved = echo.eq_ignore_ascii_case(&token);
+            if link.proved {
+                self.forgive(from);
+            }
         }
+    }
+
+    /// What was sent to an address that has proved itself was sent to nobody else.
+    fn forgive(&mut self, proved: AddressId) {
+        let sums = &mut self.sums;
+        self.recent.retain(|(_, address, host, bytes)| {
+            if *address == proved {
+                sums[*host] -= bytes;
+            }
+            *address != proved
+        });
     }
 
     /// Notes what is sent to an address.
@@ -144,14 +158,14 @@ impl LinkTable {
         if self.sums.len() <= host {
             self.sums.resize(host + 1, 0);
         }
-        while let Some((at, host, bytes)) = self.recent.front().copied() {
+        while let Some((at, _, host, bytes)) = self.recent.front().copied() {
             if now.since(at) < WINDOW {
                 break;
             }
             self.recent.pop_front();
             self.sums[host] -= bytes;
         }
-        self.recent.push_back((now, host, bytes.len()));
+        self.recent.push_back((now, to, host, bytes.len()));
         self.sums[host] += bytes.len();
         if self.sums[host] > budget {
             let sum = self.sums[host];

@@ -5,12 +5,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use lanc_codec::{JsonCodec, PythonText};
 use lanc_core::endpoint::{Endpoint, Lane};
 use lanc_core::event::Event;
 use lanc_core::id::{CallKey, ExeId, FunctionKey, PingKey, TaskKey};
 use lanc_core::ports::Cast;
-use lanc_core::{Core, LocalFunction, Pipeline, Time};
+use lanc_core::{Core, LocalFunction, Time};
 
 use super::calls::CallId;
 use super::dice::Dice;
@@ -116,7 +115,7 @@ impl Node {
     /// # Panics
     /// When the settings of its [`Spec`] are out of range: the scenario is wrong.
     pub(super) fn boot(&mut self, now: Time, dice: Dice) {
-        let pipeline = Pipeline::new(Arc::new(JsonCodec)).with_normalizer(Arc::new(PythonText));
+        let pipeline = self.spec.pipeline.clone();
         let core = Core::new(self.spec.config.clone(), pipeline, Box::new(dice), now);
         let mut core = match core {
             Ok(core) => core,
