@@ -174,12 +174,7 @@ impl Core {
                 }
                 Packed::TooLarge(size) => {
                     self.outbox.took(1);
-                    let mut bytes = self.buffers.take(size);
-                    bytes.extend_from_slice(out.get(before..).unwrap_or_default());
-                    out.truncate(before);
-                    if out.capacity() > LARGEST_KEPT {
-                        out.shrink_to(0);
-                    }
+                    let bytes = self.take_out(size, out);
                     if !self.leave_one_shot(link, &message)
                         && self.send_large(now, link, &message, bytes).is_err()
                     {
@@ -205,6 +200,17 @@ impl Core {
             pipeline.close(out, expands);
         }
         packed
+    }
+
+    /// Takes a message that no frame holds, and that was written alone, out of the frame's buffer.
+    fn take_out(&mut self, size: usize, out: &mut Vec<u8>) -> Vec<u8> {
+        let mut bytes = self.buffers.take(size);
+        bytes.extend_from_slice(out);
+        out.clear();
+        if out.capacity() > LARGEST_KEPT {
+            out.shrink_to(0);
+        }
+        bytes
     }
 
     /// Adds the bytes of an answer to those that wait on a link, or takes them off.
