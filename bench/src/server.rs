@@ -34,7 +34,7 @@ pub(crate) struct Stats {
     pub(crate) messages_sent: u64,
     /// Frames dropped, and messages given up before they were sent.
     pub(crate) dropped: u64,
-    /// Inline functions that took over 1 ms of wall time once, and run on worker threads since.
+    /// Inline functions that took over 1 ms too often, and run on worker threads since.
     pub(crate) demoted: u64,
 }
 
