@@ -105,7 +105,8 @@ impl Results {
             *self.notes.entry(note).or_default() += dropped;
         }
         if sample.after.demoted > 0 {
-            let what = "an inline function took over 1 ms too often and ran on worker threads since";
+            let what =
+                "an inline function took over 1 ms too often and ran on worker threads since";
             let note = format!("{}, {}: {what}", row.name, cell.name());
             *self.notes.entry(note).or_default() += sample.after.demoted;
         }
