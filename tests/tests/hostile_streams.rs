@@ -101,7 +101,7 @@ fn content(random: &mut Generator) -> Vec<u8> {
 fn ten_thousand_malformed_frames_leave_nothing_behind() {
     attack(Config::default(), async |scene| {
         let mut random = Generator::new(4);
-        random.knows("0000000000000000000000000000beef");
+        random.knows("000000000000beef0000000000000000");
         let received = || scene.target.counters().frames_received;
         let (before, mut round) = (received(), 0);
         while received() < before + FRAMES {
