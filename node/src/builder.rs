@@ -10,8 +10,9 @@ use thiserror::Error;
 
 use crate::clock::{Clock, SystemEntropy};
 use crate::driver::Driver;
-use crate::hub::{Hub, Outlets};
+use crate::hub::Hub;
 use crate::node::{Node, Owner};
+use crate::outlets::Outlets;
 
 /// A node could not be opened.
 #[derive(Debug, Error)]

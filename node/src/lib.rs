@@ -23,6 +23,7 @@ mod events;
 mod functions;
 mod hub;
 mod node;
+mod outlets;
 mod patience;
 mod reply;
 mod results;
