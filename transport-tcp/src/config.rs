@@ -35,7 +35,7 @@ impl Default for TcpConfig {
 
 impl TcpConfig {
     /// The largest frame unless configured, in bytes without its header.
-    pub const MAX_FRAME: usize = 64 * 1024;
+    pub const MAX_FRAME: usize = 65 * 1024;
     /// The smallest limit of a frame that [`Self::with_max_frame`] takes, in bytes.
     pub const MIN_FRAME: usize = 1200;
     /// The largest one.
@@ -56,7 +56,8 @@ impl TcpConfig {
         self
     }
 
-    /// The largest frame to send and to receive, in bytes without its header. Default 64 KiB;
+    /// The largest frame to send and to receive, in bytes without its header. Default
+    /// 65 KiB: 64 of the user's own and what stands around them;
     /// 1200 bytes to 1 MiB, where values outside mean the nearer end. A connection that
     /// announces a larger frame is closed, so all nodes should agree on it. A connection that
     /// carries large frames keeps up to that much memory to receive, and 64 KiB to send; a
