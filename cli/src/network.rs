@@ -54,11 +54,16 @@ pub(crate) async fn open(
 
 /// Large calls arrive at the same address and port, if those are settled.
 fn tcp(settings: &Settings) -> TcpConfig {
-    let is_local = matches!(interfaces(settings.iface.as_deref()), Interfaces::Loopback);
-    let anywhere = if is_local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-    TcpConfig::default()
-        .with_bind(settings.bind.unwrap_or(anywhere.into()))
-        .with_port(settings.private_port.unwrap_or(0))
+    let tcp = TcpConfig::default().with_port(settings.private_port.unwrap_or(0));
+    let tcp = match interfaces(settings.iface.as_deref()) {
+        Interfaces::Loopback => tcp.with_bind(Ipv4Addr::LOCALHOST.into()),
+        Interfaces::Named(names) => tcp.with_interfaces(names),
+        _ => tcp,
+    };
+    match settings.bind {
+        Some(address) => tcp.with_bind(address),
+        None => tcp,
+    }
 }
 
 /// Waits for farewells to leave, but not for long: nothing runs on this node.

@@ -65,10 +65,12 @@ pub async fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
 
 /// Adds UDP, by which nodes find each other and small calls travel, and TCP for large ones.
 fn transports(builder: NodeBuilder, interfaces: Interfaces) -> NodeBuilder {
-    let tcp = TcpConfig::default().with_bind(match interfaces {
-        Interfaces::Loopback => Ipv4Addr::LOCALHOST.into(),
-        _ => Ipv4Addr::UNSPECIFIED.into(),
-    });
+    let tcp = TcpConfig::default();
+    let tcp = match &interfaces {
+        Interfaces::Loopback => tcp.with_bind(Ipv4Addr::LOCALHOST.into()),
+        Interfaces::Named(names) => tcp.with_interfaces(names.clone()),
+        _ => tcp,
+    };
     let udp = UdpConfig::default().with_interfaces(interfaces);
     builder.transport(UdpTransport::new(udp)).transport(TcpTransport::new(tcp))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct TcpConfig {
     pub(crate) bind: IpAddr,
+    pub(crate) interfaces: Option<Vec<String>>,
     pub(crate) port: u16,
     pub(crate) max_frame: usize,
     pub(crate) max_connections: usize,
@@ -21,6 +22,7 @@ impl Default for TcpConfig {
     fn default() -> Self {
         Self {
             bind: Ipv4Addr::UNSPECIFIED.into(),
+            interfaces: None,
             port: 0,
             max_frame: Self::MAX_FRAME,
             max_connections: 256,
@@ -46,6 +48,14 @@ impl TcpConfig {
     #[must_use]
     pub fn with_bind(mut self, address: IpAddr) -> Self {
         self.bind = address;
+        self
+    }
+
+    /// The network interfaces on whose addresses connections are accepted; those that come to
+    /// another address of this host are refused and counted. Default: all.
+    #[must_use]
+    pub fn with_interfaces(mut self, names: Vec<String>) -> Self {
+        self.interfaces = Some(names);
         self
     }
 

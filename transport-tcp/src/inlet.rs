@@ -18,7 +18,7 @@ use crate::connection::{Connection, Farewell, Turn};
 use crate::dial::{self, Dial};
 use crate::line::{Flushed, Line, reset};
 use crate::listener::Listener;
-use crate::networks::Networks;
+use crate::networks::{self, Networks};
 use crate::ready::Token;
 use crate::sink::Sink;
 use crate::stats::Count;
@@ -135,6 +135,11 @@ impl TcpInlet {
             let mut cx = Context::from_waker(&self.listener_waker);
             let accepted = self.listener.poll_accept(&mut cx, &self.shared.stats);
             let Poll::Ready((stream, remote)) = accepted else { return };
+            if !self.is_expected(&stream) {
+                self.shared.stats.count(Count::RefusedInterface);
+                reset(&stream);
+                continue;
+            }
             let host = Host::of(remote.ip());
             if let Err(why) = self.admission.accept(host) {
                 self.shared.stats.count(why);
@@ -147,6 +152,12 @@ impl TcpInlet {
             self.start_clock();
         }
         self.shared.ready.wake(Token::Listener);
+    }
+
+    /// Whether a connection came to an interface where connections are taken.
+    fn is_expected(&self, stream: &TcpStream) -> bool {
+        let Some(names) = &self.shared.config.interfaces else { return true };
+        stream.local_addr().is_ok_and(|own| networks::is_of(names, own.ip()))
     }
 
     /// Makes a connection a link.

@@ -41,6 +41,14 @@ impl Networks {
     }
 }
 
+/// Whether one of these interfaces has this address. Asked for each connection: an interface may
+/// get another address while the node runs.
+pub(crate) fn is_of(names: &[String], ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.iter().any(|known| known.ip() == ip && names.contains(&known.name))
+}
+
 /// An address of this host that others can dial, if it has one.
 pub(crate) fn dialable(v6: bool) -> Option<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();

@@ -35,6 +35,8 @@ pub struct TcpCounts {
     pub refused_host: u64,
     /// Refused: as many as may be wait for their first frame.
     pub refused_silent: u64,
+    /// Refused: it came to an address of an interface that is not configured.
+    pub refused_interface: u64,
     /// Closed: the bytes were no frames (wrong magic or version, impossible length).
     pub closed_malformed: u64,
     /// Closed: no first frame came in time.
@@ -58,6 +60,7 @@ pub(crate) enum Count {
     RefusedTotal,
     RefusedHost,
     RefusedSilent,
+    RefusedInterface,
     ClosedMalformed,
     ClosedSilent,
     ClosedStalled,
@@ -65,7 +68,7 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    const ALL: usize = 14;
+    const ALL: usize = 15;
 
     const fn place(self) -> usize {
         match self {
@@ -83,6 +86,7 @@ impl Count {
             Self::ClosedSilent => 11,
             Self::ClosedStalled => 12,
             Self::AcceptFailure => 13,
+            Self::RefusedInterface => 14,
         }
     }
 }
@@ -104,6 +108,7 @@ impl TcpStats {
             refused_total: read(Count::RefusedTotal),
             refused_host: read(Count::RefusedHost),
             refused_silent: read(Count::RefusedSilent),
+            refused_interface: read(Count::RefusedInterface),
             closed_malformed: read(Count::ClosedMalformed),
             closed_silent: read(Count::ClosedSilent),
             closed_stalled: read(Count::ClosedStalled),

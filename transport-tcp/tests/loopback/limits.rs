@@ -47,6 +47,20 @@ async fn one_more_than_may_be_silent_is_refused() {
 }
 
 #[tokio::test]
+async fn who_comes_to_another_interface_is_refused() {
+    let named = |name: &str| config().with_interfaces(vec![name.to_owned()]);
+    let mut server = Side::open(named("no-such-interface")).await;
+    let mut refused = raw(&server).await;
+    server.pump(closed(&mut refused)).await;
+    assert_eq!(server.stats.counts().refused_interface, 1);
+    if cfg!(target_os = "linux") {
+        let mut server = Side::open(named("lo")).await;
+        let _taken = raw(&server).await;
+        server.up().await;
+    }
+}
+
+#[tokio::test]
 async fn one_connection_more_than_allowed_is_refused_both_ways() {
     let mut server = Side::open(config().with_max_connections(2)).await;
     let (other, third) = (Side::open(config()).await, Side::open(config()).await);
