@@ -197,7 +197,7 @@ pub(crate) struct CallArgs {
 pub(crate) enum Transport {
     /// UDP, and TCP for large calls and answers.
     Auto,
-    /// UDP only.
+    /// UDP for the call, or none; an answer that fits no datagram still takes TCP.
     Udp,
     /// TCP, however small the call.
     Tcp,

@@ -7,10 +7,11 @@ use lanc::{Call, CallError, Carrier, Config, ErrorCode, Executed, Format, Node};
 use serde_json::{Value, json};
 
 use crate::args::{CallArgs, Codec, Transport};
+use crate::as_json::AsJson;
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::values::{self, Arguments, AsJson, Style};
+use crate::values::{self, Arguments, Style};
 use crate::{escape, exit, network, output, suggest};
 
 /// Makes the call and prints what comes of it; returns the exit code.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lanc::{ErrorCode, Fault, Node, RegisterError};
 use serde_json::Number;
 
-use crate::values::AsJson;
+use crate::as_json::AsJson;
 
 /// Registers all of them.
 ///

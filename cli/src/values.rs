@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 
-use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -18,17 +17,6 @@ pub(crate) struct Arguments {
     pub(crate) positional: Vec<Value>,
     /// By name.
     pub(crate) named: BTreeMap<String, Value>,
-}
-
-/// A value of any format as JSON has it: binary data is a list of numbers, a key that is a number
-/// becomes text.
-pub(crate) struct AsJson(pub(crate) Value);
-
-impl<'de> Deserialize<'de> for AsJson {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let value = serde_transcode::transcode(from, serde_json::value::Serializer);
-        value.map(Self).map_err(D::Error::custom)
-    }
 }
 
 /// Reads arguments from the words of the command line. `literal` are the words after `--`:

@@ -49,7 +49,8 @@ pub enum Carrier {
     /// Datagrams; a connection for what is larger than 1200 bytes. So is the answer.
     #[default]
     Auto,
-    /// Datagrams only: what does not fit one fails with `too_large`.
+    /// A datagram: what does not fit one fails with `too_large`. An answer that does not fit one
+    /// may still be brought by a connection that the callee makes.
     Datagrams,
     /// A connection, however small the call. The answer comes by it too.
     Connection,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use lanc::{Args, Context, Fault, Handler, Reply};
 use serde_json::Value;
 
-use crate::values::AsJson;
+use crate::as_json::AsJson;
 
 pub(crate) use template::Template;
 

@@ -281,7 +281,14 @@ impl Core {
         };
         let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
         let format = call.request.format;
-        let carrier = if call.request.stream { Carrier::Connection } else { call.request.carrier };
+        let carrier = match (call.request.carrier, call.request.stream) {
+            (Carrier::Datagrams, true) => {
+                let text = "a byte stream needs a connection, and the call may use datagrams only";
+                return fail(ErrorCode::UNSUPPORTED, text.to_owned());
+            }
+            (_, true) => Carrier::Connection,
+            (carrier, false) => carrier,
+        };
         if peer.open_calls >= limit {
             self.limit_hit(now, "max_calls_per_peer");
             return fail(

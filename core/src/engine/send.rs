@@ -379,7 +379,12 @@ impl Core {
             |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
         match message {
             Outgoing::Call(key) => {
-                let error = CallError::new(ErrorCode::TOO_LARGE, Executed::No, text("the call"));
+                let request = self.calls.get(key).map(|call| call.request.carrier);
+                let mut text = text("the call");
+                if request == Some(Carrier::Datagrams) {
+                    text.push_str("; it may use datagrams only, else it would take a connection");
+                }
+                let error = CallError::new(ErrorCode::TOO_LARGE, Executed::No, text);
                 self.finish_failed(now, key, error);
             }
             Outgoing::Answer(key) => self.shorten_answer(key, text("the answer")),
