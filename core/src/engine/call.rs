@@ -281,14 +281,7 @@ impl Core {
         };
         let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
         let format = call.request.format;
-        let carrier = match (call.request.carrier, call.request.stream) {
-            (Carrier::Datagrams, true) => {
-                let text = "a byte stream needs a connection, and the call may use datagrams only";
-                return fail(ErrorCode::UNSUPPORTED, text.to_owned());
-            }
-            (_, true) => Carrier::Connection,
-            (carrier, false) => carrier,
-        };
+        let carrier = carrier_of(&call.request)?;
         if peer.open_calls >= limit {
             self.limit_hit(now, "max_calls_per_peer");
             return fail(
@@ -339,6 +332,18 @@ impl Core {
             return fail(ErrorCode::BUSY, text.to_owned());
         }
         Ok(())
+    }
+}
+
+/// What a call may travel by: one with a byte stream needs a connection.
+fn carrier_of(request: &CallRequest) -> Result<Carrier, CallError> {
+    match (request.carrier, request.stream) {
+        (Carrier::Datagrams, true) => {
+            let text = "a byte stream needs a connection, and the call may use datagrams only";
+            Err(CallError::new(ErrorCode::UNSUPPORTED, Executed::No, text))
+        }
+        (_, true) => Ok(Carrier::Connection),
+        (carrier, false) => Ok(carrier),
     }
 }
 
