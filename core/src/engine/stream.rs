@@ -311,12 +311,12 @@ impl Core {
 
     /// Whether what functions wrote on their streams is still on its way out.
     pub(super) fn streams_leaving(&self) -> bool {
-        self.links.iter().filter_map(|link| link.streams.as_ref()).any(|s| s.is_answering())
+        self.links.connections().filter_map(|link| link.streams.as_ref()).any(|s| s.is_answering())
     }
 
     /// The node is closed: nothing is read or written any more.
     pub(super) fn cut_streams(&mut self) {
-        let links: Vec<_> = self.links.iter().map(|link| link.id).collect();
+        let links: Vec<_> = self.links.connections().map(|link| link.id).collect();
         for link in links {
             let Some(streams) = self.streams_of(link) else { continue };
             for number in streams.cut() {

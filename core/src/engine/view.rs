@@ -123,7 +123,9 @@ impl Core {
     /// How full the tables are.
     pub fn tables(&self) -> Tables {
         let (mut streams, mut stream_bytes) = (self.pipes.len() + self.leftovers.len(), 0);
-        for held in self.links.iter().filter_map(|link| link.streams.as_ref()).map(|s| s.held()) {
+        for held in
+            self.links.connections().filter_map(|link| link.streams.as_ref()).map(|s| s.held())
+        {
             streams += held.streams + held.messages_in + held.messages_out;
             stream_bytes += held.bytes_in + held.bytes_out + held.unread + held.unsent;
         }

@@ -215,11 +215,6 @@ impl Links {
         lane.links.get_mut(usize::try_from(id.slot).ok()?)?.as_mut().filter(|link| link.id == id)
     }
 
-    /// All links, lane by lane.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.lanes.iter().flat_map(|lane| lane.links.iter().flatten())
-    }
-
     /// The links that are connections.
     pub(crate) fn connections(&self) -> impl Iterator<Item = &Link> {
         let connected = self.lanes.iter().filter(|lane| lane.capabilities.connected);
