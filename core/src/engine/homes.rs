@@ -167,8 +167,6 @@ impl Core {
         }
         if says_hello {
             home.says_hello(now);
-        }
-        if says_hello {
             self.send(link, Outgoing::Hello { wants: false });
         }
         if tells && is_peer {

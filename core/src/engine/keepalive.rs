@@ -1,7 +1,7 @@
 //! Connections that are kept: asked for a sign of life, closed when none comes or when nobody
 //! needs them any more.
 
-use super::{Core, LinkCommand};
+use super::Core;
 use crate::calls::Stage;
 use crate::endpoint::LinkId;
 use crate::ports::{Close, Initiator};
@@ -45,12 +45,6 @@ impl Core {
             }
             self.keep_alive(now, id);
         }
-    }
-
-    /// Ends a link at once, here and there.
-    pub(super) fn drop_link(&mut self, now: Time, id: LinkId, how: Close) {
-        self.link_commands.push_back(LinkCommand::Close(id, how));
-        self.link_down(now, id);
     }
 
     /// Gives back what a busy time has left behind.

@@ -78,11 +78,16 @@ impl Core {
             self.send(link, Outgoing::Hello { wants: true });
         }
         while let Some(oldest) = self.links.surplus_stranger(self.config.max_tentative) {
-            self.link_commands.push_back(LinkCommand::Close(oldest, Close::Abort));
-            self.link_down(now, oldest);
+            self.drop_link(now, oldest, Close::Abort);
             self.limit_hit(now, "max_tentative");
         }
         self.schedule_sweep(now);
+    }
+
+    /// Ends a link at once, here and there.
+    pub(super) fn drop_link(&mut self, now: Time, id: LinkId, how: Close) {
+        self.link_commands.push_back(LinkCommand::Close(id, how));
+        self.link_down(now, id);
     }
 
     pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
@@ -132,8 +137,7 @@ impl Core {
         // Somebody who never said hello may wait long for an answer.
         let awaited = self.tasks.awaited_links();
         for link in self.links.idle_strangers(now - IDLE, |link| awaited.contains(&link)) {
-            self.link_commands.push_back(LinkCommand::Close(link, Close::Abort));
-            self.link_down(now, link);
+            self.drop_link(now, link, Close::Abort);
         }
         self.hosts.sweep(now);
         if self.links.len() > 0 || self.hosts.len() > 0 {

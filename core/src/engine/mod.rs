@@ -440,14 +440,12 @@ impl Core {
     }
 
     fn send(&mut self, to: LinkId, message: Outgoing) -> bool {
-        self.weigh(to, &message, usize::saturating_add);
-        let answer = if let Outgoing::Answer(key) = &message { Some(*key) } else { None };
+        let bytes = self.answer_bytes(&message);
         let sent = self.outbox.push(&mut self.links, to, message);
         if !sent {
-            if let Some(key) = answer {
-                self.weigh(to, &Outgoing::Answer(key), usize::saturating_sub);
-            }
             self.counters.messages_unsent += 1;
+        } else if let Some(link) = self.links.get_mut(to) {
+            link.answer_bytes = link.answer_bytes.saturating_add(bytes);
         }
         sent
     }

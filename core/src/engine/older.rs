@@ -68,8 +68,7 @@ impl Core {
         let Some(link) = self.links.get(id) else { return };
         let is_fresh = link.is_strangers() && link.queue.is_empty() && link.heard_bytes <= heard;
         if is_fresh && !link.is_home {
-            self.link_commands.push_back(LinkCommand::Close(id, Close::Abort));
-            self.link_down(now, id);
+            self.drop_link(now, id, Close::Abort);
         }
     }
 

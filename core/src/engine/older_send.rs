@@ -37,7 +37,7 @@ impl Core {
     pub(super) fn pack_home(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
         let host = self.links.get(link).and_then(|link| link.remote.ip());
         let Some(host) = host.filter(|host| self.homes.get(*host).is_some()) else { return 0 };
-        while let Some(message) = self.links.get_mut(link).and_then(|l| l.queue.pop_front()) {
+        while let Some(message) = self.next_message(link) {
             self.outbox.took(1);
             let (message, ripe) = match message {
                 Outgoing::Ripe(message) => (*message, true),

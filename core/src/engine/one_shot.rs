@@ -65,9 +65,7 @@ impl Core {
     pub(super) fn one_shot_up(&mut self, link: LinkId, remote: &Endpoint) {
         let shots = self.take_shots(remote);
         for shot in &shots {
-            if !self.send(link, Outgoing::Answer(shot.task)) {
-                self.end_task(shot.task);
-            }
+            self.send_answer(link, shot.task);
         }
         let is_ours = |link: &&mut Link| link.is_strangers() && !shots.is_empty();
         if let Some(link) = self.links.get_mut(link).filter(is_ours) {
@@ -100,9 +98,8 @@ impl Core {
     }
 
     fn answer_by_link(&mut self, task: TaskKey) {
-        let Some(link) = self.tasks.get(task).and_then(|task| task.caller.link()) else { return };
-        if !self.send(link, Outgoing::Answer(task)) {
-            self.end_task(task);
+        if let Some(link) = self.tasks.get(task).and_then(|task| task.caller.link()) {
+            self.send_answer(link, task);
         }
     }
 
@@ -121,8 +118,7 @@ impl Core {
     pub(super) fn close_one_shot(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         if link.is_one_shot && link.is_quiet() && link.peer.is_none() {
-            self.link_commands.push_back(LinkCommand::Close(id, Close::Flush));
-            self.link_down(now, id);
+            self.drop_link(now, id, Close::Flush);
         }
     }
 }

@@ -149,10 +149,8 @@ impl Core {
         }
         let mut frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
         let mut packed = 0;
-        while let Some(known) = self.links.get_mut(link) {
-            let limit = known.max_frame;
-            let Some(message) = known.queue.pop_front() else { break };
-            self.weigh(link, &message, usize::saturating_sub);
+        while let Some(limit) = self.links.get(link).map(|link| link.max_frame) {
+            let Some(message) = self.next_message(link) else { break };
             let own = self.form_of(link, &message);
             if own != frame.form() {
                 if packed > 0 {
@@ -174,12 +172,12 @@ impl Core {
                 }
                 Packed::TooLarge(size) => {
                     self.outbox.took(1);
-                    let bytes = self.take_out(size, out);
                     if !self.leave_one_shot(link, &message)
-                        && self.send_large(now, link, &message, bytes).is_err()
+                        && !self.send_large(now, link, &message, out)
                     {
                         self.too_large(now, link, message, size, limit);
                     }
+                    discard(out);
                 }
                 Packed::NoRoom => {
                     out.truncate(before);
@@ -202,34 +200,30 @@ impl Core {
         packed
     }
 
-    /// Takes a message that no frame holds, and that was written alone, out of the frame's buffer.
-    fn take_out(&mut self, size: usize, out: &mut Vec<u8>) -> Vec<u8> {
-        let mut bytes = self.buffers.take(size);
-        bytes.extend_from_slice(out);
-        out.clear();
-        if out.capacity() > LARGEST_KEPT {
-            out.shrink_to(0);
-        }
-        bytes
-    }
-
-    /// Adds the bytes of an answer to those that wait on a link, or takes them off.
-    pub(super) fn weigh(
-        &mut self,
-        link: LinkId,
-        message: &Outgoing,
-        change: fn(usize, usize) -> usize,
-    ) {
-        let Outgoing::Answer(key) = message else { return };
-        let bytes = self.tasks.get(*key).map_or(0, |task| task.answer_bytes());
-        if let Some(link) = self.links.get_mut(link) {
-            link.answer_bytes = change(link.answer_bytes, bytes);
+    /// What an answer counts against what may wait on a link; other messages are small.
+    pub(super) fn answer_bytes(&self, message: &Outgoing) -> usize {
+        match message {
+            Outgoing::Answer(key) => self.tasks.get(*key).map_or(0, |task| task.answer_bytes()),
+            _ => 0,
         }
     }
 
+    /// Takes the next message off a link's queue.
+    pub(super) fn next_message(&mut self, link: LinkId) -> Option<Outgoing> {
+        let message = self.links.get_mut(link)?.queue.pop_front()?;
+        let bytes = self.answer_bytes(&message);
+        let link = self.links.get_mut(link)?;
+        // An answer that was given up meanwhile counts nothing any more.
+        let is_last = link.queue.is_empty();
+        link.answer_bytes = if is_last { 0 } else { link.answer_bytes.saturating_sub(bytes) };
+        Some(message)
+    }
+
+    /// Puts a message back to the front of a link's queue.
     pub(super) fn put_back(&mut self, link: LinkId, message: Outgoing) {
-        self.weigh(link, &message, usize::saturating_add);
+        let bytes = self.answer_bytes(&message);
         if let Some(link) = self.links.get_mut(link) {
+            link.answer_bytes = link.answer_bytes.saturating_add(bytes);
             link.queue.push_front(message);
         }
     }
@@ -434,5 +428,13 @@ impl Core {
     fn far_end_has(&self, link: LinkId, feature: Features) -> bool {
         let peer = self.links.get(link).and_then(|link| link.peer);
         peer.and_then(|key| self.peers.get(key)).is_some_and(|peer| peer.features.has(feature))
+    }
+}
+
+/// Empties a frame's buffer that has held a message too large for any frame.
+fn discard(frame: &mut Vec<u8>) {
+    frame.clear();
+    if frame.capacity() > LARGEST_KEPT {
+        frame.shrink_to(0);
     }
 }

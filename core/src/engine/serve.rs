@@ -341,8 +341,15 @@ impl Core {
         }
         match (way, peer) {
             (Way::Dialling, Some(peer)) => self.wait_for_connection(peer, Outgoing::Answer(key)),
-            (Way::Link(by), _) if self.send(by, Outgoing::Answer(key)) => {}
+            (Way::Link(by), _) => self.send_answer(by, key),
             _ => self.end_task(key),
+        }
+    }
+
+    /// Queues an answer on a link; without room there its task is over.
+    pub(super) fn send_answer(&mut self, link: LinkId, key: TaskKey) {
+        if !self.send(link, Outgoing::Answer(key)) {
+            self.end_task(key);
         }
     }
 

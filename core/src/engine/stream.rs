@@ -130,33 +130,35 @@ impl Core {
         }
     }
 
-    /// Sends a message as a stream of its own. `false`: the link has none, and `bytes` is as it
-    /// was.
+    /// Sends a message, which is `encoded`, as a stream of its own. `false`: the link has no
+    /// streams, and the message is what it was.
     pub(super) fn send_large(
         &mut self,
         now: Time,
         link: LinkId,
         message: &Outgoing,
-        bytes: Vec<u8>,
-    ) -> Result<(), Vec<u8>> {
-        // Asked first: without streams the message stays what it is, an answer's task too.
+        encoded: &[u8],
+    ) -> bool {
+        // Asked first: without streams an answer's task is still needed.
         if self.streams_of(link).is_none() {
-            return Err(bytes);
+            return false;
         }
-        let size = bytes.len();
+        let size = encoded.len();
         // What is to be said if the far end does not take it. The answer's task is over.
         let tag = match message {
             Outgoing::Answer(key) => {
                 let text = format!("the caller does not take an answer of {size} bytes");
                 match self.take_refusal(*key, text) {
                     Some(refusal) => Outgoing::Refusal(Box::new(refusal)),
-                    None => return Ok(()),
+                    None => return true,
                 }
             }
             other => other.clone(),
         };
         self.touch(now, link);
-        let Some(streams) = self.streams_of(link) else { return Err(bytes) };
+        let mut bytes = self.buffers.take(size);
+        bytes.extend_from_slice(encoded);
+        let Some(streams) = self.streams_of(link) else { return false };
         match (streams.push_message(tag.clone(), bytes), tag) {
             (Ok(()), tag) => {
                 self.answers_leaving += usize::from(matches!(tag, Outgoing::Refusal(_)));
@@ -174,7 +176,7 @@ impl Core {
             }
             _ => {}
         }
-        Ok(())
+        true
     }
 
     /// Writes the next record of a link. `true`: there was one.
