@@ -1,6 +1,5 @@
 //! Opening a node as the settings say, and closing it again.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lanc::ports::TransportError;
@@ -54,12 +53,8 @@ pub(crate) async fn open(
 
 /// Large calls arrive at the same address and port, if those are settled.
 fn tcp(settings: &Settings) -> TcpConfig {
-    let tcp = TcpConfig::default().with_port(settings.private_port.unwrap_or(0));
-    let tcp = match interfaces(settings.iface.as_deref()) {
-        Interfaces::Loopback => tcp.with_bind(Ipv4Addr::LOCALHOST.into()),
-        Interfaces::Named(names) => tcp.with_interfaces(names),
-        _ => tcp,
-    };
+    let tcp = lanc::tcp_on(&interfaces(settings.iface.as_deref()))
+        .with_port(settings.private_port.unwrap_or(0));
     match settings.bind {
         Some(address) => tcp.with_bind(address),
         None => tcp,

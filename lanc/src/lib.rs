@@ -63,14 +63,19 @@ pub async fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
     transports(builder(), interfaces).open().await
 }
 
-/// Adds UDP, by which nodes find each other and small calls travel, and TCP for large ones.
-fn transports(builder: NodeBuilder, interfaces: Interfaces) -> NodeBuilder {
+/// TCP where UDP is with these interfaces: for a node that is composed by hand.
+pub fn tcp_on(interfaces: &Interfaces) -> TcpConfig {
     let tcp = TcpConfig::default();
-    let tcp = match &interfaces {
+    match interfaces {
         Interfaces::Loopback => tcp.with_bind(Ipv4Addr::LOCALHOST.into()),
         Interfaces::Named(names) => tcp.with_interfaces(names.clone()),
-        _ => tcp,
-    };
+        Interfaces::Auto => tcp,
+    }
+}
+
+/// Adds UDP, by which nodes find each other and small calls travel, and TCP for large ones.
+fn transports(builder: NodeBuilder, interfaces: Interfaces) -> NodeBuilder {
+    let tcp = tcp_on(&interfaces);
     let udp = UdpConfig::default().with_interfaces(interfaces);
     builder.transport(UdpTransport::new(udp)).transport(TcpTransport::new(tcp))
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use lanc_core::endpoint::LinkId;
@@ -92,7 +92,7 @@ impl Driver {
         while self.wake_chunk() > 0 {}
         // Whoever waits for the end may open the same port again at once.
         self.inlets.clear();
-        self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner).close_all();
+        self.hub.outlets().close_all();
         self.hub.closed.send_replace(true);
     }
 
@@ -188,7 +188,7 @@ impl Driver {
                 let _ = self.hub.events.send(event);
             }
             if !self.effects.links.is_empty() {
-                let mut outlets = self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut outlets = self.hub.outlets();
                 for command in self.effects.links.drain(..) {
                     outlets.command(command);
                 }
@@ -304,7 +304,7 @@ impl Driver {
     }
 
     fn flush(&mut self) {
-        let mut outlets = self.hub.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outlets = self.hub.outlets();
         for link in self.down.drain(..) {
             outlets.forget(link);
         }
@@ -324,7 +324,7 @@ impl Driver {
                 return;
             }
             self.apply();
-            hub.outlets.lock().unwrap_or_else(PoisonError::into_inner).flush(&hub);
+            hub.outlets().flush(&hub);
         }
     }
 }

@@ -28,7 +28,7 @@ const KEPT: usize = 64;
 /// while `outlets` waits for it the other way round (order: outlets, then state).
 pub(crate) struct Hub {
     state: Mutex<State>,
-    pub(crate) outlets: Mutex<Outlets>,
+    outlets: Mutex<Outlets>,
     pub(crate) clock: Clock,
     /// The formats, which never change: reading them needs no lock.
     pub(crate) pipeline: Arc<Pipeline>,
@@ -139,6 +139,11 @@ impl Hub {
             events: broadcast::channel(EVENT_BUFFER).0,
             closed: watch::channel(false).0,
         }
+    }
+
+    /// The sending halves. Taken before the state where both are.
+    pub(crate) fn outlets(&self) -> MutexGuard<'_, Outlets> {
+        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state, to look at or for the driver.

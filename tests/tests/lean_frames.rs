@@ -13,10 +13,10 @@ use lanc_core::id::{CallKey, ExeId, FunctionName};
 use lanc_core::message::{Call, Callback, Message, Method, WireId};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Budget, Capabilities, Cast, Codec, Entropy, Format, Initiator, Item, LinkEvent, Origin,
-    Received,
+    Budget, Capabilities, Cast, Codec, Format, Initiator, Item, LinkEvent, Origin, Received,
 };
 use lanc_core::{CallRequest, Class, Config, Core, LocalFunction, Mode, Pipeline, TaskStep, Time};
+use lanc_testkit::sim::Dice;
 
 use nine_keys::NineKeys;
 
@@ -28,28 +28,8 @@ const AMPLE: Budget = Budget { depth: 64, nodes: 65_536 };
 const PEER: u64 = 0x2021_2223_2425_2627;
 const LINK: LinkId = LinkId { lane: Lane(0), slot: 0, generation: 0 };
 
-struct Seed(u64);
-
-impl Seed {
-    fn next(&mut self) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % most.max(1)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-}
-
-impl Entropy for Seed {
-    fn fill(&mut self, into: &mut [u8]) {
-        into.fill_with(|| self.byte());
-    }
+fn byte(dice: &mut Dice) -> u8 {
+    dice.number().to_le_bytes()[0]
 }
 
 fn msgpack_first() -> Pipeline {
@@ -65,7 +45,7 @@ struct Scene {
 impl Scene {
     fn new(pipeline: Pipeline, config: Config) -> Self {
         let now = Time::ZERO;
-        let mut core = Core::new(config, pipeline, Box::new(Seed(1)), now).unwrap();
+        let mut core = Core::new(config, pipeline, Box::new(Dice::new(1, 0)), now).unwrap();
         let lane = Capabilities {
             max_frame: LIMIT,
             max_broadcast: 1024,
@@ -527,19 +507,19 @@ fn a_frame_cut_at_any_byte_is_read_up_to_the_cut() {
 }
 
 /// The frame with some bytes changed, taken away or put in.
-fn mutated(dice: &mut Seed, frame: &[u8]) -> Vec<u8> {
+fn mutated(dice: &mut Dice, frame: &[u8]) -> Vec<u8> {
     let mut bytes = frame.to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len());
-        match dice.below(6) {
-            0 => bytes[at] = dice.byte(),
-            1 => bytes[at] ^= 1 << dice.below(8),
+    for _ in 0..=dice.place(4) {
+        let at = dice.place(bytes.len());
+        match dice.place(6) {
+            0 => bytes[at] = byte(dice),
+            1 => bytes[at] ^= 1 << dice.place(8),
             2 => bytes.truncate(at.max(1)),
-            3 => bytes.insert(at, dice.byte()),
+            3 => bytes.insert(at, byte(dice)),
             4 if bytes.len() > 1 => drop(bytes.remove(at)),
             _ => {
-                let from = dice.below(bytes.len());
-                let piece = bytes[from..(from + dice.below(20)).min(bytes.len())].to_vec();
+                let from = dice.place(bytes.len());
+                let piece = bytes[from..(from + dice.place(20)).min(bytes.len())].to_vec();
                 bytes.splice(at..at, piece);
             }
         }
@@ -556,12 +536,12 @@ fn ten_thousand_malformed_frames_are_counted_and_leave_nothing_behind() {
     scene.pass(1);
     let _ = scene.core.take(key);
     let quiet = scene.core.tables();
-    let mut dice = Seed(7);
+    let mut dice = Dice::new(7, 0);
     let before = scene.core.counters().clone();
     for round in 0..10_000_u64 {
         let frame = if round % 4 == 0 {
-            let mut random: Vec<u8> = (0..dice.below(LIMIT)).map(|_| dice.byte()).collect();
-            random.insert(0, 0x90 + dice.byte() % 16);
+            let mut random: Vec<u8> = (0..dice.place(LIMIT)).map(|_| byte(&mut dice)).collect();
+            random.insert(0, 0x90 + byte(&mut dice) % 16);
             random
         } else {
             mutated(&mut dice, &valid)

@@ -7,22 +7,12 @@ use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::id::{CallKey, FunctionName, TaskKey};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Origin, Received,
+    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Class, Config, Core, LocalFunction, Outcome, Pipeline, TaskStep, Time,
 };
-
-struct Seed(u64);
-
-impl Entropy for Seed {
-    fn fill(&mut self, into: &mut [u8]) {
-        for byte in into {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *byte = self.0.to_be_bytes()[0];
-        }
-    }
-}
+use lanc_testkit::sim::Dice;
 
 /// Node `n` of the world; wire `w` is its link in slot `w`.
 type Place = (usize, u32);
@@ -54,7 +44,8 @@ impl World {
         for (seed, name) in (1..).zip(names) {
             let config = Config::default().with_name(name.to_owned());
             let pipeline = Pipeline::new(Arc::new(JsonCodec));
-            let mut core = Core::new(config, pipeline, Box::new(Seed(seed)), Time::ZERO).unwrap();
+            let mut core =
+                Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), Time::ZERO).unwrap();
             core.add_lane(CONNECTED).unwrap();
             let function = LocalFunction { class: Class::Inline, doc: String::new() };
             core.register(Time::ZERO, &format!("f{name}"), function).unwrap();

@@ -9,23 +9,13 @@ use lanc_core::error::ErrorCode;
 use lanc_core::id::{CallKey, FunctionName};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Origin, Received,
+    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Class, Config, Core, LocalFunction, Outcome, Pipeline, StreamGone, StreamKey,
     Task, TaskStep, Time,
 };
-
-struct Seed(u64);
-
-impl Entropy for Seed {
-    fn fill(&mut self, into: &mut [u8]) {
-        for byte in into {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *byte = self.0.to_be_bytes()[0];
-        }
-    }
-}
+use lanc_testkit::sim::Dice;
 
 const CONNECTED: Capabilities = Capabilities {
     max_frame: 65_536,
@@ -51,7 +41,7 @@ struct World {
 
 fn core(seed: u64, config: Config) -> Core {
     let pipeline = Pipeline::new(Arc::new(JsonCodec));
-    let mut core = Core::new(config, pipeline, Box::new(Seed(seed)), Time::ZERO).unwrap();
+    let mut core = Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), Time::ZERO).unwrap();
     core.add_lane(CONNECTED).unwrap();
     core
 }

@@ -70,7 +70,7 @@ async fn emptied(nodes: &[&Node]) {
     };
     let all = async {
         while !nodes.iter().all(is_empty) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     };
     if tokio::time::timeout(SOON, all).await.is_err() {
@@ -513,7 +513,7 @@ async fn ends_dropped_before_the_call_left_leave_nothing_behind() {
     callee.register("none", async |ctx: Context| ctx.stream().is_some()).unwrap();
     soon(async {
         while caller.call::<bool>("none", ()).await != Ok(false) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await;

@@ -18,7 +18,7 @@ use crate::connection::{Connection, Farewell, Turn};
 use crate::dial::{self, Dial};
 use crate::line::{Flushed, Line, reset};
 use crate::listener::Listener;
-use crate::networks::{self, Networks};
+use crate::networks::Networks;
 use crate::ready::Token;
 use crate::sink::Sink;
 use crate::stats::Count;
@@ -155,9 +155,9 @@ impl TcpInlet {
     }
 
     /// Whether a connection came to an interface where connections are taken.
-    fn is_expected(&self, stream: &TcpStream) -> bool {
+    fn is_expected(&mut self, stream: &TcpStream) -> bool {
         let Some(names) = &self.shared.config.interfaces else { return true };
-        stream.local_addr().is_ok_and(|own| networks::is_of(names, own.ip()))
+        stream.local_addr().is_ok_and(|own| self.networks.is_of(names, own.ip()))
     }
 
     /// Makes a connection a link.

@@ -12,7 +12,7 @@ const REREAD: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Networks {
-    attached: Vec<(IpAddr, u8)>,
+    attached: Vec<Interface>,
     read: Option<Instant>,
 }
 
@@ -23,30 +23,34 @@ impl Networks {
         if ip.is_loopback() {
             return Origin::Host;
         }
-        if self.read.is_none_or(|read| read.elapsed() >= REREAD) {
-            self.read = Some(Instant::now());
-            match if_addrs::get_if_addrs() {
-                Ok(interfaces) => self.attached = interfaces.iter().map(network).collect(),
-                Err(error) => tracing::debug!(%error, "the interfaces could not be listed"),
-            }
-        }
+        let attached = self.attached();
         let is_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-        if self.attached.iter().any(|(own, _)| *own == ip) {
+        if attached.iter().any(|known| known.ip() == ip) {
             Origin::Host
-        } else if is_local || self.attached.iter().any(|network| contains(*network, ip)) {
+        } else if is_local || attached.iter().any(|known| contains(network(known), ip)) {
             Origin::Network
         } else {
             Origin::Beyond
         }
     }
-}
 
-/// Whether one of these interfaces has this address. Asked for each connection: an interface may
-/// get another address while the node runs.
-pub(crate) fn is_of(names: &[String], ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    interfaces.iter().any(|known| known.ip() == ip && names.contains(&known.name))
+    /// Whether one of the interfaces of these names has this address.
+    pub(crate) fn is_of(&mut self, names: &[String], ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.attached().iter().any(|known| known.ip() == ip && names.contains(&known.name))
+    }
+
+    /// The interfaces, as they were a second ago at most.
+    fn attached(&mut self) -> &[Interface] {
+        if self.read.is_none_or(|read| read.elapsed() >= REREAD) {
+            self.read = Some(Instant::now());
+            match if_addrs::get_if_addrs() {
+                Ok(interfaces) => self.attached = interfaces,
+                Err(error) => tracing::debug!(%error, "the interfaces could not be listed"),
+            }
+        }
+        &self.attached
+    }
 }
 
 /// An address of this host that others can dial, if it has one.

@@ -243,8 +243,7 @@ impl Core {
         let key = self.older_peer(now, link, host, heard.dialect)?;
         if let Some(peer) = self.peers.get_mut(key) {
             peer.last_seen = now;
-            let lease = heard.dialect.profile().lease.unwrap_or(Duration::from_secs(30));
-            peer.lease_ends = now + lease;
+            peer.lease_ends = now + lease_of(heard.dialect);
             if peer.lease.is_none() {
                 self.set_lease(key);
             }
@@ -311,7 +310,7 @@ impl Core {
         if let Some(key) = known.peer {
             return Ok(key);
         }
-        let lease = dialect.profile().lease.unwrap_or(Duration::from_secs(30));
+        let lease = lease_of(dialect);
         let hello = Hello {
             version: Version { major: 0, minor: 1 },
             session: session_of(host),
@@ -341,6 +340,11 @@ impl Core {
         let link = self.homes.get(host).and_then(|home| home.link);
         link.and_then(|link| self.links.get(link)).is_some_and(|link| link.proved)
     }
+}
+
+/// How long a program of a dialect is remembered after its last hello.
+fn lease_of(dialect: Dialect) -> Duration {
+    dialect.profile().lease.unwrap_or(Duration::from_secs(30))
 }
 
 /// The session that stands for a host which has none: no native one begins with eight zeros.

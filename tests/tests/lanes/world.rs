@@ -9,12 +9,13 @@ use lanc_core::error::CallError;
 use lanc_core::id::{CallKey, FunctionName, TaskKey};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Entropy, Format, Initiator, LinkEvent, Origin, Received,
+    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Carrier, Class, Config, Core, LinkCommand, LocalFunction, Outcome, Pipeline, Task,
     TaskStep, Time,
 };
+use lanc_testkit::sim::Dice;
 
 const DATAGRAMS: Lane = Lane(0);
 const CONNECTIONS: Lane = Lane(1);
@@ -29,17 +30,6 @@ const CONNECTION: Capabilities = Capabilities {
     broadcast: false,
     connected: true,
 };
-
-struct Seed(u64);
-
-impl Entropy for Seed {
-    fn fill(&mut self, into: &mut [u8]) {
-        for byte in into {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *byte = self.0.to_be_bytes()[0];
-        }
-    }
-}
 
 /// A connection: who dialled, who accepted, and whether frames pass.
 #[derive(Clone, Copy)]
@@ -91,7 +81,7 @@ fn datagrams_to(node: usize) -> LinkId {
 pub(crate) fn deaf(name: &str, now: Time) -> Core {
     let pipeline = Pipeline::new(Arc::new(JsonCodec));
     let config = Config::default().with_name(name.to_owned());
-    let mut core = Core::new(config, pipeline, Box::new(Seed(99)), now).unwrap();
+    let mut core = Core::new(config, pipeline, Box::new(Dice::new(99, 0)), now).unwrap();
     core.add_lane(Capabilities::datagrams(65_507)).unwrap();
     core.start(now);
     core
@@ -100,7 +90,7 @@ pub(crate) fn deaf(name: &str, now: Time) -> Core {
 pub(crate) fn core(config: Config, name: &str, seed: u64, now: Time) -> Core {
     let pipeline = Pipeline::new(Arc::new(JsonCodec));
     let config = config.with_name(name.to_owned());
-    let mut core = Core::new(config, pipeline, Box::new(Seed(seed)), now).unwrap();
+    let mut core = Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), now).unwrap();
     core.add_lane(Capabilities::datagrams(65_507)).unwrap();
     let lane = core.add_lane(CONNECTION).unwrap();
     core.lane_opened(lane, &tcp(0));
