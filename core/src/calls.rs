@@ -12,6 +12,7 @@ use crate::keyed::{HashKey, KeyedMap};
 use crate::payload::{Arguments, Payload};
 use crate::policy::Policy;
 use crate::ports::Format;
+use crate::recovery::Flight;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -150,6 +151,7 @@ pub(crate) enum Stage {
         peer_name: Arc<str>,
         /// Whether a frame with it was given to a transport.
         sent: bool,
+        flight: Flight,
     },
     /// This node runs it.
     Local(TaskKey),
@@ -237,6 +239,23 @@ impl Calls {
         let number = self.next_number;
         self.next_number += 1;
         number
+    }
+
+    /// The number that [`Self::draw_number`] gives next.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Whether a call waits for its outcome.
+    pub(crate) fn is_open(&self, key: CallKey) -> bool {
+        self.table.get(key).is_some_and(|call| !matches!(call.stage, Stage::Done(_)))
+    }
+
+    /// Not above the lowest number of a call that waits for a provider.
+    pub(crate) fn lowest_seeking(&self) -> Option<u64> {
+        // They stand in the order of their numbers; what is over counts nothing.
+        let mut seeking = self.seeking.iter().filter(|key| self.is_open(**key));
+        seeking.find_map(|key| Some(self.table.get(*key)?.id.number))
     }
 
     /// Whether a call of this number was ever begun.

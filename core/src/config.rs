@@ -155,6 +155,21 @@ settings! {
     unproved_budget, with_unproved_budget: usize = 1200, in 400..=1 << 20;
     /// Events kept for the application. Default 1024.
     max_events, with_max_events: usize = 1024, in 1..=1 << 20;
+    /// Calls on their way to one peer by datagrams without a receipt, at most; it begins with 32
+    /// and follows what gets lost. Default 256, ceiling 1024.
+    max_call_window, with_max_call_window: u32 = 256, in 1..=1024;
+    /// Callers whose calls are remembered, so that a copy of one is recognised. Default 8192.
+    max_callers, with_max_callers: usize = 8192, in 1..=1 << 20;
+    /// Calls of one caller that run or wait for the receipt of their answer; as many again that
+    /// are over. Default 4096.
+    max_deduped_per_caller, with_max_deduped_per_caller: usize = 4096, in 1..=1 << 20;
+    /// Calls remembered of all callers. Default 262,144.
+    max_deduped, with_max_deduped: usize = 262_144, in 1..=1 << 24;
+    /// Bytes of answers kept until their receipt comes. Default 64 MiB.
+    max_stored_answers, with_max_stored_answers: usize = 64 << 20, in 1024..=1 << 40;
+    /// Bytes of one of them; a larger one is sent once, and a copy of its call is told so.
+    /// Default 1 MiB.
+    max_stored_answer, with_max_stored_answer: usize = 1 << 20, in 64..=1 << 30;
     /// Messages waiting to be sent, all links together. Default 65,536.
     max_outbox, with_max_outbox: usize = 65_536, in 16..=1 << 20;
     /// Byte streams of calls that each end of a link may have open there; as many large messages

@@ -59,6 +59,12 @@ drops! {
     Misaddressed => "misaddressed",
     /// An answer to nothing that is waiting.
     UnknownCall => "unknown_call",
+    /// An answer or a receipt for a call that is over.
+    Late => "late",
+    /// A call that may not start any more: its caller has given it up.
+    Stale => "stale",
+    /// A number of another call.
+    Forged => "forged",
     /// A function list or farewell of nobody known.
     UnknownPeer => "unknown_peer",
     /// A table is full.
@@ -95,14 +101,25 @@ pub struct Counters {
     pub calls_succeeded: u64,
     /// Calls that got a failure.
     pub calls_failed: u64,
+    /// Calls sent again because no receipt came in time.
+    pub calls_resent: u64,
+    /// Answers sent again, for the same reason or because they were asked for.
+    pub answers_resent: u64,
+    /// Answers that were too large to be kept until their receipt came, or came when the room for
+    /// that was used up.
+    pub answers_not_kept: u64,
+    /// Questions what became of a call.
+    pub probes_sent: u64,
     /// Connections closed because no sign of life came.
     pub connections_dead: u64,
     /// Connections closed because nobody used them.
     pub connections_idle: u64,
     /// Large messages turned away because they stood still half-way.
     pub messages_stalled: u64,
-    /// Calls received from elsewhere.
+    /// Calls received from elsewhere, copies included.
     pub calls_received: u64,
+    /// Copies of calls among them: none of them started a function.
+    pub calls_repeated: u64,
     /// Functions started, for local callers too.
     pub tasks_started: u64,
     /// Functions that returned a result.
@@ -145,10 +162,15 @@ impl Counters {
                 ("calls_started", self.calls_started),
                 ("calls_succeeded", self.calls_succeeded),
                 ("calls_failed", self.calls_failed),
+                ("calls_resent", self.calls_resent),
+                ("answers_resent", self.answers_resent),
+                ("answers_not_kept", self.answers_not_kept),
+                ("probes_sent", self.probes_sent),
                 ("connections_dead", self.connections_dead),
                 ("connections_idle", self.connections_idle),
                 ("messages_stalled", self.messages_stalled),
                 ("calls_received", self.calls_received),
+                ("calls_repeated", self.calls_repeated),
                 ("tasks_started", self.tasks_started),
                 ("tasks_succeeded", self.tasks_succeeded),
                 ("tasks_failed", self.tasks_failed),

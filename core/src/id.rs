@@ -22,6 +22,9 @@ pub mod tag {
     /// A function name.
     #[derive(Debug)]
     pub enum Function {}
+    /// Somebody whose calls this node runs.
+    #[derive(Debug)]
+    pub enum Caller {}
     /// A ping that waits for its pong.
     #[derive(Debug)]
     pub enum Ping {}
@@ -35,6 +38,8 @@ pub type CallKey = Key<tag::Call>;
 pub type TaskKey = Key<tag::Task>;
 /// Names a function name this node has heard of.
 pub type FunctionKey = Key<tag::Function>;
+/// Names a life of somebody whose calls this node runs.
+pub type CallerKey = Key<tag::Caller>;
 /// Names a ping in flight.
 pub type PingKey = Key<tag::Ping>;
 

@@ -12,6 +12,7 @@
     )
 )]
 
+mod agenda;
 mod buffers;
 mod calls;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod fields;
 pub mod framing;
 mod homes;
 pub mod id;
+mod inbound;
 pub mod keyed;
 pub mod message;
 pub mod payload;
@@ -33,6 +35,7 @@ mod peers;
 pub mod policy;
 pub mod ports;
 mod random;
+mod recovery;
 pub mod slots;
 mod tasks;
 pub mod time;

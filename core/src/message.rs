@@ -245,7 +245,39 @@ pub struct Call<'a> {
     pub reply_to: Option<ReplyTo>,
     /// The number of the byte stream that belongs to the call, on the link it comes by.
     pub stream: Option<u32>,
+    /// Which transmission of the call this is, from 0.
+    pub attempt: u8,
+    /// The caller's watermark.
+    pub watermark: Option<Watermark>,
 }
+
+impl<'a> Call<'a> {
+    /// A call that says nothing more than S0's does.
+    pub fn new(
+        id: Option<WireId<'a>>,
+        function: Cow<'a, str>,
+        args: &'a [u8],
+        kwargs: &'a [u8],
+    ) -> Self {
+        Self {
+            id,
+            function,
+            args,
+            kwargs,
+            to: None,
+            deadline_ms: None,
+            one_way: false,
+            reply_to: None,
+            stream: None,
+            attempt: 0,
+            watermark: None,
+        }
+    }
+}
+
+/// Nobody waits any more for calls of the session with lower numbers, and none of them may
+/// start: what the callee keeps of them may be forgotten (RIFL's acknowledged sequence).
+pub type Watermark = u64;
 
 /// Where a caller takes a connection for one answer: at the address its call came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -310,13 +342,28 @@ impl CallState {
     }
 }
 
+/// What has arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receipt {
+    /// The call: said by the callee.
+    Call {
+        /// Where it stands.
+        state: CallState,
+        /// Which transmission of the call, from 0.
+        attempt: u8,
+    },
+    /// Its answer: said by the caller.
+    Answer {
+        /// The caller's watermark.
+        watermark: Option<Watermark>,
+    },
+}
+
 /// A receipt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ack<'a> {
     /// The call's id.
     pub id: WireId<'a>,
-    /// Where it stands.
-    pub state: CallState,
-    /// Which transmission of the call is acknowledged, from 0.
-    pub attempt: u8,
+    /// What has arrived of it.
+    pub receipt: Receipt,
 }

@@ -11,6 +11,7 @@ use crate::id::{FunctionKey, PeerKey, SessionId, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::message::{Features, Hello};
 use crate::ports::Origin;
+use crate::recovery::Recovery;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -69,6 +70,8 @@ pub(crate) struct Peer {
     pub(crate) dial: Option<Dial>,
     /// What waits for that.
     pub(crate) waiting: Vec<Outgoing>,
+    /// The way of calls to it.
+    pub(crate) recovery: Recovery,
 }
 
 /// A connection that is being made.
@@ -88,6 +91,7 @@ impl Peer {
         endpoint: Endpoint,
         origin: Origin,
         dialect: Dialect,
+        max_window: u32,
     ) -> Self {
         Self {
             session: hello.session,
@@ -119,6 +123,7 @@ impl Peer {
             connection: None,
             dial: None,
             waiting: Vec::new(),
+            recovery: Recovery::new(max_window),
         }
     }
 

@@ -9,9 +9,9 @@ use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
 use crate::error::Fault;
-use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
+use crate::id::{CallKey, CallerKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
-use crate::message::{ReplyTo, WireId};
+use crate::message::{CallState, ReplyTo, WireId};
 use crate::payload::{Arguments, Payload};
 use crate::slots::Slots;
 use crate::time::Time;
@@ -45,9 +45,10 @@ impl Caller {
         }
     }
 
-    /// How a caller elsewhere names the call.
+    /// How a caller elsewhere names a call that is not remembered by its number.
     fn call(&self) -> Option<(LinkId, WireId<'static>)> {
         match self {
+            Self::Remote { id: Some(WireId::Native(_)), .. } => None,
             Self::Remote { link, id: Some(id), .. } => Some((*link, id.clone())),
             _ => None,
         }
@@ -79,9 +80,38 @@ pub(crate) struct Task {
     pub(crate) stream: Option<StreamKey>,
     /// Its caller has not proved its address.
     pub(crate) stranger: bool,
+    /// Where its call is remembered, and under which number.
+    pub(crate) tracked: Option<(CallerKey, u64)>,
+    /// Which copy of the call came last.
+    pub(crate) attempt: u8,
+    /// Its answer is on its way to a transport.
+    pub(crate) is_queued: bool,
+    /// Its answer counts among those kept until their receipt comes.
+    pub(crate) is_kept: bool,
+    /// Times its answer was given to one.
+    pub(crate) sends: u8,
+    /// When it was last.
+    pub(crate) last: Time,
+    /// When it is sent again.
+    pub(crate) due: Option<Time>,
 }
 
 impl Task {
+    /// Whether its answer has left and is kept only to be asked for.
+    pub(crate) fn is_parked(&self) -> bool {
+        let has_left = self.is_kept && !self.is_queued && self.due.is_none();
+        has_left && matches!(self.progress, Progress::Answered(_))
+    }
+
+    /// Where it stands, as its caller is told.
+    pub(crate) fn state(&self) -> CallState {
+        match self.progress {
+            Progress::Queued => CallState::Queued,
+            Progress::Running { .. } => CallState::Running,
+            Progress::Answered(_) => CallState::Done,
+        }
+    }
+
     /// Bytes of its result, once it has one.
     pub(crate) fn answer_bytes(&self) -> usize {
         match &self.progress {
@@ -108,7 +138,8 @@ pub(crate) struct Tasks {
     blocking: VecDeque<TaskKey>,
     prompt: VecDeque<TaskKey>,
     cancelled: VecDeque<TaskKey>,
-    /// By link and id of the remote call; of calls with the same id the latest.
+    /// By link and id of the remote call, if that is none of this version; of calls with the same
+    /// id the latest.
     by_call: KeyedMap<(LinkId, WireId<'static>), TaskKey>,
     strangers: usize,
     room: Room,
@@ -262,6 +293,10 @@ impl Tasks {
         self.by_call.get(&(link, id.clone().into_owned())).copied()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Task> {
+        self.table.iter().map(|(_, task)| task)
+    }
+
     pub(crate) fn keys(&self) -> Vec<TaskKey> {
         self.table.keys()
     }
@@ -301,10 +336,6 @@ impl Tasks {
     pub(crate) fn queued(&self) -> usize {
         self.queued
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.table.len()
-    }
 }
 
 #[cfg(test)]
@@ -336,6 +367,13 @@ mod tests {
                 cancelled: false,
                 stream: None,
                 stranger: false,
+                tracked: None,
+                attempt: 0,
+                is_queued: false,
+                is_kept: false,
+                sends: 0,
+                last: Time::ZERO,
+                due: None,
             };
             tasks.enqueue(task).ok().unwrap()
         };

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::endpoint::LinkId;
-use crate::id::{CallKey, PeerKey, PingKey, TaskKey};
+use crate::id::{CallKey, CallerKey, PeerKey, PingKey, TaskKey};
 use crate::time::Time;
 
 /// What a timer is for.
@@ -38,6 +38,10 @@ pub(crate) enum Timer {
     OneShot(TaskKey),
     /// See whether a connection lives.
     KeepAlive(LinkId),
+    /// Calls to a peer are to be sent again or asked about, or answers of it acknowledged.
+    Recovery(PeerKey),
+    /// A caller is to be told that its calls came, or sent answers again.
+    Caller(CallerKey),
     /// Look for idle links and hosts.
     Sweep,
     /// Running functions have had their time to finish.
@@ -64,6 +68,8 @@ impl Timer {
             Self::Ping(_) => "ping timeout",
             Self::OneShot(_) => "accept a connection for an answer",
             Self::KeepAlive(_) => "keep a connection",
+            Self::Recovery(_) => "calls without a receipt",
+            Self::Caller(_) => "receipts and answers",
             Self::Sweep => "sweep idle links",
             Self::Drain => "drain",
             Self::Homes => "older programs",

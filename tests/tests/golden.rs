@@ -13,7 +13,8 @@ use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::fields::Fields;
 use lanc_core::id::{ExeId, SessionId, Version};
 use lanc_core::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, ReplyTo, WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Receipt, ReplyTo,
+    WireId,
 };
 use lanc_core::ports::Budget;
 
@@ -62,6 +63,8 @@ fn call(id: WireId<'static>, to: Option<u64>, deadline_ms: Option<u64>) -> Messa
         one_way,
         reply_to: None,
         stream: None,
+        attempt: 0,
+        watermark: None,
     })
 }
 
@@ -87,7 +90,11 @@ fn messages() -> Vec<Message<'static>> {
         Message::Cancel(id()),
         Message::Bye(session(0x10)),
         Message::Ping(7),
-        Message::Ack(Ack { id: id(), state: CallState::Queued, attempt: 0 }),
+        Message::Ack(Ack {
+            id: id(),
+            receipt: Receipt::Call { state: CallState::Queued, attempt: 0 },
+        }),
+        Message::Ack(Ack { id: id(), receipt: Receipt::Answer { watermark: Some(4) } }),
         Message::Probe(id()),
     ]
 }
@@ -115,6 +122,7 @@ const LEAN: &str = include_str!("../golden/lean-0.2.txt");
 fn lean_messages() -> Vec<(Head, Message<'static>)> {
     let (desk, strong) = (session(0x20).short(), session(0x10).short());
     let there = Head::new(desk, Some(strong));
+    let told = Head { watermark: Some(4), ..there };
     let back = Head::new(strong, Some(desk));
     let Message::Call(call) = call(id(), Some(strong), Some(30_000)) else { unreachable!() };
     let call = Call { args: b"\x92\x01\x02", ..call };
@@ -139,7 +147,14 @@ fn lean_messages() -> Vec<(Head, Message<'static>)> {
         (there, Message::Cancel(id())),
         (there, Message::Ping(7)),
         (back, Message::Pong(7)),
-        (back, Message::Ack(Ack { id: id(), state: CallState::Queued, attempt: 0 })),
+        (
+            back,
+            Message::Ack(Ack {
+                id: id(),
+                receipt: Receipt::Call { state: CallState::Queued, attempt: 0 },
+            }),
+        ),
+        (told, Message::Ack(Ack { id: id(), receipt: Receipt::Answer { watermark: Some(4) } })),
         (there, Message::Probe(id())),
     ]
 }
@@ -161,7 +176,9 @@ fn lean_frames_are_written_and_read_byte_for_byte() {
         let writer = FrameWriter::lean(Arc::new(MsgpackCodec), its_head);
         let mut frame = Vec::new();
         writer.begin(&mut frame);
-        if its_head.sender == session(0x20).short() {
+        if its_head.watermark.is_some() {
+            assert_eq!(frame, [&[0x94], &head[1..], &[4]].concat());
+        } else if its_head.sender == session(0x20).short() {
             assert_eq!(frame, head);
         }
         let begin = frame.len();

@@ -11,13 +11,16 @@ use lanc_core::dialect::native::Unreadable;
 use lanc_core::dialect::{Form, lean};
 use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::id::{ExeId, SessionId};
-use lanc_core::message::{Ack, Call, CallState, Callback, Failure, Message, ReplyTo, WireId};
+use lanc_core::message::{
+    Ack, Call, CallState, Callback, Failure, Message, Receipt, ReplyTo, WireId,
+};
 use lanc_core::ports::{Budget, Codec, DecodeError, Item};
 use proptest::prelude::*;
 
 const AMPLE: Budget = Budget { depth: 64, nodes: 65_536 };
 const OTHER: u64 = 0x1011_1213_1415_1617;
-const HEAD: Head = Head { minor: 2, sender: 0x2021_2223_2425_2627, receiver: Some(OTHER) };
+const HEAD: Head =
+    Head { minor: 2, sender: 0x2021_2223_2425_2627, receiver: Some(OTHER), watermark: None };
 
 /// The frame of some messages.
 fn frame(writer: &FrameWriter, messages: &[Message<'_>]) -> Vec<u8> {
@@ -112,7 +115,7 @@ struct Drawn {
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
-    let head = (any::<u64>(), any::<u64>());
+    let head = (any::<u64>(), any::<u64>(), any::<Option<u64>>());
     let id = (1..=u64::MAX, any::<u32>(), any::<bool>());
     let list = prop::option::of(prop::collection::vec(value(), 0..4).prop_map(|l| list(&l)));
     let named = prop::option::of((".{0,8}", value()).prop_map(|(key, value)| {
@@ -122,7 +125,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     }));
     let rest = (".{0,40}", value(), prop::option::of(any::<u64>()), any::<bool>(), 1..=u16::MAX);
     (head, 0..8_u8, id, list, named, rest).prop_map(|(head, method, id, list, named, rest)| Drawn {
-        head: Head::new(head.0, Some(head.1)),
+        head: Head { watermark: head.2, ..Head::new(head.0, Some(head.1)) },
         method,
         number: id.0,
         random: id.1,
@@ -138,6 +141,13 @@ fn drawn() -> impl Strategy<Value = Drawn> {
 }
 
 impl Drawn {
+    fn receipt(&self, state: CallState) -> Receipt {
+        if self.flag {
+            return Receipt::Answer { watermark: self.head.watermark };
+        }
+        Receipt::Call { state, attempt: self.random.to_be_bytes()[0] }
+    }
+
     /// Of every method that has a lean form.
     fn message(&self) -> Message<'_> {
         let own = id(self.head.sender, self.number, self.random);
@@ -155,6 +165,8 @@ impl Drawn {
                 one_way: self.flag,
                 reply_to: token.map(|token| ReplyTo { port: self.code, token }),
                 stream: token.map(|_| self.random),
+                attempt: self.random.to_be_bytes()[0],
+                watermark: self.head.watermark,
             }),
             1 => Message::Callback(Callback { id: theirs, result: &self.value, token }),
             2 => Message::Error(Failure {
@@ -168,10 +180,11 @@ impl Drawn {
                 token,
             }),
             3 => Message::Ack(Ack {
-                id: theirs,
-                state: [CallState::Queued, CallState::Running, CallState::Done, CallState::Unknown]
-                    [picked],
-                attempt: self.random.to_be_bytes()[0],
+                id: if self.flag { own } else { theirs },
+                receipt: self.receipt(
+                    [CallState::Queued, CallState::Running, CallState::Done, CallState::Unknown]
+                        [picked],
+                ),
             }),
             4 => Message::Probe(own),
             5 => Message::Cancel(own),
@@ -223,6 +236,8 @@ fn what_the_head_cannot_carry_is_not_written() {
             one_way: false,
             reply_to: None,
             stream: None,
+            attempt: 0,
+            watermark: None,
         })
     };
     let callback = |id| Message::Callback(Callback { id, result: b"\x01", token: None });
@@ -271,7 +286,7 @@ fn heads_are_read_generously_and_only_whole() {
     };
     let broken = Err(Unreadable::Field(DecodeError::Malformed(0)));
     let (two, session) = (Item::Int(2), Item::Uint(u64::MAX));
-    let head = Head { minor: 2, sender: u64::MAX, receiver: None };
+    let head = Head { minor: 2, sender: u64::MAX, receiver: None, watermark: None };
     assert_eq!(read(&[two.clone(), session.clone(), Item::Null]), Ok(head));
     let more = [two.clone(), session.clone(), Item::Int(5), Item::Bool(true), Item::List(&[])];
     assert_eq!(read(&more), Ok(Head { receiver: Some(5), ..head }));
@@ -414,6 +429,8 @@ fn a_full_datagram_holds_43_calls_at_least() {
                 one_way: false,
                 reply_to: None,
                 stream: None,
+                attempt: 0,
+                watermark: HEAD.watermark,
             };
             assert!(writer.write(&Message::Call(call), &mut out));
             if out.len() > 1472 {

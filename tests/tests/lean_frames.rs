@@ -66,15 +66,8 @@ impl Scene {
     /// The same, with a peer that says it has these features and offers `g`.
     fn with_peer(pipeline: Pipeline, config: Config, features: u32) -> Self {
         let mut scene = Self::new(pipeline, config);
-        let (short, rest) = (format!("{PEER:016x}"), "28292a2b2c2d2e2f");
-        let message = |method: &str, data: &str, rest: &str| {
-            format!(r#"{{"type":"LANC","method":"{method}","version":"0.2","data":{data}{rest}}}"#)
-        };
-        let hello = format!(
-            r#"{{"node":"far","sid":"{short}{rest}","iv":5000,"rev":1,"feat":{features}}}"#
-        );
-        let of = format!(r#","x":{{"sid":"{short}{rest}","rev":1}}"#);
-        scene.hand(message("hello", &hello, "").as_bytes());
+        scene.hand(hello_of_far(features).as_bytes());
+        let of = format!(r#","x":{{"sid":"{PEER:016x}{PEER_REST}","rev":1}}"#);
         scene.hand(message("func", r#"["g"]"#, &of).as_bytes());
         scene.pass(3);
         assert_eq!(scene.core.peers(scene.now).len(), 1);
@@ -159,6 +152,19 @@ fn read(frame: &[u8]) -> (Form, Vec<Message<'_>>) {
     (form, messages)
 }
 
+/// The second half of the peer's session.
+const PEER_REST: &str = "28292a2b2c2d2e2f";
+
+fn message(method: &str, data: &str, rest: &str) -> String {
+    format!(r#"{{"type":"LANC","method":"{method}","version":"0.2","data":{data}{rest}}}"#)
+}
+
+fn hello_of_far(features: u32) -> String {
+    let sid = format!("{PEER:016x}{PEER_REST}");
+    let data = format!(r#"{{"node":"far","sid":"{sid}","iv":5000,"rev":1,"feat":{features}}}"#);
+    message("hello", &data, "")
+}
+
 /// A list of `size` bytes: one byte string.
 fn args(size: usize) -> Vec<u8> {
     let content = vec![7; size - 4];
@@ -179,6 +185,8 @@ fn call_of<'a>(head: Head, number: u64, function: &'a str) -> Message<'a> {
         one_way: false,
         reply_to: None,
         stream: None,
+        attempt: 0,
+        watermark: head.watermark,
     })
 }
 
@@ -189,12 +197,12 @@ fn a_peer_is_called_in_the_leanest_form_that_both_read() {
     let json = || Pipeline::new(Arc::new(JsonCodec));
     let (plain, nine) = (Form::native(Format::JSON), Form::native(Format::MSGPACK));
     for (pipeline, own, form_of) in [
-        (msgpack_first(), 42, [Form::LEAN, nine, plain]),
-        (nine_keys(), 10, [nine, nine, plain]),
-        (json_first(), 42, [plain, plain, plain]),
-        (json(), 8, [plain, plain, plain]),
+        (msgpack_first(), 43, [Form::LEAN, nine, plain]),
+        (nine_keys(), 11, [nine, nine, plain]),
+        (json_first(), 43, [plain, plain, plain]),
+        (json(), 9, [plain, plain, plain]),
     ] {
-        for (theirs, form) in [42, 10, 8].into_iter().zip(form_of) {
+        for (theirs, form) in [43, 11, 9].into_iter().zip(form_of) {
             let mut scene = Scene::with_peer(pipeline.clone(), Config::default(), theirs);
             scene.hand(
                 br#"{"type":"LANC","method":"hello","version":"0.2","data":{"node":"far",
@@ -232,9 +240,9 @@ fn a_peer_is_called_in_the_leanest_form_that_both_read() {
 fn an_answer_is_lean_only_where_the_head_can_say_whose_it_is() {
     let config = Config::default;
     let nine = Form::native(Format::MSGPACK);
-    let answers = |scene: &mut Scene, head: Head| {
-        for function in ["f", "nosuch"] {
-            scene.hand(&scene.lean(head, &[call_of(head, 5, function)]));
+    let answers = |scene: &mut Scene, head: Head, first: u64| {
+        for (number, function) in (first..).zip(["f", "nosuch"]) {
+            scene.hand(&scene.lean(head, &[call_of(head, number, function)]));
         }
         scene.run();
         let frames = scene.frames();
@@ -243,6 +251,7 @@ fn an_answer_is_lean_only_where_the_head_can_say_whose_it_is() {
             let (form, messages) = read(frame);
             forms.push(form);
             for message in messages {
+                let is_failure = matches!(message, Message::Error(_));
                 let id = match message {
                     Message::Callback(callback) => {
                         assert_eq!(callback.result, b"\x1e");
@@ -255,22 +264,20 @@ fn an_answer_is_lean_only_where_the_head_can_say_whose_it_is() {
                     Message::Hello(_) | Message::Func(_) => continue,
                     other => panic!("{other:?}"),
                 };
-                assert_eq!(
-                    id,
-                    WireId::Native(ExeId { session: head.sender, number: 5, random: 9 })
-                );
+                let number = if is_failure { first + 1 } else { first };
+                assert_eq!(id, WireId::Native(ExeId { session: head.sender, number, random: 9 }));
             }
         }
         forms
     };
     let mut scene = Scene::with_peer(msgpack_first(), config(), 42);
     let head = scene.head();
-    assert_eq!(answers(&mut scene, head), [Form::LEAN]);
-    assert_eq!(answers(&mut scene, Head { sender: PEER + 1, ..head }), [nine]);
+    assert_eq!(answers(&mut scene, head, 5), [Form::LEAN]);
+    assert_eq!(answers(&mut scene, Head { sender: PEER + 1, ..head }, 5), [nine]);
     let mut scene = Scene::new(msgpack_first(), config());
     scene.frames();
-    assert_eq!(answers(&mut scene, head), [nine]);
-    assert_eq!(answers(&mut scene, Head { receiver: None, ..head }), [nine]);
+    assert_eq!(answers(&mut scene, head, 5), [nine]);
+    assert_eq!(answers(&mut scene, Head { receiver: None, ..head }, 7), [nine]);
     assert_eq!(scene.core.counters().dropped_total(), 0);
 }
 
@@ -535,7 +542,6 @@ fn ten_thousand_malformed_frames_are_counted_and_leave_nothing_behind() {
     scene.core.cancel(scene.now, key);
     scene.pass(1);
     let _ = scene.core.take(key);
-    let quiet = scene.core.tables();
     let mut dice = Dice::new(7, 0);
     let before = scene.core.counters().clone();
     for round in 0..10_000_u64 {
@@ -558,11 +564,18 @@ fn ten_thousand_malformed_frames_are_counted_and_leave_nothing_behind() {
     let counters = scene.core.counters();
     assert!(counters.dropped(Drop::Malformed) > 1000, "{counters:?}");
     assert!(counters.dropped(Drop::BadField) > 100, "{counters:?}");
-    // Hello again, so that the peer is still one, and what was begun has ended.
+    // Callers that nobody knows are forgotten after half a minute, the peer lives on.
+    for _ in 0..10 {
+        scene.pass(4);
+        scene.hand(hello_of_far(42).as_bytes());
+    }
     scene.pass(1);
-    assert_eq!(scene.core.tables(), quiet);
+    let left = scene.core.tables();
+    assert!(left.callers <= 1, "{left:?}");
+    assert_eq!([left.links, left.peers, left.functions], [1, 1, 2]);
+    assert_eq!([left.open_calls, left.results, left.queued, left.running, left.outbox], [0; 5]);
     let head = scene.head();
-    scene.hand(&scene.lean(head, &[call_of(head, 1, "f")]));
+    scene.hand(&scene.lean(head, &[call_of(head, 1 << 40, "f")]));
     scene.run();
     let frames = scene.frames();
     assert!(matches!(&read(&frames[0]).1[..], [Message::Callback(_)]), "it still serves");

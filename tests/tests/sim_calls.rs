@@ -75,7 +75,7 @@ fn calls_that_are_ready_together_share_a_frame_each_way() {
     let calls: Vec<_> = (0..4).map(|n| lan.call(b, "add", json!([n, 1]))).collect();
     let before = lan.sent(b).unicasts;
     lan.resume(b);
-    lan.run_for(ms(50));
+    lan.run_for(ms(10));
     assert_eq!(lan.sent(b).unicasts - before, 1);
     for (n, call) in calls.into_iter().enumerate() {
         assert_eq!(lan.result(call), Some(Ok(json!(n + 1))));

@@ -6,6 +6,7 @@ use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
 use crate::ports::Format;
+use crate::recovery::Flight;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
@@ -320,14 +321,16 @@ impl Core {
             link.carried_calls = true;
         }
         if let Some(call) = self.calls.get_mut(key) {
-            call.stage = Stage::Remote { peer: to, link: by, peer_name, sent: false };
+            let flight = Flight::default();
+            call.stage = Stage::Remote { peer: to, link: by, peer_name, sent: false, flight };
         }
         if matches!(way, Way::Dialling) {
+            self.note_open(now, key, to);
             self.wait_for_connection(to, Outgoing::Call(key));
             return Ok(());
         }
         self.open_stream(key, by)?;
-        if !self.send(by, Outgoing::Call(key)) {
+        if !self.launch(now, key, to, by) {
             let text = "too many messages wait to be sent";
             return fail(ErrorCode::BUSY, text.to_owned());
         }

@@ -20,17 +20,26 @@ impl Core {
         let plain = Form::native(self.pipeline.plain().format());
         match message {
             Outgoing::Hello { .. } | Outgoing::Func { .. } | Outgoing::Bye => plain,
-            Outgoing::Answer(key) => match self.tasks.get(*key).map(|task| &task.caller) {
-                Some(Caller::Remote { form, id: Some(id), .. }) => {
-                    self.form_of_answer(link, *form, id)
+            Outgoing::Answer(key) | Outgoing::Ack(key) => {
+                match self.tasks.get(*key).map(|task| &task.caller) {
+                    Some(Caller::Remote { form, id: Some(id), .. }) => {
+                        self.form_of_answer(link, *form, id)
+                    }
+                    _ => plain,
                 }
-                _ => plain,
-            },
+            }
+            Outgoing::Unknown(asked) => {
+                self.form_of_answer(link, asked.1, &WireId::Native(asked.0))
+            }
             Outgoing::Refusal(refusal) => self.form_of_answer(link, refusal.form, &refusal.id),
             Outgoing::Call(key) => self.form_of_call(link, *key).unwrap_or(plain),
             Outgoing::Relay(_) => plain,
             Outgoing::Ripe(message) => self.form_of(link, message),
-            Outgoing::Cancel(_) | Outgoing::Ping(_) | Outgoing::Pong(_) => {
+            Outgoing::Receipt(..)
+            | Outgoing::Probe(_)
+            | Outgoing::Cancel(_)
+            | Outgoing::Ping(_)
+            | Outgoing::Pong(_) => {
                 let peer = self.links.get(link).and_then(|link| link.peer);
                 let peer = peer.and_then(|key| self.peers.get(key));
                 peer.map_or(plain, |peer| self.pipeline.form_for(peer.features))
@@ -80,6 +89,6 @@ impl Core {
     fn head(&self, link: LinkId) -> Head {
         let peer = self.links.get(link).and_then(|link| link.peer);
         let receiver = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.session.short());
-        Head::new(self.session.short(), receiver)
+        Head { watermark: self.frame_watermark, ..Head::new(self.session.short(), receiver) }
     }
 }

@@ -113,7 +113,8 @@ impl Core {
         let endpoint = self.links.get(link).ok_or(Drop::UnknownLink)?.remote.clone();
         let ip = Hosts::counts(endpoint.ip());
         self.make_room(now, ip)?;
-        let peer = Peer::new(now, hello, link, endpoint.clone(), origin, dialect);
+        let window = self.config.max_call_window;
+        let peer = Peer::new(now, hello, link, endpoint.clone(), origin, dialect, window);
         let (session, name) = (peer.session, peer.name.to_string());
         let key = match self.peers.insert(peer) {
             Ok(key) => key,

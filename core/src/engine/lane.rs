@@ -243,6 +243,7 @@ impl Core {
                 return;
             };
             *by = link;
+            self.land(now, key, false);
             if let Some(link) = self.links.get_mut(link) {
                 link.carried_calls = true;
             }

@@ -52,7 +52,8 @@ impl Core {
     /// Forgets a peer, its functions, and ends the calls that wait for it.
     pub(super) fn remove_peer(&mut self, now: Time, key: PeerKey, reason: PeerDownReason) {
         let Some(peer) = self.peers.remove(key) else { return };
-        for timer in [peer.lease, peer.greet, peer.want] {
+        let recovery = peer.recovery.timer.map(|(_, timer)| timer);
+        for timer in [peer.lease, peer.greet, peer.want, recovery] {
             self.cancel_timer(timer);
         }
         if let Some(link) = self.links.get_mut(peer.link) {
@@ -66,6 +67,9 @@ impl Core {
         }
         if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
             self.hosts.remove_tentative(now, ip);
+        }
+        if matches!(reason, PeerDownReason::Left | PeerDownReason::Restarted) {
+            self.caller_gone(peer.session.short());
         }
         for function in peer.functions {
             self.withdraw(function, key, &peer.name);

@@ -140,7 +140,8 @@ impl Core {
             self.drop_link(now, link, Close::Abort);
         }
         self.hosts.sweep(now);
-        if self.links.len() > 0 || self.hosts.len() > 0 {
+        self.sweep_callers(now);
+        if self.links.len() > 0 || self.inbound.len() > 0 || self.hosts.len() > 0 {
             self.schedule_sweep(now);
         }
     }
@@ -169,6 +170,10 @@ impl Core {
 
     fn fail_frame(&mut self, now: Time, why: &str) {
         for key in std::mem::take(&mut self.in_frame) {
+            // An earlier copy may have come.
+            if self.flight(key).is_some_and(|flight| flight.sends > 1) {
+                continue;
+            }
             let error = CallError::new(
                 ErrorCode::NETWORK,
                 Executed::No,

@@ -15,6 +15,8 @@
 //! | `ping` | pings and pongs |
 //! | `race` | calls to several providers at once |
 //! | `register` | this node's own functions |
+//! | `recovery` | calls that are sent again, asked about, acknowledged |
+//! | `inbound` | copies of a call, receipts, answers that are sent again |
 //! | `serve` | a call from elsewhere, to a task and back to an answer |
 //! | `form` | which form a message goes out in |
 //! | `send` | what waits in the outbox, to one frame; and frames that were refused |
@@ -34,6 +36,7 @@ mod call;
 mod form;
 mod greet;
 mod homes;
+mod inbound;
 mod keepalive;
 mod lane;
 mod leave;
@@ -46,6 +49,7 @@ mod ping;
 mod pipe;
 mod race;
 mod receive;
+mod recovery;
 mod register;
 mod send;
 mod serve;
@@ -69,8 +73,9 @@ use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::event::{Event, Events};
 use crate::homes::Homes;
 use crate::id::{CallKey, FunctionName, PingKey, SessionId, tag};
+use crate::inbound::{Bounds, Inbound};
 use crate::keyed::{HashKey, KeyedMap};
-use crate::message::Features;
+use crate::message::{Features, Watermark};
 use crate::peers::Peers;
 use crate::ports::{Capabilities, Close, Entropy};
 use crate::random::Random;
@@ -179,6 +184,7 @@ pub struct Core {
     directory: Directory,
     calls: Calls,
     tasks: Tasks,
+    inbound: Inbound,
     pings: Slots<Ping, tag::Ping>,
     pings_by_number: KeyedMap<u64, PingKey>,
     done: VecDeque<Done>,
@@ -208,6 +214,8 @@ pub struct Core {
     func_parts: (u64, Vec<Vec<String>>),
     /// Calls in the frame polled last: a refused frame ends them.
     in_frame: Vec<CallKey>,
+    /// The watermark for the far end of the link whose frame is being packed.
+    frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
     buffers: Buffers,
 }
@@ -239,7 +247,7 @@ impl Core {
             strangers: config.max_stranger_tasks,
         };
         Ok(Self {
-            features: pipeline.features().with(Features::CANCEL),
+            features: pipeline.features().with(Features::CANCEL).with(Features::ACK),
             pipeline: Arc::new(pipeline),
             random,
             session,
@@ -260,6 +268,7 @@ impl Core {
             directory: Directory::new(config.max_functions, hash),
             calls: Calls::new(config.max_calls, config.max_results, hash),
             tasks: Tasks::new(room, config.max_outbox, hash),
+            inbound: Inbound::new(Bounds::of(&config), hash),
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
             done: VecDeque::new(),
@@ -279,6 +288,7 @@ impl Core {
             announced: 0,
             func_parts: (0, Vec::new()),
             in_frame: Vec::new(),
+            frame_watermark: None,
             scratch: Vec::new(),
             buffers: Buffers::default(),
             name: config.name.as_str().into(),

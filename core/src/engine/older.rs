@@ -184,11 +184,7 @@ impl Core {
                 if self.pass_call_on(heard, &function) {
                     return Ok(());
                 }
-                let (to, deadline_ms, one_way, reply_to) = (None, None, false, None);
-                let stream = None;
-                let call =
-                    Call { id, function, args, kwargs, to, deadline_ms, one_way, reply_to, stream };
-                self.on_call(now, from, call)
+                self.on_call(now, from, Call::new(id, function, args, kwargs))
             }
             Older::Callback { id, result } => {
                 if self.pass_answer_on(heard, &id) {

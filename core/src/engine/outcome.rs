@@ -39,10 +39,11 @@ impl Core {
         if id.session != self.session.short() {
             return Err(Drop::UnknownCall);
         }
-        let key = self.calls.by_id(*id).ok_or(Drop::UnknownCall)?;
-        let call = self.calls.get(key).ok_or(Drop::UnknownCall)?;
+        let id = *id;
+        let open = self.calls.by_id(id).and_then(|key| Some((key, self.calls.get(key)?)));
+        let Some((key, call)) = open else { return Err(self.late(now, from, id)) };
         let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
-            return Err(Drop::UnknownCall);
+            return Err(self.late(now, from, id));
         };
         // Only the callee may answer: on the link the call left by, on another it has proved, or
         // on a new one with what only the callee has been told.
@@ -51,6 +52,8 @@ impl Core {
             return Err(Drop::UnknownCall);
         }
         let callee = Arc::clone(peer_name);
+        self.answer_came(now, key);
+        self.owe_receipt(now, from.link, id);
         let result = match result {
             Ok(encoded) => {
                 let mut bytes = self.buffers.take(encoded.len());
@@ -63,6 +66,15 @@ impl Core {
         Ok(())
     }
 
+    /// An answer to a call that is over, or never was: whoever sent it need not do so again.
+    fn late(&mut self, now: Time, from: From, id: ExeId) -> Drop {
+        let why = self.late_or_unknown(id);
+        if why == Drop::Late {
+            self.owe_receipt(now, from.link, id);
+        }
+        why
+    }
+
     /// Ends a call with an outcome.
     pub(super) fn finish(&mut self, now: Time, key: CallKey, outcome: Outcome) {
         let Some(call) = self.calls.get_mut(key) else { return };
@@ -72,12 +84,14 @@ impl Core {
         let (parent, abandoned) = (call.parent, call.abandoned);
         let timers = [call.deadline_timer.take(), call.other_timer.take()];
         self.call_over(key);
+        self.land(now, key, false);
         let Some(call) = self.calls.get_mut(key) else { return };
-        if let Stage::Remote { peer, .. } = &call.stage {
-            let peer = *peer;
-            if let Some(peer) = self.peers.get_mut(peer) {
-                peer.open_calls = peer.open_calls.saturating_sub(1);
-            }
+        let callee = match &call.stage {
+            Stage::Remote { peer, .. } => Some(*peer),
+            _ => None,
+        };
+        if let Some(peer) = callee.and_then(|peer| self.peers.get_mut(peer)) {
+            peer.open_calls = peer.open_calls.saturating_sub(1);
         }
         for timer in timers {
             self.cancel_timer(timer);
@@ -89,6 +103,9 @@ impl Core {
         }
         if let Some(args) = self.calls.finish(key, outcome) {
             self.buffers.give(args.into_buffer());
+        }
+        if let Some(peer) = callee {
+            self.advance_watermark(now, peer);
         }
         match parent {
             _ if abandoned => drop(self.calls.take(key)),
@@ -222,7 +239,7 @@ impl Core {
             Stage::Seeking => {
                 (Executed::No, format!("{why} after {elapsed} ms while `{name}` had no provider"))
             }
-            Stage::Remote { peer, link, peer_name, sent } => {
+            Stage::Remote { peer, link, peer_name, sent, .. } => {
                 let executed = if *sent { Executed::Maybe } else { Executed::No };
                 let text = format!("{why} after {elapsed} ms without an answer from `{peer_name}`");
                 let (link, sent) = (*link, *sent);
@@ -250,7 +267,7 @@ impl Core {
     pub(super) fn lose_calls(&mut self, now: Time, lost: Lost, reason: PeerDownReason) {
         let mut waiting = Vec::new();
         for (key, call) in self.calls.iter() {
-            if let Stage::Remote { peer, link, sent, peer_name } = &call.stage {
+            if let Stage::Remote { peer, link, sent, peer_name, .. } = &call.stage {
                 let is_lost = match lost {
                     Lost::Peer(gone) => *peer == gone,
                     Lost::Link(gone) => *link == gone,
@@ -261,6 +278,9 @@ impl Core {
             }
         }
         for (key, sent, name) in waiting {
+            if matches!(lost, Lost::Link(_)) && self.ask_elsewhere(now, key) {
+                continue;
+            }
             let executed = if sent { Executed::Maybe } else { Executed::No };
             let what = match reason {
                 PeerDownReason::Left => "has left",

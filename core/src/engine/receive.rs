@@ -203,8 +203,8 @@ impl Core {
                 Ok(())
             }
             Message::Pong(number) => self.on_pong(now, from, number),
-            // Nobody who read our feature bits sends these.
-            Message::Ack(_) | Message::Probe(_) => Err(Drop::Unannounced),
+            Message::Ack(ack) => self.on_ack(now, from, &ack),
+            Message::Probe(id) => self.on_probe(now, from, &id),
         }
     }
 

@@ -9,8 +9,12 @@ use crate::dialect::frame::FrameWriter;
 use crate::dialect::native;
 use crate::endpoint::{Lane, LinkId};
 use crate::error::{CallError, ErrorCode, Executed, Fault};
-use crate::id::{CallKey, TaskKey, Version};
-use crate::message::{Call, Callback, Failure, Features, Func, Hello, Message, ReplyTo, WireId};
+use crate::id::{CallKey, ExeId, TaskKey, Version};
+use crate::inbound::Standing;
+use crate::message::{
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Receipt, ReplyTo,
+    WireId,
+};
 use crate::ports::{Codec, Dest};
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
@@ -147,6 +151,8 @@ impl Core {
         if self.links.get(link).is_some_and(|link| link.is_home) {
             return self.pack_home(now, link, out);
         }
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        self.frame_watermark = peer.and_then(|peer| self.watermark(peer));
         let mut frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
         let mut packed = 0;
         while let Some(limit) = self.links.get(link).map(|link| link.max_frame) {
@@ -280,6 +286,23 @@ impl Core {
                 };
                 return frame.write(&Message::Error(failure), out);
             }
+            Outgoing::Ack(key) => return self.write_ack(*key, frame, out),
+            Outgoing::Unknown(asked) => {
+                let receipt = Receipt::Call { state: CallState::Unknown, attempt: 0 };
+                return frame
+                    .write(&Message::Ack(Ack { id: WireId::Native(asked.0), receipt }), out);
+            }
+            Outgoing::Receipt(number, random) => {
+                let id = ExeId { session: self.session.short(), number: *number, random: *random };
+                let receipt = Receipt::Answer { watermark: self.frame_watermark };
+                return frame.write(&Message::Ack(Ack { id: WireId::Native(id), receipt }), out);
+            }
+            Outgoing::Probe(key) => {
+                let Some(call) = self.calls.get(*key) else { return false };
+                let asks = matches!(call.stage, Stage::Remote { .. });
+                let id = WireId::Native(call.id);
+                return asks && frame.write(&Message::Probe(id), out);
+            }
             Outgoing::Cancel(id) => {
                 return frame.write(&Message::Cancel(id.as_ref().clone()), out);
             }
@@ -298,7 +321,11 @@ impl Core {
 
     fn write_call(&self, now: Time, key: CallKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
-        let Stage::Remote { peer, .. } = &call.stage else { return false };
+        let Stage::Remote { peer, flight, .. } = &call.stage else { return false };
+        // A receipt has come while it waited to be sent again.
+        if flight.is_acked {
+            return false;
+        }
         let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
         let message = Call {
             id: Some(WireId::Native(call.id)),
@@ -313,8 +340,17 @@ impl Core {
                 Some(StreamKey::Link(_, number)) => Some(number),
                 _ => None,
             },
+            attempt: flight.sends,
+            watermark: self.frame_watermark,
         };
         frame.write(&Message::Call(message), out)
+    }
+
+    fn write_ack(&self, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
+        let Some(task) = self.tasks.get(key) else { return false };
+        let Caller::Remote { id: Some(id), .. } = &task.caller else { return false };
+        let receipt = Receipt::Call { state: task.state(), attempt: task.attempt };
+        frame.write(&Message::Ack(Ack { id: id.clone(), receipt }), out)
     }
 
     /// Where the answer to a call is to be brought, if by a connection of its own.
@@ -346,10 +382,9 @@ impl Core {
             Outgoing::Call(key) => {
                 self.touch(now, link);
                 self.in_frame.push(*key);
-                let Some(call) = self.calls.get_mut(*key) else { return };
-                if let Stage::Remote { sent, .. } = &mut call.stage {
-                    *sent = true;
-                }
+                self.call_left(now, link, *key);
+                self.watermark_left(link);
+                let Some(call) = self.calls.get(*key) else { return };
                 let is_one_way = call.request.mode == Mode::OneWay;
                 self.stream_announced(*key);
                 if is_one_way {
@@ -358,8 +393,9 @@ impl Core {
             }
             Outgoing::Answer(key) => {
                 self.touch(now, link);
-                self.end_task(*key);
+                self.answer_left(now, link, *key);
             }
+            Outgoing::Receipt(..) => self.watermark_left(link),
             _ => {}
         }
     }
@@ -398,13 +434,14 @@ impl Core {
     /// The short `too_large` to be sent instead of an answer, whose task is over. Whether the
     /// function ran is what the answer said.
     pub(super) fn take_refusal(&mut self, key: TaskKey, why: String) -> Option<Refusal> {
-        let task = self.tasks.remove(key)?;
-        let Caller::Remote { id: Some(id), form, .. } = task.caller else { return None };
-        let mut fault = Fault::new(ErrorCode::TOO_LARGE, why);
-        fault.executed = match task.progress {
+        let executed = match &self.tasks.get(key)?.progress {
             Progress::Answered(Err(answer)) => answer.executed,
             _ => Executed::Yes,
         };
+        let task = self.remove_task(key, Standing::Expired(executed))?;
+        let Caller::Remote { id: Some(id), form, .. } = task.caller else { return None };
+        let mut fault = Fault::new(ErrorCode::TOO_LARGE, why);
+        fault.executed = executed;
         Some(Refusal { form, id, fault })
     }
 

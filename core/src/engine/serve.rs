@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::inbound::Meeting;
 use super::lane::{Way, is_large};
 use super::receive::From;
 use super::{Core, Phase, StreamKey};
@@ -13,6 +14,7 @@ use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
+use crate::inbound::Standing;
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
 use crate::tasks::{Caller, Progress, Task as Entry};
@@ -69,16 +71,39 @@ impl Core {
         let number = call.stream;
         let has_room = number.is_none_or(|number| self.expect_stream(now, from.link, number));
         let stream = number.map(|number| StreamKey::Link(from.link, number));
-        let accepted = if has_room {
-            self.accept_call(now, from, call, stream)
-        } else {
-            let text = format!("`{}` has no room for another byte stream", self.config.name);
-            Err(Fault::new(ErrorCode::BUSY, text))
-        };
-        if let Err(fault) = accepted {
-            if let Some(stream) = stream.filter(|_| has_room) {
-                self.stream_drop(stream, fault.code);
+        let meeting = match self.meet_call(now, from, &call) {
+            Ok(Meeting::Copy) => {
+                self.turn_away_stream(stream.filter(|_| has_room), ErrorCode::CANCELLED);
+                return Ok(());
             }
+            Ok(meeting) => meeting,
+            Err(why) => {
+                self.turn_away_stream(stream.filter(|_| has_room), ErrorCode::CANCELLED);
+                return Err(why);
+            }
+        };
+        let accepted = match &meeting {
+            Meeting::Refused(fault) => Err(fault.clone()),
+            _ if !has_room => {
+                let text = format!("`{}` has no room for another byte stream", self.config.name);
+                Err(Fault::new(ErrorCode::BUSY, text))
+            }
+            Meeting::New(caller, _) => match self.inbound.has_room(*caller) {
+                Ok(()) => self.accept_call(now, from, call, stream),
+                Err(full) => {
+                    self.limit_hit(now, full.0);
+                    let text = format!("`{}` remembers as many calls as it may", self.name);
+                    Err(self.busy(text))
+                }
+            },
+            _ => self.accept_call(now, from, call, stream),
+        };
+        if let Meeting::New(caller, id) = meeting {
+            let became = accepted.as_ref().map_err(|fault| fault.code).copied();
+            self.call_met(now, from, (caller, id), became);
+        }
+        if let Err(fault) = accepted {
+            self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
                 self.limit_hit(now, "max_queued");
@@ -90,6 +115,20 @@ impl Core {
         Ok(())
     }
 
+    fn turn_away_stream(&mut self, stream: Option<StreamKey>, code: ErrorCode) {
+        if let Some(stream) = stream {
+            self.stream_drop(stream, code);
+        }
+    }
+
+    /// A refusal for want of room, with the time after which it is worth trying again.
+    fn busy(&mut self, text: String) -> Fault {
+        let mut fault = Fault::new(ErrorCode::BUSY, text);
+        let jitter = self.random.duration_up_to(Duration::from_millis(20));
+        fault.retry_after = Some(self.tasks.retry_after() + jitter);
+        fault
+    }
+
     /// Queues a received call, or says why not.
     fn accept_call(
         &mut self,
@@ -97,7 +136,7 @@ impl Core {
         from: From,
         call: Call<'_>,
         stream: Option<StreamKey>,
-    ) -> Result<(), Fault> {
+    ) -> Result<TaskKey, Fault> {
         if call.to.is_some_and(|to| to != self.session.short()) {
             let mut fault = Fault::new(ErrorCode::LOST, "the callee has restarted since");
             fault.executed = Executed::Maybe;
@@ -121,7 +160,12 @@ impl Core {
         };
         let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
         let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
-        self.begin_task(offered, args, caller, deadline, stream).map(|_| ())
+        let attempt = call.attempt;
+        let key = self.begin_task(offered, args, caller, deadline, stream)?;
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.attempt = attempt;
+        }
+        Ok(key)
     }
 
     /// Queues a call of this node to itself.
@@ -184,15 +228,19 @@ impl Core {
             cancelled: false,
             stream,
             stranger,
+            tracked: None,
+            attempt: 0,
+            is_queued: false,
+            is_kept: false,
+            sends: 0,
+            last: Time::ZERO,
+            due: None,
         };
         let key = self.tasks.enqueue(task).map_err(|task| {
             // A flood of refused calls does not empty the pool.
             self.buffers.give(task.args.map(Arguments::into_buffer).unwrap_or_default());
             let text = format!("the queue of `{}` is full", self.name);
-            let mut fault = Fault::new(ErrorCode::BUSY, text);
-            let jitter = self.random.duration_up_to(Duration::from_millis(20));
-            fault.retry_after = Some(self.tasks.retry_after() + jitter);
-            fault
+            self.busy(text)
         })?;
         if let Some(deadline) = deadline {
             let timer = self.timers.set(deadline, Timer::TaskDeadline(key));
@@ -278,10 +326,11 @@ impl Core {
 
     /// Forgets a task whose answer has left, or which nobody waits for.
     pub(super) fn end_task(&mut self, key: TaskKey) {
-        let Some(task) = self.tasks.remove(key) else { return };
-        if let Progress::Answered(Ok(payload)) = task.progress {
-            self.buffers.give(payload.bytes);
-        }
+        let executed = match self.tasks.get(key).map(|task| &task.progress) {
+            Some(Progress::Answered(Err(fault))) => fault.executed,
+            _ => Executed::Yes,
+        };
+        self.remove_task(key, Standing::Expired(executed));
     }
 
     /// Moves a task to its end and sends the answer on its way.
@@ -316,13 +365,19 @@ impl Core {
                     self.finish(now, call, Outcome::One(Answer { from, result }));
                 }
             }
-            Caller::Remote { link, id: Some(_), .. } if !late => self.answer(now, link, key),
+            Caller::Remote { link, id: Some(_), .. } if !late => {
+                let link = self.answer_link(key).unwrap_or(link);
+                self.answer(now, link, key);
+            }
             Caller::Remote { .. } => self.end_task(key),
         }
     }
 
     /// Sends an answer back: the way its call came, or by a connection if it is large.
-    fn answer(&mut self, now: Time, link: LinkId, key: TaskKey) {
+    pub(super) fn answer(&mut self, now: Time, link: LinkId, key: TaskKey) {
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.is_queued = true;
+        }
         if self.answer_by_one_shot(now, link, key) {
             return;
         }
@@ -346,9 +401,16 @@ impl Core {
         }
     }
 
-    /// Queues an answer on a link; without room there its task is over.
+    /// Queues an answer on a link. Without room there it is kept for a caller that will ask
+    /// again, else its task is over.
     pub(super) fn send_answer(&mut self, link: LinkId, key: TaskKey) {
-        if !self.send(link, Outgoing::Answer(key)) {
+        if self.send(link, Outgoing::Answer(key)) {
+            return;
+        }
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.is_queued = false;
+        }
+        if !self.keep_answer(key) {
             self.end_task(key);
         }
     }
@@ -378,8 +440,10 @@ impl Core {
 
     /// The caller takes its call back.
     pub(super) fn on_cancel(&mut self, now: Time, from: From, id: &WireId<'_>) -> Result<(), Drop> {
-        if let Some(key) = self.tasks.by_call(from.link, id) {
-            self.cancel_task(now, key);
+        match (self.task_of(from.link, id), id) {
+            (Some(key), _) => drop(self.cancel_task(now, key)),
+            (None, WireId::Native(id)) => self.cancel_beforehand(now, from, *id),
+            (None, _) => {}
         }
         Ok(())
     }
@@ -396,7 +460,7 @@ impl Core {
                 }
                 let fault = Fault::new(ErrorCode::CANCELLED, "cancelled in the queue");
                 self.tasks.settle(now, key, Err(fault));
-                self.tasks.remove(key);
+                self.remove_task(key, Standing::Refused(ErrorCode::CANCELLED));
                 Executed::No
             }
             Progress::Running { .. } => {

@@ -35,8 +35,10 @@ impl Core {
 
     /// Says farewell once nothing runs and every answer has left.
     pub(super) fn close_if_drained(&mut self, now: Time) {
-        let has_answered = self.tasks.len() == 0 && self.answers_leaving == 0;
-        if self.phase == Phase::Draining && has_answered && !self.streams_leaving() {
+        if self.phase != Phase::Draining || self.answers_leaving > 0 || self.streams_leaving() {
+            return;
+        }
+        if self.has_answered() {
             self.close(now);
         }
     }

@@ -123,7 +123,7 @@ impl Core {
                 self.finish_failed(now, key, CallError::new(code, Executed::No, text));
             }
             refusal @ Outgoing::Refusal(_) => {
-                self.answer_left(now);
+                self.large_answer_left(now);
                 self.send(link, refusal);
             }
             _ => {}
@@ -202,12 +202,12 @@ impl Core {
     fn large_left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
         match message {
             Outgoing::Call(_) => self.message_left(now, link, message),
-            _ => self.answer_left(now),
+            _ => self.large_answer_left(now),
         }
     }
 
     /// An answer that was sent as a stream has left, or never will.
-    fn answer_left(&mut self, now: Time) {
+    fn large_answer_left(&mut self, now: Time) {
         self.answers_leaving = self.answers_leaving.saturating_sub(1);
         self.close_if_drained(now);
     }
@@ -237,7 +237,7 @@ impl Core {
                     if let Some(other) = other.filter(|other| *other != link) {
                         self.answer_cut_off(other, *refusal);
                     }
-                    self.answer_left(now);
+                    self.large_answer_left(now);
                 }
                 _ => {}
             }

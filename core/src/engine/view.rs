@@ -31,8 +31,10 @@ pub struct PeerInfo {
     pub silent_for: Duration,
     /// How many functions it offers.
     pub functions: usize,
-    /// Smoothed round trip of pings.
+    /// Smoothed round trip: of pings if there were any, else of calls.
     pub round_trip: Option<Duration>,
+    /// How many calls may be on their way to it by datagrams without a receipt.
+    pub window: u32,
     /// Calls of this node that it has not answered.
     pub open_calls: usize,
 }
@@ -70,6 +72,12 @@ pub struct Tables {
     pub queued: usize,
     /// Functions running.
     pub running: usize,
+    /// Callers whose calls are remembered.
+    pub callers: usize,
+    /// Calls that are remembered, so that a copy of one is recognised.
+    pub remembered: usize,
+    /// Bytes of answers that wait for a receipt.
+    pub stored_bytes: usize,
     /// Messages waiting to be sent.
     pub outbox: usize,
     /// Timers.
@@ -93,7 +101,8 @@ impl Core {
             known_for: now.since(peer.first_seen),
             silent_for: now.since(peer.last_seen),
             functions: peer.functions.len(),
-            round_trip: peer.round_trip,
+            round_trip: peer.round_trip.or(peer.recovery.round_trip.smoothed()),
+            window: peer.recovery.window.size(),
             open_calls: peer.open_calls,
         };
         let mut peers: Vec<_> = self.peers.iter().map(|(_, peer)| info(peer)).collect();
@@ -138,6 +147,9 @@ impl Core {
             results: self.calls.len() - self.calls.open(),
             queued: self.tasks.queued(),
             running: self.tasks.running(),
+            callers: self.inbound.len(),
+            remembered: self.inbound.calls(),
+            stored_bytes: self.inbound.answer_bytes(),
             outbox: self.outbox.len(),
             timers: self.timers.len(),
             streams,

@@ -33,6 +33,8 @@ impl Core {
                 Timer::OneShot(task) => self.one_shot_over(task),
                 Timer::KeepAlive(link) => self.look_after(now, link),
                 Timer::Ping(ping) => self.end_ping(now, ping, false),
+                Timer::Recovery(peer) => self.recovery_due(now, peer),
+                Timer::Caller(caller) => self.caller_due(now, caller),
                 Timer::Sweep => self.sweep(now),
                 Timer::Drain => self.close(now),
                 Timer::Homes => self.tend_homes(now),

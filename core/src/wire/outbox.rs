@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::dialect::Form;
 use crate::endpoint::{Lane, LinkId};
-use crate::id::{CallKey, TaskKey};
+use crate::id::{CallKey, ExeId, TaskKey};
 use crate::message::WireId;
 use crate::wire::links::Links;
 
@@ -28,6 +28,14 @@ pub(crate) enum Outgoing {
     Answer(TaskKey),
     /// A refusal of something that never became a task.
     Refusal(Box<Refusal>),
+    /// A receipt for the call of a task.
+    Ack(TaskKey),
+    /// Nothing is known of the call that was asked about, in the form the question came in.
+    Unknown(Box<(ExeId, Form)>),
+    /// A receipt for the answer to a call of this node: its number and random part.
+    Receipt(u64, u32),
+    /// What became of this call?
+    Probe(CallKey),
     /// A call is not wanted any more.
     Cancel(Box<WireId<'static>>),
     /// Farewell.

@@ -234,8 +234,9 @@ impl World {
         let backlog = std::mem::take(&mut node.backlog);
         let held = node.life.as_mut().map(|life| std::mem::take(&mut life.held));
         self.book.resume(id, self.now);
+        // A driver takes what waits in its sockets before it looks at the clock.
         for datagram in backlog {
-            self.deliver(id, datagram);
+            self.hand_over(id, datagram);
         }
         for task in held.unwrap_or_default() {
             self.complete(id, task);

@@ -64,7 +64,7 @@ impl Cause {
         // A hello releases what waited for room or proof, an error about a call before it too.
         let may = has_method(bytes, "hello")
             || (cast == Cast::Unicast
-                && (has_method(bytes, "call") || has_method(bytes, "cancel")));
+                && ["call", "cancel", "probe"].iter().any(|method| has_method(bytes, method)));
         if may { Self::Any } else { Self::Unanswerable }
     }
 }

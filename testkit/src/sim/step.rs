@@ -162,6 +162,13 @@ impl World {
 
     /// A datagram has arrived: what the driver of the node does with it.
     pub(super) fn deliver(&mut self, id: NodeId, datagram: Datagram) {
+        if let Some(cause) = self.hand_over(id, datagram) {
+            self.pump(id, cause);
+        }
+    }
+
+    /// Hands a datagram to the core of a node that runs. Its outputs wait.
+    pub(super) fn hand_over(&mut self, id: NodeId, datagram: Datagram) -> Option<Cause> {
         let now = self.now;
         let remote = self.air.addresses.address(datagram.from);
         let node = &mut self.nodes[id.0];
@@ -169,7 +176,7 @@ impl World {
             if node.backlog.len() < Node::BACKLOG {
                 node.backlog.push_back(datagram);
             }
-            return;
+            return None;
         }
         let own = self.air.addresses.address(node.address);
         let origin = match segment(remote) {
@@ -177,12 +184,12 @@ impl World {
             Some(segment) if segment == node.spec.segment => Origin::Network,
             _ => Origin::Beyond,
         };
-        let Some(life) = &mut node.life else { return };
+        let life = node.life.as_mut()?;
         let link = match life.links.get(datagram.from) {
             Some(link) => link.id,
             None => {
                 let configured = life.configured.contains(&datagram.from);
-                let Some(link) = life.links.open(datagram.from, configured) else { return };
+                let link = life.links.open(datagram.from, configured)?;
                 let (remote, initiator) = (endpoint(remote), Initiator::Them);
                 life.core.handle_link(now, LinkEvent::Up { link, remote, initiator });
                 link
@@ -197,7 +204,7 @@ impl World {
         let bytes = self.buffer.as_mut_slice();
         let frame = Received { link, cast: datagram.cast, origin, bytes };
         life.core.handle_frame(now, frame);
-        self.pump(id, cause);
+        Some(cause)
     }
 
     /// A function has returned.

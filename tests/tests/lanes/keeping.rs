@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use lanc_core::Config;
-use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::ports::{Cast, Dest, Initiator, LinkEvent, SendRefused};
 
 use crate::world::{World, connection, host, tcp};
@@ -98,16 +97,17 @@ fn a_dead_connection_is_closed_and_its_peer_lives_on() {
     let config = Config::default().with_call_deadline(Duration::from_secs(300));
     let mut world = World::with(config, ["a", "b"]);
     world.ask(0, "fb", 5000, 1);
-    let lost = world.call(0, "fb", 5000);
+    let asked = world.call(0, "fb", 5000);
     world.settle();
-    world.tasks.clear();
     world.wires[0].passes = false;
     world.pass(20_000);
     assert_eq!(world.wires_up(), [0], "one sign of life may be missing");
     world.pass(10_050);
     assert!(world.wires_up().is_empty());
-    let error = world.outcome(0, lost).unwrap().unwrap_err();
-    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Maybe));
+    assert_eq!(world.outcome(0, asked), None, "its callee is asked by datagrams now");
+    world.answer(1);
+    world.settle();
+    assert_eq!(world.outcome(0, asked), Some(Ok(3)));
     assert_eq!(world.cores.iter().map(|core| core.counters().connections_dead).max(), Some(1));
     assert_eq!(world.route(0, "b").as_deref(), Some("udp"));
     assert_eq!(world.ask(0, "fb", 1, 1), 3);

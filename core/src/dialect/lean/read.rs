@@ -7,7 +7,7 @@ use super::{Head, method_of, state_of};
 use crate::dialect::native::Unreadable;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::id::ExeId;
-use crate::message::{Ack, Call, Callback, Failure, Message, Method, ReplyTo, WireId};
+use crate::message::{Ack, Call, Callback, Failure, Message, Method, Receipt, ReplyTo, WireId};
 use crate::ports::{Budget, Codec, DecodeError, Item};
 
 /// What stands where a whole number should.
@@ -191,8 +191,21 @@ impl<'a> Fields<'a> {
             one_way: self.one_way,
             reply_to: self.reply_to()?,
             stream: self.stream.small()?,
+            attempt: self.count.small()?.unwrap_or_default(),
+            watermark: head.watermark,
             function: self.function.clone().flatten().ok_or(DecodeError::WrongType)?,
         })
+    }
+
+    fn ack(&self, head: &Head) -> Result<Ack<'a>, DecodeError> {
+        let Some(state) = self.state.optional()? else {
+            let receipt = Receipt::Answer { watermark: head.watermark };
+            return Ok(Ack { id: self.needed_id(Some(head.sender))?, receipt });
+        };
+        let state = state_of(state).ok_or(DecodeError::WrongType)?;
+        let attempt = self.count.small()?.unwrap_or_default();
+        let receipt = Receipt::Call { state, attempt };
+        Ok(Ack { id: self.needed_id(head.receiver)?, receipt })
     }
 
     /// As generous as can be: a caller waits for this, whoever wrote it.
@@ -229,11 +242,7 @@ pub fn read<'a>(fields: &Fields<'a>, head: &Head) -> Result<Message<'a>, Unreada
             fault: fields.fault(),
             token: fields.token.optional()?,
         }),
-        Method::Ack => Message::Ack(Ack {
-            id: fields.needed_id(head.receiver)?,
-            state: state_of(fields.state.needed()?).ok_or(DecodeError::WrongType)?,
-            attempt: fields.count.small()?.unwrap_or_default(),
-        }),
+        Method::Ack => Message::Ack(fields.ack(head)?),
         Method::Probe => Message::Probe(fields.needed_id(Some(head.sender))?),
         Method::Cancel => Message::Cancel(fields.needed_id(Some(head.sender))?),
         Method::Ping => Message::Ping(fields.count.needed()?),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Head, number_of, number_of_executed, number_of_state};
 use crate::error::Fault;
-use crate::message::{Call, Message, WireId};
+use crate::message::{Call, Message, Receipt, WireId};
 use crate::ports::{Codec, Item};
 
 /// Appends a message. `false`, and nothing appended, for what this head cannot carry: methods
@@ -18,8 +18,8 @@ pub fn write(message: &Message<'_>, head: &Head, codec: &dyn Codec, out: &mut Ve
     true
 }
 
-/// Most entries of a message: a call's `i` `r` `f` `a` `k` `d` `o` `b` `p` `q`.
-const MOST: usize = 10;
+/// Most entries of a message: a call's `i` `r` `f` `a` `k` `d` `o` `b` `p` `q` `n`.
+const MOST: usize = 11;
 
 /// The entries of one message: on the stack, since this is done for each.
 struct Entries<'m> {
@@ -65,9 +65,16 @@ impl<'m> Entries<'m> {
                 self.token(failure.token);
             }
             Message::Ack(ack) => {
+                let (state, attempt) = match ack.receipt {
+                    Receipt::Call { state, attempt } => (state, attempt),
+                    Receipt::Answer { watermark } => {
+                        let fits = watermark == head.watermark;
+                        return if fits { self.id(&ack.id, Some(head.sender)) } else { None };
+                    }
+                };
                 self.id(&ack.id, head.receiver)?;
-                self.put("s", Item::Uint(number_of_state(ack.state)));
-                self.put("n", Item::Uint(u64::from(ack.attempt)));
+                self.put("s", Item::Uint(number_of_state(state)));
+                self.put("n", Item::Uint(u64::from(attempt)));
             }
             Message::Probe(id) | Message::Cancel(id) => self.id(id, Some(head.sender))?,
             Message::Ping(number) | Message::Pong(number) => self.put("n", Item::Uint(*number)),
@@ -94,7 +101,7 @@ impl<'m> Entries<'m> {
     }
 
     fn call(&mut self, call: &'m Call<'_>, head: &Head) -> Option<()> {
-        if call.to != head.receiver {
+        if call.to != head.receiver || call.watermark != head.watermark {
             return None;
         }
         if let Some(id) = &call.id {
@@ -114,6 +121,9 @@ impl<'m> Entries<'m> {
         }
         if let Some(stream) = call.stream {
             self.put("b", Item::Uint(u64::from(stream)));
+        }
+        if call.attempt > 0 {
+            self.put("n", Item::Uint(u64::from(call.attempt)));
         }
         if let Some(reply) = call.reply_to {
             self.put("p", Item::Uint(u64::from(reply.port)));

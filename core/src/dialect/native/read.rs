@@ -9,8 +9,8 @@ use crate::error::{ErrorCode, Executed, Fault};
 use crate::fields::{Fields, list_or_nothing, map_or_nothing};
 use crate::id::{ExeId, FunctionName, SessionId, Version};
 use crate::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, ReplyTo,
-    WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, Receipt,
+    ReplyTo, WireId,
 };
 use crate::ports::{Budget, Codec, DecodeError, Item, Value};
 
@@ -217,17 +217,10 @@ impl<'a> Reader<'_, 'a> {
 
     fn call(&mut self) -> Result<Call<'a>, DecodeError> {
         let name = self.fields.data.as_ref().and_then(|value| value.item.clone().into_text());
-        let mut call = Call {
-            id: self.optional_id()?,
-            function: name.ok_or(DecodeError::WrongType)?,
-            args: list_or_nothing(self.fields.args.as_ref())?,
-            kwargs: map_or_nothing(self.fields.kwargs.as_ref())?,
-            to: None,
-            deadline_ms: None,
-            one_way: false,
-            reply_to: None,
-            stream: None,
-        };
+        let id = self.optional_id()?;
+        let name = name.ok_or(DecodeError::WrongType)?;
+        let args = list_or_nothing(self.fields.args.as_ref())?;
+        let mut call = Call::new(id, name, args, map_or_nothing(self.fields.kwargs.as_ref())?);
         let (mut port, mut token) = (None, None);
         self.entries(self.fields.x.as_ref(), &mut |key, value| {
             match key {
@@ -235,9 +228,10 @@ impl<'a> Reader<'_, 'a> {
                 "dl" => call.deadline_ms = Some(number(&value)?),
                 "ow" => call.one_way = value.item == Item::Bool(true),
                 "st" => {
-                    let number = number(&value)?;
-                    call.stream = Some(u32::try_from(number).map_err(|_| DecodeError::WrongType)?);
+                    call.stream = Some(small(&value)?);
                 }
+                "at" => call.attempt = small(&value)?,
+                "lo" => call.watermark = Some(number(&value)?),
                 "re" => port = Some(small(&value)?).filter(|port| *port > 0),
                 "tok" => token = Some(hex64(&value)?),
                 _ => {}
@@ -295,19 +289,25 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn ack(&mut self) -> Result<Ack<'a>, DecodeError> {
-        let mut state = None;
-        let mut attempt = 0;
+        let (mut state, mut attempt, mut watermark) = (None, 0, None);
         self.entries(self.fields.data.as_ref(), &mut |key, value| {
             match key {
-                "state" => state = value.item.as_text().and_then(CallState::from_name),
-                "at" => {
-                    attempt = u8::try_from(number(&value)?).map_err(|_| DecodeError::WrongType)?;
+                "state" => {
+                    let name = value.item.as_text();
+                    let known = name.and_then(CallState::from_name);
+                    state = Some(known.ok_or(DecodeError::WrongType)?);
                 }
+                "at" => attempt = small(&value)?,
+                "lo" => watermark = Some(number(&value)?),
                 _ => {}
             }
             Ok(())
         })?;
-        Ok(Ack { id: self.id()?, state: state.ok_or(DecodeError::WrongType)?, attempt })
+        let receipt = match state {
+            Some(state) => Receipt::Call { state, attempt },
+            None => Receipt::Answer { watermark },
+        };
+        Ok(Ack { id: self.id()?, receipt })
     }
 
     fn bye(&mut self) -> Result<SessionId, DecodeError> {
@@ -336,8 +336,8 @@ fn number(value: &Value<'_>) -> Result<u64, DecodeError> {
     value.item.as_u64().ok_or(DecodeError::WrongType)
 }
 
-fn small(value: &Value<'_>) -> Result<u16, DecodeError> {
-    u16::try_from(number(value)?).map_err(|_| DecodeError::WrongType)
+fn small<T: TryFrom<u64>>(value: &Value<'_>) -> Result<T, DecodeError> {
+    T::try_from(number(value)?).map_err(|_| DecodeError::WrongType)
 }
 
 fn hex64(value: &Value<'_>) -> Result<u64, DecodeError> {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 
 use crate::error::{Executed, Fault};
 use crate::id::Version;
-use crate::message::{Call, Func, Hello, Message, Method, WireId};
+use crate::message::{Call, Func, Hello, Message, Method, Receipt, WireId};
 use crate::ports::{Codec, Item};
 
 /// Appends a message: S0's fields in the order the published package writes them, absent ones
@@ -32,9 +32,17 @@ pub fn write(message: &Message<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
             write_error(parts, &failure.fault, codec, out);
         }
         Message::Ack(ack) => {
-            let state = text(ack.state.name());
-            let entries = [("state", state), ("at", Item::Uint(u64::from(ack.attempt)))];
-            let data = Some(Item::Entries(&entries));
+            let mut data = Entries::<2>::new();
+            match ack.receipt {
+                Receipt::Call { state, attempt } => {
+                    data.push("state", text(state.name()));
+                    data.push("at", Item::Uint(u64::from(attempt)));
+                }
+                Receipt::Answer { watermark } => {
+                    data.push_some("lo", watermark.map(Item::Uint));
+                }
+            }
+            let data = Some(Item::Entries(data.as_slice()));
             Parts { data, id: Some(&ack.id), ..parts }.write(codec, out);
         }
         Message::Probe(id) | Message::Cancel(id) => {
@@ -129,9 +137,11 @@ fn write_func(parts: Parts<'_>, func: &Func<'_>, codec: &dyn Codec, out: &mut Ve
 fn write_call(parts: Parts<'_>, call: &Call<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
     let to = call.to.map(Short::hex);
     let token = call.reply_to.map(|reply| Short::hex(reply.token));
-    let mut x = Entries::<6>::new();
+    let mut x = Entries::<8>::new();
     x.push_some("to", to.as_ref().map(Short::item));
     x.push_some("dl", call.deadline_ms.map(Item::Uint));
+    x.push_some("at", Some(Item::Uint(u64::from(call.attempt))).filter(|_| call.attempt > 0));
+    x.push_some("lo", call.watermark.map(Item::Uint));
     x.push_some("ow", Some(Item::Bool(true)).filter(|_| call.one_way));
     x.push_some("st", call.stream.map(|stream| Item::Uint(u64::from(stream))));
     x.push_some("re", call.reply_to.map(|reply| Item::Uint(u64::from(reply.port))));

@@ -6,11 +6,20 @@ use std::time::Duration;
 use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::id::{ExeId, FunctionName, SessionId, Version};
 use lanc_core::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, ReplyTo,
-    WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, Receipt,
+    ReplyTo, WireId,
 };
 
 use super::draw::Draw;
+
+fn receipt(draw: &mut Draw) -> Receipt {
+    if draw.flip() {
+        return Receipt::Answer { watermark: draw.some(Draw::number) };
+    }
+    let states = [CallState::Queued, CallState::Running, CallState::Done, CallState::Unknown];
+    let attempt = u8::try_from(draw.below(256)).unwrap_or(0);
+    Receipt::Call { state: *draw.pick(&states), attempt }
+}
 
 /// A message of `method`. `list`, `map` and `value` are encoded already.
 pub(super) fn message<'a>(
@@ -31,6 +40,8 @@ pub(super) fn message<'a>(
             one_way: draw.flip(),
             reply_to: draw.some(|draw| ReplyTo { port: port(draw), token: draw.number() }),
             stream: draw.some(|draw| u32::try_from(draw.below(1 << 32)).unwrap_or(0)),
+            attempt: u8::try_from(draw.below(256)).unwrap_or(0),
+            watermark: draw.some(Draw::number),
         }),
         Method::Callback => Message::Callback(Callback {
             id: id(draw),
@@ -42,16 +53,7 @@ pub(super) fn message<'a>(
             fault: fault(draw),
             token: draw.some(Draw::number),
         }),
-        Method::Ack => Message::Ack(Ack {
-            id: id(draw),
-            state: *draw.pick(&[
-                CallState::Queued,
-                CallState::Running,
-                CallState::Done,
-                CallState::Unknown,
-            ]),
-            attempt: u8::try_from(draw.below(256)).unwrap_or(0),
-        }),
+        Method::Ack => Message::Ack(Ack { id: id(draw), receipt: receipt(draw) }),
         Method::Probe => Message::Probe(id(draw)),
         Method::Cancel => Message::Cancel(id(draw)),
         Method::Bye => Message::Bye(session(draw)),

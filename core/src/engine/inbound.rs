@@ -1,0 +1,430 @@
+//! The callee's side of reliability: copies of a call, receipts for it, and answers that are
+//! sent again until their receipt comes.
+
+use super::Core;
+use super::receive::From;
+use crate::counters::Drop;
+use crate::endpoint::LinkId;
+use crate::error::{ErrorCode, Executed, Fault};
+use crate::id::{CallerKey, ExeId, PeerKey, TaskKey};
+use crate::inbound::{Seen, Standing};
+use crate::message::{Call, Features, Watermark, WireId};
+use crate::recovery::{ACK_DELAY, MAX_SENDS};
+use crate::tasks::{Caller, Progress, Task};
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::outbox::Outgoing;
+
+/// How long a caller is remembered that is no peer and waits for nothing.
+const FORGOTTEN_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What a received call is.
+pub(super) enum Meeting {
+    /// A new one; a second copy of it will be recognised.
+    New(CallerKey, ExeId),
+    /// One that cannot be recognised: its caller gave it no id of this version.
+    Untracked,
+    /// One that cannot be taken.
+    Refused(Fault),
+    /// A copy, which has been dealt with.
+    Copy,
+}
+
+impl Core {
+    /// Whether a received call was seen before. A copy is answered: with the state of the call
+    /// or its answer once more.
+    pub(super) fn meet_call(
+        &mut self,
+        now: Time,
+        from: From,
+        call: &Call<'_>,
+    ) -> Result<Meeting, Drop> {
+        let Some(WireId::Native(id)) = call.id else { return Ok(Meeting::Untracked) };
+        // Meant for an earlier life of this node.
+        if call.to.is_some_and(|to| to != self.session.short()) {
+            return Ok(Meeting::Untracked);
+        }
+        let peer = self.peer_of(from.link, id.session);
+        let Some(caller) = self.caller_of(now, id.session, peer) else {
+            self.limit_hit(now, "max_callers");
+            let text = format!("`{}` has too many callers", self.name);
+            let mut fault = Fault::new(ErrorCode::BUSY, text);
+            // Nothing can be remembered, so a copy might be taken later.
+            fault.executed = Executed::Maybe;
+            return Ok(Meeting::Refused(fault));
+        };
+        if let Some(watermark) = call.watermark {
+            self.pass(now, caller, watermark);
+        }
+        match self.inbound.look(caller, id) {
+            Seen::New => Ok(Meeting::New(caller, id)),
+            Seen::Known(standing) => {
+                self.counters.calls_repeated += 1;
+                let again = Again { link: from.link, attempt: Some(call.attempt) };
+                self.repeat(now, from, again, id, standing);
+                Ok(Meeting::Copy)
+            }
+            Seen::Stale => Err(Drop::Stale),
+            Seen::Forged => Err(Drop::Forged),
+        }
+    }
+
+    fn caller_of(&mut self, now: Time, session: u64, peer: Option<PeerKey>) -> Option<CallerKey> {
+        if let Ok(caller) = self.inbound.caller(now, session, peer) {
+            return Some(caller);
+        }
+        // One that nobody knows and that waits for nothing makes room.
+        let idle = self.inbound.keys().into_iter().find(|key| {
+            let caller = self.inbound.get(*key);
+            caller.is_some_and(|caller| caller.is_idle() && !self.is_peer(caller.peer))
+        })?;
+        self.forget_caller(idle);
+        self.inbound.caller(now, session, peer).ok()
+    }
+
+    fn is_peer(&self, peer: Option<PeerKey>) -> bool {
+        peer.is_some_and(|peer| self.peers.get(peer).is_some())
+    }
+
+    /// The peer at the end of a link, if it is this session.
+    fn peer_of(&self, link: LinkId, session: u64) -> Option<PeerKey> {
+        let key = self.links.get(link)?.peer?;
+        (self.peers.get(key)?.session.short() == session).then_some(key)
+    }
+
+    /// Whether a caller sends receipts for answers.
+    fn gives_receipts(&self, caller: CallerKey) -> bool {
+        let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
+        let peer = peer.and_then(|key| self.peers.get(key));
+        peer.is_some_and(|peer| peer.features.has(Features::ACK))
+    }
+
+    /// A new call has become a task, or was refused with this code.
+    pub(super) fn call_met(
+        &mut self,
+        now: Time,
+        from: From,
+        (caller, id): (CallerKey, ExeId),
+        became: Result<TaskKey, ErrorCode>,
+    ) {
+        let key = match became {
+            Ok(key) => key,
+            Err(code) => return self.inbound.remember(caller, id, Standing::Refused(code)),
+        };
+        self.inbound.remember(caller, id, Standing::Live(key));
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        task.tracked = Some((caller, id.number));
+        let is_awaited = matches!(&task.caller, Caller::Remote { id: Some(_), .. });
+        if is_awaited && self.may_lose(from.link) && self.gives_receipts(caller) {
+            if let Some(caller) = self.inbound.get_mut(caller) {
+                caller.acks.add(now + ACK_DELAY, id.number);
+            }
+            self.arm_caller(caller);
+        }
+    }
+
+    /// Answers a copy of a call, or a question about one.
+    fn repeat(&mut self, now: Time, from: From, again: Again, id: ExeId, standing: Standing) {
+        match standing {
+            Standing::Live(key) => {
+                let Some(task) = self.tasks.get_mut(key) else { return };
+                if let Caller::Remote { link, .. } = &mut task.caller {
+                    *link = again.link;
+                }
+                task.attempt = again.attempt.unwrap_or(task.attempt);
+                match task.progress {
+                    Progress::Answered(_) if task.is_queued => {}
+                    Progress::Answered(_) => self.answer(now, again.link, key),
+                    _ => drop(self.send(again.link, Outgoing::Ack(key))),
+                }
+            }
+            Standing::Over => {}
+            Standing::Expired(executed) => {
+                let text = "the answer was sent once and is not kept";
+                let mut fault = Fault::new(ErrorCode::RESULT_EXPIRED, text);
+                fault.executed = executed;
+                self.refuse(again.link, from.form, WireId::Native(id), fault);
+            }
+            Standing::Refused(code) => {
+                let mut fault = Fault::new(code, "the call was refused when it first came");
+                fault.executed = Executed::No;
+                self.refuse(again.link, from.form, WireId::Native(id), fault);
+            }
+        }
+    }
+
+    /// The caller asks what became of a call.
+    pub(super) fn on_probe(&mut self, now: Time, from: From, id: &WireId<'_>) -> Result<(), Drop> {
+        let WireId::Native(id) = id else { return Err(Drop::UnknownCall) };
+        let seen = match self.inbound.find(id.session) {
+            Some(caller) => self.inbound.look(caller, *id),
+            None => Seen::New,
+        };
+        match seen {
+            Seen::Known(standing) => {
+                let again = Again { link: from.link, attempt: None };
+                self.repeat(now, from, again, *id, standing);
+            }
+            Seen::New | Seen::Stale => {
+                self.send(from.link, Outgoing::Unknown(Box::new((*id, from.form))));
+            }
+            Seen::Forged => return Err(Drop::Forged),
+        }
+        Ok(())
+    }
+
+    /// The caller takes back a call that has not come: it will not start.
+    pub(super) fn cancel_beforehand(&mut self, now: Time, from: From, id: ExeId) {
+        // Only of whoever has introduced itself, so that strangers leave nothing here.
+        let Some(peer) = self.peer_of(from.link, id.session) else { return };
+        let Some(caller) = self.caller_of(now, id.session, Some(peer)) else { return };
+        if self.inbound.look(caller, id) == Seen::New {
+            self.inbound.remember(caller, id, Standing::Refused(ErrorCode::CANCELLED));
+        }
+    }
+
+    /// The task of a call, by what its caller calls it.
+    pub(super) fn task_of(&self, link: LinkId, id: &WireId<'_>) -> Option<TaskKey> {
+        let WireId::Native(id) = id else { return self.tasks.by_call(link, id) };
+        match self.inbound.look(self.inbound.find(id.session)?, *id) {
+            Seen::Known(Standing::Live(task)) => Some(task),
+            _ => None,
+        }
+    }
+
+    /// The answer to a call has come to its caller.
+    pub(super) fn on_receipt(
+        &mut self,
+        now: Time,
+        from: From,
+        id: ExeId,
+        watermark: Option<Watermark>,
+    ) -> Result<(), Drop> {
+        let caller = self.inbound.find(id.session).ok_or(Drop::UnknownCall)?;
+        if self.peer_of(from.link, id.session).is_none() {
+            return Err(Drop::UnknownCall);
+        }
+        let seen = self.inbound.look(caller, id);
+        if let Seen::Known(Standing::Live(key)) = seen
+            && let Some(task) = self.tasks.get(key)
+            && matches!(task.progress, Progress::Answered(_))
+        {
+            let sample = (task.sends == 1 && self.may_lose(from.link)).then_some(task.last);
+            let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
+            if let (Some(sent), Some(peer)) = (sample, peer.and_then(|key| self.peers.get_mut(key)))
+            {
+                peer.recovery.round_trip.sample(now.since(sent).saturating_sub(ACK_DELAY));
+            }
+            self.remove_task(key, Standing::Over);
+        }
+        if let Some(watermark) = watermark {
+            self.pass(now, caller, watermark);
+        }
+        self.close_if_drained(now);
+        if seen == Seen::Forged { Err(Drop::Forged) } else { Ok(()) }
+    }
+
+    /// A caller waits for nothing below this number any more.
+    fn pass(&mut self, now: Time, caller: CallerKey, watermark: Watermark) {
+        while let Some(entry) = self.inbound.pass(caller, watermark) {
+            let Standing::Live(key) = entry.standing else { continue };
+            let Some(task) = self.tasks.get_mut(key) else { continue };
+            task.tracked = None;
+            let is_awaited = matches!(&task.caller, Caller::Remote { id: Some(_), .. });
+            match task.progress {
+                Progress::Answered(_) => self.end_task(key),
+                // Its caller has given it up: the deadline passed, or a cancel was lost.
+                _ if is_awaited => drop(self.cancel_task(now, key)),
+                _ => {}
+            }
+        }
+    }
+
+    /// An answer was given to a transport. It is kept until its receipt comes, and sent again
+    /// where it may have been lost.
+    pub(super) fn answer_left(&mut self, now: Time, link: LinkId, key: TaskKey) {
+        let repeats = self.may_lose(link);
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        task.is_queued = false;
+        let Some((caller, number)) = task.tracked else { return self.end_task(key) };
+        if !self.keep_answer(key) {
+            return self.end_task(key);
+        }
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        task.sends = task.sends.saturating_add(1);
+        task.last = now;
+        task.due = None;
+        let sends = task.sends;
+        self.counters.answers_resent += u64::from(sends > 1);
+        if !repeats || sends >= MAX_SENDS {
+            return;
+        }
+        let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
+        let Some(peer) = peer.and_then(|key| self.peers.get(key)) else { return };
+        let due = now + peer.recovery.round_trip.timeout(sends);
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.due = Some(due);
+        }
+        if let Some(caller) = self.inbound.get_mut(caller) {
+            caller.answers.add(due, number);
+        }
+        self.arm_caller(caller);
+    }
+
+    /// Keeps an answer for a caller that says when it has come. `false`: there is no room, or
+    /// nobody will say.
+    pub(super) fn keep_answer(&mut self, key: TaskKey) -> bool {
+        let Some(task) = self.tasks.get(key) else { return false };
+        let Some((caller, _)) = task.tracked else { return false };
+        if task.is_kept {
+            return true;
+        }
+        let bytes = task.answer_bytes();
+        if !self.gives_receipts(caller) {
+            return false;
+        }
+        if !self.inbound.keep_answer(bytes) {
+            self.counters.answers_not_kept += 1;
+            return false;
+        }
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.is_kept = true;
+        }
+        true
+    }
+
+    /// Something is due towards a caller.
+    pub(super) fn caller_due(&mut self, now: Time, key: CallerKey) {
+        if let Some(caller) = self.inbound.get_mut(key) {
+            caller.timer = None;
+        }
+        while let Some(caller) = self.inbound.get_mut(key) {
+            let Some((_, number)) = caller.acks.pop_due(now) else { break };
+            if let Some((task, entry)) = self.live(key, number)
+                && !matches!(entry.progress, Progress::Answered(_))
+                && let Some(link) = entry.caller.link()
+            {
+                self.send(link, Outgoing::Ack(task));
+            }
+        }
+        while let Some(caller) = self.inbound.get_mut(key) {
+            let Some((at, number)) = caller.answers.pop_due(now) else { break };
+            if let Some((task, entry)) = self.live(key, number)
+                && entry.due == Some(at)
+                && !entry.is_queued
+                && let Some(link) = entry.caller.link()
+            {
+                let link = self.answer_link(task).unwrap_or(link);
+                self.answer(now, link, task);
+            }
+        }
+        self.arm_caller(key);
+        self.close_if_drained(now);
+    }
+
+    /// Where an answer goes: the way its call came, else where its caller is now.
+    pub(super) fn answer_link(&self, key: TaskKey) -> Option<LinkId> {
+        let task = self.tasks.get(key)?;
+        let by = task.caller.link().filter(|link| self.links.get(*link).is_some());
+        by.or_else(|| Some(self.peers.get(self.inbound.get(task.tracked?.0)?.peer?)?.link))
+    }
+
+    fn live(&self, caller: CallerKey, number: u64) -> Option<(TaskKey, &Task)> {
+        match self.inbound.get(caller)?.entry(number)?.standing {
+            Standing::Live(key) => Some((key, self.tasks.get(key)?)),
+            _ => None,
+        }
+    }
+
+    /// Sets a caller's timer to the first thing that is due.
+    fn arm_caller(&mut self, key: CallerKey) {
+        let tasks = &self.tasks;
+        let Some(caller) = self.inbound.get_mut(key) else { return };
+        let standing = |caller: &crate::inbound::Caller, number| match caller.entry(number) {
+            Some(entry) => match entry.standing {
+                Standing::Live(task) => tasks.get(task),
+                _ => None,
+            },
+            None => None,
+        };
+        while let Some((_, number)) = caller.acks.first() {
+            match standing(caller, *number) {
+                Some(task) if !matches!(task.progress, Progress::Answered(_)) => break,
+                _ => drop(caller.acks.pop()),
+            }
+        }
+        while let Some((at, number)) = caller.answers.first() {
+            match standing(caller, *number) {
+                Some(task) if task.due == Some(*at) => break,
+                _ => drop(caller.answers.pop()),
+            }
+        }
+        let ack = caller.acks.first().map(|(at, _)| *at);
+        let answer = caller.answers.first().map(|(at, _)| *at);
+        let Some(next) = [ack, answer].into_iter().flatten().min() else { return };
+        match caller.timer {
+            Some((at, _)) if at <= next => return,
+            Some((_, timer)) => self.timers.cancel(timer),
+            None => {}
+        }
+        caller.timer = Some((next, self.timers.set(next, Timer::Caller(key))));
+    }
+
+    /// Takes a task out; a copy of its call finds this in its place.
+    pub(super) fn remove_task(&mut self, key: TaskKey, standing: Standing) -> Option<Task> {
+        let mut task = self.tasks.remove(key)?;
+        if let Some((caller, number)) = task.tracked {
+            self.inbound.settle(caller, number, standing);
+        }
+        if task.is_kept {
+            self.inbound.drop_answer(task.answer_bytes());
+        }
+        if let Progress::Answered(Ok(payload)) = &mut task.progress {
+            self.buffers.give(std::mem::take(&mut payload.bytes));
+        }
+        Some(task)
+    }
+
+    /// Whether every answer has left, and those that may have been lost have their receipts.
+    pub(super) fn has_answered(&self) -> bool {
+        self.tasks.iter().all(|task| task.is_parked())
+    }
+
+    /// Forgets a caller: its session is over, or was silent for too long.
+    pub(super) fn forget_caller(&mut self, key: CallerKey) {
+        let Some(caller) = self.inbound.forget(key) else { return };
+        if let Some((_, timer)) = caller.timer {
+            self.timers.cancel(timer);
+        }
+        for key in caller.tasks() {
+            let Some(task) = self.tasks.get_mut(key) else { continue };
+            task.tracked = None;
+            if matches!(task.progress, Progress::Answered(_)) && !task.is_queued {
+                self.end_task(key);
+            }
+        }
+    }
+
+    /// The session of a peer is over.
+    pub(super) fn caller_gone(&mut self, session: u64) {
+        if let Some(caller) = self.inbound.find(session) {
+            self.forget_caller(caller);
+        }
+    }
+
+    /// Forgets callers that are no peers any more.
+    pub(super) fn sweep_callers(&mut self, now: Time) {
+        for key in self.inbound.keys() {
+            let Some(caller) = self.inbound.get(key) else { continue };
+            if !self.is_peer(caller.peer) && now.since(caller.heard) >= FORGOTTEN_AFTER {
+                self.forget_caller(key);
+            }
+        }
+    }
+}
+
+/// Where a copy of a call came from, and which.
+struct Again {
+    link: LinkId,
+    attempt: Option<u8>,
+}

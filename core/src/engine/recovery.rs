@@ -1,0 +1,448 @@
+//! The caller's side of reliability: calls that are sent again until their callee is known to
+//! have them, asked about from then on, and receipts for the answers.
+//!
+//! Only towards peers that send receipts ([`Features::ACK`]), and sent again only on links that
+//! may lose a frame. Whatever else a peer speaks, it never gets a call twice.
+
+use std::time::Duration;
+
+use super::Core;
+use super::receive::From;
+use crate::calls::{Call, Carrier, Mode, Stage};
+use crate::counters::Drop;
+use crate::endpoint::LinkId;
+use crate::error::{CallError, ErrorCode, Executed};
+use crate::id::{CallKey, ExeId, PeerKey};
+use crate::message::{Ack, CallState, Features, Receipt, Watermark, WireId};
+use crate::recovery::{ACK_DELAY, Flight, MAX_OWED, MAX_SENDS, Open, probe_after};
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::outbox::Outgoing;
+
+/// How long the watermark waits for a call that wants no answer: one that is overtaken by a
+/// later frame must not be taken for one that was given up.
+const ONE_WAY_LINGERS: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Whether a peer says what has arrived.
+    pub(super) fn sends_receipts(&self, peer: PeerKey) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.features.has(Features::ACK))
+    }
+
+    /// Whether a link may lose a frame.
+    pub(super) fn may_lose(&self, link: LinkId) -> bool {
+        self.links.capabilities(link.lane).is_some_and(|lane| !lane.reliable)
+    }
+
+    /// Puts a call that has its peer and its link into the outbox, or lets it wait for room in
+    /// the peer's window. `false`: there is no room in the outbox.
+    pub(super) fn launch(&mut self, now: Time, key: CallKey, to: PeerKey, by: LinkId) -> bool {
+        self.note_open(now, key, to);
+        if !self.sends_receipts(to) || !self.may_lose(by) {
+            return self.queue_call(key, by);
+        }
+        let Some(peer) = self.peers.get_mut(to) else { return false };
+        if !peer.recovery.window.has_room() {
+            peer.recovery.held.push_back(key);
+            return true;
+        }
+        peer.recovery.window.take();
+        self.with_flight(key, |flight| flight.in_window = true);
+        self.queue_call(key, by)
+    }
+
+    /// Notes that a call was handed to a peer: the watermark there stays below it.
+    pub(super) fn note_open(&mut self, now: Time, key: CallKey, to: PeerKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let is_one_way = call.request.mode == Mode::OneWay;
+        let until = if is_one_way { now + ONE_WAY_LINGERS } else { Time::ZERO };
+        let open = Open { number: call.id.number, call: key, until };
+        if let Some(peer) = self.peers.get_mut(to) {
+            peer.recovery.opened(open);
+        }
+    }
+
+    fn queue_call(&mut self, key: CallKey, by: LinkId) -> bool {
+        self.with_flight(key, |flight| flight.is_queued = true);
+        self.send(by, Outgoing::Call(key))
+    }
+
+    pub(super) fn flight(&self, key: CallKey) -> Option<Flight> {
+        match &self.calls.get(key)?.stage {
+            Stage::Remote { flight, .. } => Some(*flight),
+            _ => None,
+        }
+    }
+
+    pub(super) fn with_flight(&mut self, key: CallKey, change: impl FnOnce(&mut Flight)) {
+        if let Some(Stage::Remote { flight, .. }) =
+            self.calls.get_mut(key).map(|call| &mut call.stage)
+        {
+            change(flight);
+        }
+    }
+
+    /// A call was given to a transport: unless a receipt comes, it is sent again.
+    pub(super) fn call_left(&mut self, now: Time, link: LinkId, key: CallKey) {
+        let repeats = self.may_lose(link);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let random = call.id.random;
+        let Stage::Remote { peer: to, sent, flight, .. } = &mut call.stage else { return };
+        *sent = true;
+        flight.sends = flight.sends.saturating_add(1);
+        flight.last = now;
+        flight.is_queued = false;
+        self.counters.calls_resent += u64::from(flight.sends > 1);
+        let (sends, to) = (flight.sends, *to);
+        if !repeats || !self.sends_receipts(to) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        let due = now + spread(peer.recovery.round_trip.timeout(sends), random, sends);
+        peer.recovery.due.add(due, key);
+        self.with_flight(key, |flight| flight.due = Some(due));
+        self.arm_recovery(to);
+    }
+
+    /// Gives a call's place in the window to the next that waits for one. A `clean` round trip
+    /// widens the window.
+    pub(super) fn land(&mut self, now: Time, key: CallKey, clean: bool) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Stage::Remote { peer: to, flight, .. } = &mut call.stage else { return };
+        if !std::mem::take(&mut flight.in_window) {
+            return;
+        }
+        let to = *to;
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        peer.recovery.window.release(clean);
+        while let Some(next) = self.next_held(to) {
+            let Some(Stage::Remote { link, .. }) = self.calls.get(next).map(|call| &call.stage)
+            else {
+                continue;
+            };
+            let by = *link;
+            if let Some(peer) = self.peers.get_mut(to) {
+                peer.recovery.window.take();
+            }
+            self.with_flight(next, |flight| flight.in_window = true);
+            if !self.queue_call(next, by) {
+                let text = "too many messages wait to be sent";
+                let error = CallError::new(ErrorCode::BUSY, Executed::No, text);
+                self.finish_failed(now, next, error);
+            }
+        }
+    }
+
+    /// The next call that waits for room in a peer's window, if there is room.
+    fn next_held(&mut self, to: PeerKey) -> Option<CallKey> {
+        let calls = &self.calls;
+        let recovery = &mut self.peers.get_mut(to)?.recovery;
+        while recovery.window.has_room() {
+            let next = recovery.held.pop_front()?;
+            let waits = |call: &Call| matches!(&call.stage, Stage::Remote { peer, sent: false, .. } if *peer == to);
+            if calls.get(next).is_some_and(waits) {
+                return Some(next);
+            }
+        }
+        None
+    }
+
+    /// Nobody waits any more for calls to this peer with lower numbers.
+    pub(super) fn watermark(&self, peer: PeerKey) -> Option<Watermark> {
+        let recovery = &self.peers.get(peer)?.recovery;
+        let lowest = match recovery.open.front() {
+            Some(open) => open.number,
+            // Nothing was ever said to it that could be repeated.
+            None if recovery.told == 0 => return None,
+            None => self.calls.next_number(),
+        };
+        Some(self.calls.lowest_seeking().map_or(lowest, |seeking| seeking.min(lowest)))
+    }
+
+    /// Takes calls that are over off the front of a peer's list.
+    pub(super) fn advance_watermark(&mut self, now: Time, peer: PeerKey) {
+        let calls = &self.calls;
+        let Some(peer) = self.peers.get_mut(peer) else { return };
+        while let Some(open) = peer.recovery.open.front() {
+            if open.until > now || calls.is_open(open.call) {
+                break;
+            }
+            peer.recovery.told = peer.recovery.told.max(1);
+            peer.recovery.open.pop_front();
+        }
+    }
+
+    /// Something is due towards a peer.
+    pub(super) fn recovery_due(&mut self, now: Time, peer: PeerKey) {
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        known.recovery.timer = None;
+        loop {
+            let Some(known) = self.peers.get_mut(peer) else { return };
+            let Some((at, key)) = known.recovery.due.pop_due(now) else { break };
+            if self.flight(key).is_some_and(|flight| flight.due == Some(at)) {
+                self.follow_up(now, peer, key);
+            }
+        }
+        self.flush_owed(now, peer, false);
+        self.advance_watermark(now, peer);
+        self.arm_recovery(peer);
+    }
+
+    /// No receipt or no answer came in time: sends a call again, or asks about it.
+    fn follow_up(&mut self, now: Time, peer: PeerKey, key: CallKey) {
+        let Some(flight) = self.flight(key) else { return };
+        if flight.is_queued {
+            return;
+        }
+        if flight.is_probed {
+            return self.probe(now, peer, key);
+        }
+        if let Some(known) = self.peers.get_mut(peer) {
+            let timeout = known.recovery.round_trip.timeout(flight.sends);
+            known.recovery.window.shrink(now, timeout);
+        }
+        if flight.sends < MAX_SENDS {
+            let Some(Stage::Remote { link, .. }) = self.calls.get(key).map(|call| &call.stage)
+            else {
+                return;
+            };
+            let by = *link;
+            self.with_flight(key, |flight| flight.due = None);
+            if self.queue_call(key, by) {
+                return;
+            }
+            self.with_flight(key, |flight| flight.is_queued = false);
+        }
+        // It was sent often enough; that it came is still possible.
+        self.land(now, key, false);
+        self.ask_from_now_on(now, peer, key);
+    }
+
+    /// A call is not sent again from now on: its callee is asked about it, ever more seldom.
+    fn ask_from_now_on(&mut self, now: Time, peer: PeerKey, key: CallKey) {
+        let due = now + probe_after(0);
+        self.with_flight(key, |flight| {
+            flight.is_probed = true;
+            flight.due = Some(due);
+        });
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.recovery.due.add(due, key);
+        }
+        self.arm_recovery(peer);
+    }
+
+    fn probe(&mut self, now: Time, peer: PeerKey, key: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Stage::Remote { link, flight, .. } = &mut call.stage else { return };
+        flight.probes = flight.probes.saturating_add(1);
+        let due = now + probe_after(flight.probes);
+        flight.due = Some(due);
+        let by = *link;
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.recovery.due.add(due, key);
+        }
+        self.counters.probes_sent += 1;
+        self.send(by, Outgoing::Probe(key));
+    }
+
+    /// The link is gone that a call left by, but its callee can be reached by another: it is
+    /// asked there. `false`: it cannot.
+    pub(super) fn ask_elsewhere(&mut self, now: Time, key: CallKey) -> bool {
+        let Some(call) = self.calls.get(key) else { return false };
+        let Stage::Remote { peer: to, link, sent: true, .. } = &call.stage else { return false };
+        let (to, gone) = (*to, *link);
+        let other = self.peers.get(to).map(|peer| peer.link).filter(|link| *link != gone);
+        let Some(other) = other.filter(|_| call.stream.is_none() && self.sends_receipts(to)) else {
+            return false;
+        };
+        self.land(now, key, false);
+        if let Some(Stage::Remote { link, flight, .. }) =
+            self.calls.get_mut(key).map(|call| &mut call.stage)
+        {
+            *link = other;
+            flight.is_probed = true;
+        }
+        if let Some(link) = self.links.get_mut(other) {
+            link.carried_calls = true;
+        }
+        self.probe(now, to, key);
+        self.arm_recovery(to);
+        true
+    }
+
+    /// Sets a peer's timer to the first thing that is due there.
+    pub(super) fn arm_recovery(&mut self, key: PeerKey) {
+        let calls = &self.calls;
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let recovery = &mut peer.recovery;
+        let is_stale = |at: Time, call: CallKey| match calls.get(call).map(|call| &call.stage) {
+            Some(Stage::Remote { flight, .. }) => flight.due != Some(at),
+            _ => true,
+        };
+        while recovery.due.first().is_some_and(|(at, call)| is_stale(*at, *call)) {
+            recovery.due.pop();
+        }
+        let follow_up = recovery.due.first().map(|(at, _)| *at);
+        let owed = (!recovery.owed.is_empty()).then_some(recovery.owed_since + ACK_DELAY);
+        let Some(next) = [follow_up, owed].into_iter().flatten().min() else { return };
+        match recovery.timer {
+            // Woken early it finds nothing to do and looks again.
+            Some((at, _)) if at <= next => return,
+            Some((_, timer)) => self.timers.cancel(timer),
+            None => {}
+        }
+        recovery.timer = Some((next, self.timers.set(next, Timer::Recovery(key))));
+    }
+
+    /// A receipt for a call: its callee has it.
+    pub(super) fn on_ack(&mut self, now: Time, from: From, ack: &Ack<'_>) -> Result<(), Drop> {
+        let WireId::Native(id) = &ack.id else { return Err(Drop::UnknownCall) };
+        match ack.receipt {
+            Receipt::Answer { watermark } => self.on_receipt(now, from, *id, watermark),
+            Receipt::Call { state, attempt } => self.on_call_ack(now, from, *id, state, attempt),
+        }
+    }
+
+    fn on_call_ack(
+        &mut self,
+        now: Time,
+        from: From,
+        id: ExeId,
+        state: CallState,
+        attempt: u8,
+    ) -> Result<(), Drop> {
+        let key = self.calls.by_id(id).ok_or_else(|| self.late_or_unknown(id))?;
+        let call = self.calls.get(key).ok_or(Drop::UnknownCall)?;
+        let Stage::Remote { peer, flight, link, .. } = &call.stage else {
+            return Err(self.late_or_unknown(id));
+        };
+        let (peer, flight) = (*peer, *flight);
+        if *link != from.link && !self.is_from(from.link, peer) {
+            return Err(Drop::UnknownCall);
+        }
+        if state == CallState::Unknown {
+            if flight.is_probed {
+                let text = "the callee knows nothing of the call any more: it has restarted, or \
+                            the call never came";
+                let error = CallError::new(ErrorCode::LOST, Executed::Maybe, text);
+                self.finish_failed(now, key, error);
+            }
+            return Ok(());
+        }
+        if attempt.checked_add(1) == Some(flight.sends) && !flight.is_acked {
+            // The receipt of a first copy waits for an answer to go with.
+            let waited = if attempt == 0 { ACK_DELAY } else { Duration::ZERO };
+            self.sample(peer, now.since(flight.last).saturating_sub(waited));
+        }
+        self.with_flight(key, |flight| flight.is_acked = true);
+        self.land(now, key, flight.sends == 1);
+        if !flight.is_probed {
+            self.ask_from_now_on(now, peer, key);
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, peer: PeerKey, measured: Duration) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.recovery.round_trip.sample(measured);
+        }
+    }
+
+    /// An answer has come for a call that is open: what it says about the way.
+    pub(super) fn answer_came(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Stage::Remote { peer, flight, link, .. } = &call.stage else { return };
+        let (peer, flight, by) = (*peer, *flight, *link);
+        let is_first = flight.sends == 1 && !flight.is_acked && !flight.is_probed;
+        let is_one_shot = call.request.carrier == Carrier::OneShot;
+        if is_first && self.may_lose(by) && !is_one_shot {
+            self.sample(peer, now.since(flight.last));
+        }
+        self.land(now, key, flight.sends == 1);
+    }
+
+    /// Why an answer or a receipt finds no open call.
+    pub(super) fn late_or_unknown(&self, id: ExeId) -> Drop {
+        let is_ours = id.session == self.session.short() && self.calls.was_begun(id.number);
+        if is_ours { Drop::Late } else { Drop::UnknownCall }
+    }
+
+    /// The peer at the end of a link has sent an answer and wants a receipt.
+    pub(super) fn owe_receipt(&mut self, now: Time, link: LinkId, id: ExeId) {
+        let Some(key) = self.links.get(link).and_then(|link| link.peer) else { return };
+        if !self.sends_receipts(key) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let recovery = &mut peer.recovery;
+        if recovery.owed.is_empty() {
+            recovery.owed_since = now;
+        }
+        recovery.owed.push_back((id.number, id.random));
+        match recovery.owed.len() {
+            1 => self.arm_recovery(key),
+            MAX_OWED => self.flush_owed(now, key, true),
+            _ => {}
+        }
+    }
+
+    /// Sends the receipts that a peer is owed. Those below a watermark that it has been told are
+    /// said already, those below the present one are said by any message.
+    fn flush_owed(&mut self, now: Time, key: PeerKey, at_once: bool) {
+        let watermark = self.watermark(key).unwrap_or(0);
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let (link, recovery) = (peer.link, &mut peer.recovery);
+        if recovery.owed.is_empty() || !(at_once || recovery.owed_since + ACK_DELAY <= now) {
+            return;
+        }
+        let told = recovery.told;
+        let mut covered = None;
+        while let Some(peer) = self.peers.get_mut(key) {
+            let Some((number, random)) = peer.recovery.owed.pop_front() else { break };
+            if number < told {
+                continue;
+            }
+            if number < watermark {
+                covered = Some((number, random));
+            } else {
+                self.send(link, Outgoing::Receipt(number, random));
+            }
+        }
+        if let Some((number, random)) = covered {
+            self.send(link, Outgoing::Receipt(number, random));
+        }
+    }
+
+    /// A frame with a watermark has left for the far end of a link.
+    pub(super) fn watermark_left(&mut self, link: LinkId) {
+        let Some(watermark) = self.frame_watermark else { return };
+        let Some(key) = self.links.get(link).and_then(|link| link.peer) else { return };
+        if let Some(peer) = self.peers.get_mut(key) {
+            let recovery = &mut peer.recovery;
+            recovery.told = recovery.told.max(watermark);
+            while recovery.owed.front().is_some_and(|(number, _)| *number < recovery.told) {
+                recovery.owed.pop_front();
+            }
+        }
+    }
+}
+
+/// A timeout, made up to a fifth shorter or longer, so that what was lost together does not come
+/// again together. The call's own random part decides.
+fn spread(timeout: Duration, random: u32, sends: u8) -> Duration {
+    let draw = random.rotate_left(u32::from(sends) * 5) % 401;
+    timeout.saturating_mul(800 + draw) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_spread_by_a_fifth() {
+        let second = Duration::from_secs(1);
+        let all: Vec<_> = (0..=400).map(|random| spread(second, random, 0)).collect();
+        assert_eq!(all.iter().min(), Some(&Duration::from_millis(800)));
+        assert_eq!(all.iter().max(), Some(&Duration::from_millis(1200)));
+    }
+}

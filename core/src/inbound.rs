@@ -1,0 +1,447 @@
+//! The callee's memory of calls: what makes a second copy of one harmless.
+//!
+//! A call is known by the session of its caller and its number there. While it may come again
+//! its number is remembered here; what became of it stands in the tasks as long as its answer
+//! may have to be sent again. Numbers are forgotten when the caller's watermark passes them,
+//! and never to make room: a table that is full refuses new calls.
+
+use std::collections::VecDeque;
+
+use crate::agenda::Agenda;
+use crate::config::Config;
+use crate::error::{ErrorCode, Executed};
+use crate::id::{CallerKey, ExeId, PeerKey, TaskKey, tag};
+use crate::keyed::{HashKey, KeyedMap};
+use crate::message::Watermark;
+use crate::slots::Slots;
+use crate::time::Time;
+use crate::timers::TimerKey;
+
+/// What is remembered of one call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It is a task, from its arrival until its answer is known to have arrived.
+    Live(TaskKey),
+    /// Its answer has arrived, or nobody wants one.
+    Over,
+    /// It ended like this, and the answer is not kept.
+    Expired(Executed),
+    /// It did not start and never will: it was refused, or cancelled before it came.
+    Refused(ErrorCode),
+}
+
+/// One remembered call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) number: u64,
+    /// [`ExeId::random`], which whoever asks about the call must know.
+    pub(crate) random: u32,
+    pub(crate) standing: Standing,
+}
+
+/// What a received id stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// Nothing so far.
+    New,
+    /// A call that is known.
+    Known(Standing),
+    /// A call that may not start any more: its caller has given it up, or it comes so late that
+    /// nothing is known of its neighbours.
+    Stale,
+    /// Another call has this number.
+    Forged,
+}
+
+/// One life of a caller.
+pub(crate) struct Caller {
+    pub(crate) session: u64,
+    /// The peer that the session is known as.
+    pub(crate) peer: Option<PeerKey>,
+    /// By number.
+    entries: VecDeque<Entry>,
+    /// How many of them are tasks.
+    live: usize,
+    /// No call with a lower number may start unless it is remembered.
+    floor: u64,
+    /// When it was last heard of.
+    pub(crate) heard: Time,
+    /// Calls whose arrival is to be told, unless they are answered first.
+    pub(crate) acks: Agenda<u64>,
+    /// When answers are sent again.
+    pub(crate) answers: Agenda<u64>,
+    /// When it is looked at next, and the timer of that.
+    pub(crate) timer: Option<(Time, TimerKey)>,
+}
+
+/// How much may be remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Tasks of one caller, those included whose answers wait for a receipt.
+    pub(crate) per_caller: usize,
+    /// Calls of all callers.
+    pub(crate) calls: usize,
+    /// Bytes of answers that wait for a receipt.
+    pub(crate) answer_bytes: usize,
+    /// Bytes of one of them.
+    pub(crate) one_answer: usize,
+    /// Callers, and as many again of whom only the highest number is known.
+    pub(crate) callers: usize,
+}
+
+impl Bounds {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            per_caller: config.max_deduped_per_caller,
+            calls: config.max_deduped,
+            answer_bytes: config.max_stored_answers,
+            one_answer: config.max_stored_answer,
+            callers: config.max_callers,
+        }
+    }
+}
+
+/// All callers.
+pub(crate) struct Inbound {
+    callers: Slots<Caller, tag::Caller>,
+    by_session: KeyedMap<u64, CallerKey>,
+    /// Callers that were forgotten: no call of theirs with this number or a lower one may start.
+    forgotten: KeyedMap<u64, u64>,
+    /// The same in the order they were forgotten.
+    forgotten_order: VecDeque<u64>,
+    bounds: Bounds,
+    entries: usize,
+    answer_bytes: usize,
+}
+
+/// No place for another call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Full(pub(crate) &'static str);
+
+impl Inbound {
+    pub(crate) fn new(bounds: Bounds, hash: HashKey) -> Self {
+        Self {
+            callers: Slots::new(bounds.callers),
+            by_session: KeyedMap::new(hash),
+            forgotten: KeyedMap::new(hash),
+            forgotten_order: VecDeque::new(),
+            bounds,
+            entries: 0,
+            answer_bytes: 0,
+        }
+    }
+
+    /// The caller of a session, which is added if it is not known.
+    pub(crate) fn caller(
+        &mut self,
+        now: Time,
+        session: u64,
+        peer: Option<PeerKey>,
+    ) -> Result<CallerKey, Full> {
+        if let Some(key) = self.find(session) {
+            if let Some(caller) = self.callers.get_mut(key) {
+                caller.heard = now;
+                caller.peer = peer.or(caller.peer);
+            }
+            return Ok(key);
+        }
+        let floor = self.forgotten.get(&session).map_or(0, |highest| highest.saturating_add(1));
+        let caller = Caller {
+            session,
+            peer,
+            entries: VecDeque::new(),
+            live: 0,
+            floor,
+            heard: now,
+            acks: Agenda::default(),
+            answers: Agenda::default(),
+            timer: None,
+        };
+        let key = self.callers.insert(caller).map_err(|_| Full("max_callers"))?;
+        self.by_session.insert(session, key);
+        Ok(key)
+    }
+
+    pub(crate) fn find(&self, session: u64) -> Option<CallerKey> {
+        self.by_session.get(&session).copied()
+    }
+
+    pub(crate) fn get(&self, key: CallerKey) -> Option<&Caller> {
+        self.callers.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: CallerKey) -> Option<&mut Caller> {
+        self.callers.get_mut(key)
+    }
+
+    pub(crate) fn keys(&self) -> Vec<CallerKey> {
+        self.callers.keys()
+    }
+
+    /// What is known of a call.
+    pub(crate) fn look(&self, key: CallerKey, id: ExeId) -> Seen {
+        let Some(caller) = self.callers.get(key) else { return Seen::New };
+        match caller.find(id.number).and_then(|place| caller.entries.get(place)) {
+            Some(entry) if entry.random == id.random => Seen::Known(entry.standing),
+            Some(_) => Seen::Forged,
+            None if id.number < caller.floor => Seen::Stale,
+            None => Seen::New,
+        }
+    }
+
+    /// Whether another call of this caller may become a task.
+    pub(crate) fn has_room(&self, key: CallerKey) -> Result<(), Full> {
+        let live = self.callers.get(key).map_or(0, |caller| caller.live);
+        if live >= self.bounds.per_caller {
+            Err(Full("max_deduped_per_caller"))
+        } else if self.entries >= self.bounds.calls {
+            Err(Full("max_deduped"))
+        } else if self.answer_bytes >= self.bounds.answer_bytes {
+            Err(Full("max_stored_answers"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Remembers a call that nothing was known of. [`Self::has_room`] was asked before it became
+    /// a task; what did not become one is remembered in any case.
+    pub(crate) fn remember(&mut self, key: CallerKey, id: ExeId, standing: Standing) {
+        let Some(caller) = self.callers.get_mut(key) else { return };
+        let entry = Entry { number: id.number, random: id.random, standing };
+        let place = match caller.entries.back() {
+            Some(last) if last.number > id.number => {
+                caller.entries.partition_point(|entry| entry.number < id.number)
+            }
+            _ => caller.entries.len(),
+        };
+        caller.entries.insert(place, entry);
+        caller.live += usize::from(matches!(standing, Standing::Live(_)));
+        self.entries += 1;
+        self.compact(key);
+    }
+
+    /// A call's task has ended.
+    pub(crate) fn settle(&mut self, key: CallerKey, number: u64, standing: Standing) {
+        let Some(caller) = self.callers.get_mut(key) else { return };
+        let Some(place) = caller.find(number) else { return };
+        let Some(entry) = caller.entries.get_mut(place) else { return };
+        if matches!(entry.standing, Standing::Live(_)) {
+            caller.live = caller.live.saturating_sub(1);
+        }
+        entry.standing = standing;
+        self.compact(key);
+    }
+
+    /// Where a long call keeps the watermark back, those that ended after it pile up. Beyond the
+    /// bound the oldest are told apart no more: none of them may start, nor may a call that is
+    /// as old and was never seen.
+    fn compact(&mut self, key: CallerKey) {
+        let most = self.bounds.per_caller;
+        let Some(caller) = self.callers.get_mut(key) else { return };
+        if caller.entries.len() - caller.live <= most {
+            return;
+        }
+        // Half of them at once, so that this is seldom done.
+        let mut surplus = most / 2 + 1;
+        let (mut floor, before) = (caller.floor, caller.entries.len());
+        caller.entries.retain(|entry| {
+            let goes = surplus > 0 && !matches!(entry.standing, Standing::Live(_));
+            if goes {
+                surplus -= 1;
+                floor = floor.max(entry.number.saturating_add(1));
+            }
+            !goes
+        });
+        caller.floor = floor;
+        self.entries -= before - caller.entries.len();
+    }
+
+    /// The caller waits for nothing below its watermark any more. Takes one call after the other
+    /// out; what was its task, if it has one, is to be ended.
+    pub(crate) fn pass(&mut self, key: CallerKey, watermark: Watermark) -> Option<Entry> {
+        let caller = self.callers.get_mut(key)?;
+        caller.floor = caller.floor.max(watermark);
+        if caller.entries.front()?.number >= watermark {
+            return None;
+        }
+        let entry = caller.entries.pop_front()?;
+        caller.live -= usize::from(matches!(entry.standing, Standing::Live(_)));
+        self.entries -= 1;
+        if caller.entries.is_empty() {
+            caller.entries.shrink_to(KEPT);
+        }
+        Some(entry)
+    }
+
+    /// Whether an answer of so many bytes may be kept until its receipt comes; it is counted.
+    pub(crate) fn keep_answer(&mut self, bytes: usize) -> bool {
+        let sum = self.answer_bytes.saturating_add(bytes);
+        let fits = bytes <= self.bounds.one_answer && sum <= self.bounds.answer_bytes;
+        if fits {
+            self.answer_bytes = sum;
+        }
+        fits
+    }
+
+    /// An answer that was kept is not any more.
+    pub(crate) fn drop_answer(&mut self, bytes: usize) {
+        self.answer_bytes = self.answer_bytes.saturating_sub(bytes);
+    }
+
+    /// Forgets a caller but for its highest number. Its tasks are to be ended.
+    pub(crate) fn forget(&mut self, key: CallerKey) -> Option<Caller> {
+        let caller = self.callers.remove(key)?;
+        self.by_session.remove(&caller.session);
+        self.entries -= caller.entries.len();
+        let last = caller.entries.back().map_or(0, |entry| entry.number);
+        let highest = last.max(caller.floor.saturating_sub(1));
+        if self.forgotten.insert(caller.session, highest).is_none() {
+            self.forgotten_order.push_back(caller.session);
+        }
+        if self.forgotten_order.len() > FORGOTTEN
+            && let Some(oldest) = self.forgotten_order.pop_front()
+        {
+            self.forgotten.remove(&oldest);
+        }
+        Some(caller)
+    }
+
+    /// Callers that are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.callers.len()
+    }
+
+    /// Calls that are remembered.
+    pub(crate) fn calls(&self) -> usize {
+        self.entries
+    }
+
+    /// Bytes of answers that wait for a receipt.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
+    }
+}
+
+/// Forgotten callers whose highest number is kept.
+const FORGOTTEN: usize = 65_536;
+
+/// Room for calls that is kept when a caller has none.
+const KEPT: usize = 64;
+
+impl Caller {
+    fn find(&self, number: u64) -> Option<usize> {
+        self.entries.binary_search_by_key(&number, |entry| entry.number).ok()
+    }
+
+    /// The entry of a number.
+    pub(crate) fn entry(&self, number: u64) -> Option<&Entry> {
+        self.entries.get(self.find(number)?)
+    }
+
+    /// Its tasks.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = TaskKey> + '_ {
+        self.entries.iter().filter_map(|entry| match entry.standing {
+            Standing::Live(task) => Some(task),
+            _ => None,
+        })
+    }
+
+    /// Whether none of its calls is a task.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.live == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: u64 = 7;
+
+    fn table(per_caller: usize, calls: usize) -> Inbound {
+        let bounds = Bounds { per_caller, calls, answer_bytes: 100, one_answer: 60, callers: 2 };
+        Inbound::new(bounds, HashKey::new([3; 16]))
+    }
+
+    fn id(number: u64) -> ExeId {
+        ExeId { session: SESSION, number, random: 9 }
+    }
+
+    #[test]
+    fn a_number_is_known_until_the_watermark_passes_it_and_stale_from_then_on() {
+        let mut inbound = table(8, 100);
+        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        for number in [5, 3, 9] {
+            assert_eq!(inbound.look(caller, id(number)), Seen::New);
+            inbound.remember(caller, id(number), Standing::Over);
+            assert_eq!(inbound.look(caller, id(number)), Seen::Known(Standing::Over));
+        }
+        let other = ExeId { random: 10, ..id(5) };
+        assert_eq!(inbound.look(caller, other), Seen::Forged);
+        let mut passed = Vec::new();
+        while let Some(entry) = inbound.pass(caller, 9) {
+            passed.push(entry.number);
+        }
+        assert_eq!(passed, [3, 5], "the watermark itself is still waited for");
+        assert_eq!(inbound.look(caller, id(8)), Seen::Stale);
+        assert_eq!(inbound.look(caller, id(9)), Seen::Known(Standing::Over));
+        assert_eq!(inbound.look(caller, id(10)), Seen::New);
+        assert_eq!(inbound.calls(), 1);
+    }
+
+    #[test]
+    fn behind_a_long_call_the_oldest_ended_ones_are_told_apart_no_more() {
+        let mut tasks: Slots<(), tag::Task> = Slots::new(4);
+        let task = tasks.insert(()).unwrap();
+        let mut inbound = table(4, 100);
+        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        inbound.remember(caller, id(1), Standing::Live(task));
+        for number in 2..=5 {
+            inbound.remember(caller, id(number * 2), Standing::Over);
+        }
+        assert_eq!(inbound.look(caller, id(3)), Seen::New, "as many as the bound");
+        inbound.remember(caller, id(12), Standing::Over);
+        for number in [3, 4, 6, 8] {
+            assert_eq!(inbound.look(caller, id(number)), Seen::Stale, "{number}");
+        }
+        assert_eq!(inbound.look(caller, id(1)), Seen::Known(Standing::Live(task)));
+        assert_eq!(inbound.look(caller, id(10)), Seen::Known(Standing::Over));
+        assert_eq!(inbound.look(caller, id(9)), Seen::New);
+    }
+
+    #[test]
+    fn every_bound_holds_at_its_number_and_one_more_is_refused() {
+        let mut tasks: Slots<(), tag::Task> = Slots::new(4);
+        let task = tasks.insert(()).unwrap();
+        let mut inbound = table(2, 3);
+        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        for number in 1..=2 {
+            assert_eq!(inbound.has_room(caller), Ok(()));
+            inbound.remember(caller, id(number), Standing::Live(task));
+        }
+        assert_eq!(inbound.has_room(caller), Err(Full("max_deduped_per_caller")));
+        let second = inbound.caller(Time::ZERO, 8, None).unwrap();
+        assert_eq!(inbound.caller(Time::ZERO, 9, None), Err(Full("max_callers")));
+        inbound.remember(second, id(1), Standing::Over);
+        assert_eq!(inbound.has_room(second), Err(Full("max_deduped")));
+        assert!(inbound.keep_answer(60) && !inbound.keep_answer(61) && !inbound.keep_answer(41));
+        assert!(inbound.keep_answer(40));
+        inbound.settle(caller, 1, Standing::Over);
+        while inbound.pass(caller, 2).is_some() {}
+        assert_eq!(inbound.has_room(caller), Err(Full("max_stored_answers")));
+        inbound.drop_answer(40);
+        assert_eq!(inbound.has_room(caller), Ok(()));
+    }
+
+    #[test]
+    fn a_caller_that_was_forgotten_cannot_start_an_old_call_again() {
+        let mut inbound = table(8, 100);
+        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        inbound.remember(caller, id(4), Standing::Over);
+        assert!(inbound.forget(caller).is_some());
+        assert_eq!((inbound.len(), inbound.calls()), (0, 0));
+        let again = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        assert_eq!(inbound.look(again, id(4)), Seen::Stale);
+        assert_eq!(inbound.look(again, id(5)), Seen::New);
+    }
+}

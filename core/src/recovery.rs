@@ -1,0 +1,266 @@
+//! The caller's side of reliability: what it knows of the way to one peer, and what is due
+//! there. Nothing here knows of links or messages; `engine/recovery.rs` joins it to them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::agenda::Agenda;
+use crate::id::CallKey;
+use crate::message::Watermark;
+use crate::time::Time;
+use crate::timers::TimerKey;
+
+/// How long a receiver waits before it says that a call or an answer has arrived; what it sends
+/// meanwhile says so as well. Part of the protocol: both ends reckon with it.
+pub(crate) const ACK_DELAY: Duration = Duration::from_millis(15);
+
+/// Timeout before the first sample of the round trip.
+const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
+/// Shortest and longest timeout.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(30);
+const MOST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Times a call or an answer is sent without a receipt, at most.
+pub(crate) const MAX_SENDS: u8 = 6;
+
+/// The round trip to a peer, smoothed as in RFC 6298.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct RoundTrip {
+    smoothed: Option<Duration>,
+    variation: Duration,
+}
+
+impl RoundTrip {
+    /// Takes a measurement in.
+    pub(crate) fn sample(&mut self, measured: Duration) {
+        let Some(smoothed) = self.smoothed else {
+            self.smoothed = Some(measured);
+            self.variation = measured / 2;
+            return;
+        };
+        let difference = smoothed.abs_diff(measured);
+        self.variation = (self.variation * 3 + difference) / 4;
+        self.smoothed = Some((smoothed * 7 + measured) / 8);
+    }
+
+    /// The mean, once there is one.
+    pub(crate) fn smoothed(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// How long to wait for a receipt of what was sent for the `sends`-th time; doubles with
+    /// each.
+    pub(crate) fn timeout(&self, sends: u8) -> Duration {
+        let base = match self.smoothed {
+            Some(smoothed) => smoothed + self.variation * 4 + ACK_DELAY,
+            None => FIRST_TIMEOUT,
+        };
+        let base = base.clamp(LEAST_TIMEOUT, MOST_TIMEOUT);
+        let doublings = u32::from(sends.saturating_sub(1)).min(16);
+        base.saturating_mul(1 << doublings).min(MOST_TIMEOUT)
+    }
+}
+
+/// When a callee that has the call is asked about it for the `probes`-th time, counted from the
+/// time before.
+pub(crate) fn probe_after(probes: u8) -> Duration {
+    Duration::from_secs(match probes {
+        0 => 1,
+        1 => 2,
+        2 => 4,
+        3 => 8,
+        _ => 10,
+    })
+}
+
+/// How many calls may be on their way to a peer without a receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Window {
+    size: u32,
+    most: u32,
+    used: u32,
+    halved: Time,
+}
+
+/// Calls a peer may be sent at once before it has answered any.
+const FIRST_WINDOW: u32 = 32;
+
+impl Window {
+    pub(crate) fn new(most: u32) -> Self {
+        Self { size: FIRST_WINDOW.min(most), most, used: 0, halved: Time::ZERO }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.used < self.size
+    }
+
+    pub(crate) fn take(&mut self) {
+        self.used += 1;
+    }
+
+    /// A call needs its place no more: it was lost, or a receipt has come. A `clean` round trip,
+    /// of a call sent once, widens the window.
+    pub(crate) fn release(&mut self, clean: bool) {
+        self.used = self.used.saturating_sub(1);
+        if clean {
+            self.size = (self.size + 1).min(self.most);
+        }
+    }
+
+    /// A receipt did not come in time. One loss burst halves the window once: not again within
+    /// the `timeout` that has just passed.
+    pub(crate) fn shrink(&mut self, now: Time, timeout: Duration) {
+        if self.halved == Time::ZERO || now.since(self.halved) > timeout {
+            self.size = (self.size / 2).max(1);
+            self.halved = now;
+        }
+    }
+
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+}
+
+/// One call that was handed to a peer and may be open still.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Open {
+    pub(crate) number: u64,
+    pub(crate) call: CallKey,
+    /// Kept below the watermark until then, though nobody waits: a call that wants no answer
+    /// may still be on its way.
+    pub(crate) until: Time,
+}
+
+/// Where a call stands on its way to its callee.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Flight {
+    /// Times it was given to a transport.
+    pub(crate) sends: u8,
+    /// When it was last.
+    pub(crate) last: Time,
+    /// It has a place in its peer's window.
+    pub(crate) in_window: bool,
+    /// Its callee is known to have it, or has been sent it often enough: it is asked about now.
+    pub(crate) is_probed: bool,
+    /// The callee has said that it has the call.
+    pub(crate) is_acked: bool,
+    /// Times the callee was asked.
+    pub(crate) probes: u8,
+    /// A message about it waits in the outbox.
+    pub(crate) is_queued: bool,
+    /// When something is due about it; an agenda's entry of another time is stale.
+    pub(crate) due: Option<Time>,
+}
+
+/// What this node knows of the way to one peer.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    pub(crate) round_trip: RoundTrip,
+    pub(crate) window: Window,
+    /// Calls that wait for room in the window.
+    pub(crate) held: VecDeque<CallKey>,
+    /// Calls that were handed to the peer, by their numbers. Those that are over are taken off
+    /// the front only.
+    pub(crate) open: VecDeque<Open>,
+    /// When calls are sent again or asked about.
+    pub(crate) due: Agenda<CallKey>,
+    /// Answers whose receipt the peer has not been given: number and random part of their calls.
+    pub(crate) owed: VecDeque<(u64, u32)>,
+    /// Since when the first of them is owed.
+    pub(crate) owed_since: Time,
+    /// The highest watermark that has left for the peer.
+    pub(crate) told: Watermark,
+    /// When it is looked at next, and the timer of that.
+    pub(crate) timer: Option<(Time, TimerKey)>,
+}
+
+/// Receipts that may be owed to one peer before they are sent without delay.
+pub(crate) const MAX_OWED: usize = 256;
+
+impl Recovery {
+    pub(crate) fn new(max_window: u32) -> Self {
+        Self {
+            round_trip: RoundTrip::default(),
+            window: Window::new(max_window),
+            held: VecDeque::new(),
+            open: VecDeque::new(),
+            due: Agenda::default(),
+            owed: VecDeque::new(),
+            owed_since: Time::ZERO,
+            told: 0,
+            timer: None,
+        }
+    }
+
+    /// Notes that a call was handed to the peer.
+    pub(crate) fn opened(&mut self, call: Open) {
+        let place = match self.open.back() {
+            Some(last) if last.number > call.number => {
+                self.open.partition_point(|open| open.number < call.number)
+            }
+            _ => self.open.len(),
+        };
+        self.open.insert(place, call);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_timeout_follows_the_round_trip_and_doubles_within_its_bounds() {
+        let mut round_trip = RoundTrip::default();
+        assert_eq!(round_trip.timeout(1), ms(200), "nothing is known yet");
+        assert_eq!(round_trip.timeout(2), ms(400));
+        round_trip.sample(ms(2));
+        for _ in 0..50 {
+            round_trip.sample(ms(2));
+        }
+        assert_eq!(round_trip.timeout(1), ms(30), "the floor");
+        assert_eq!(round_trip.timeout(6), ms(960));
+        assert_eq!(round_trip.timeout(9), ms(2000), "the ceiling");
+        for _ in 0..50 {
+            round_trip.sample(ms(100));
+        }
+        let settled = round_trip.timeout(1);
+        assert!((ms(115)..ms(130)).contains(&settled), "{settled:?}");
+    }
+
+    #[test]
+    fn a_window_widens_by_clean_round_trips_and_is_halved_once_per_loss_burst() {
+        let mut window = Window::new(256);
+        for _ in 0..32 {
+            assert!(window.has_room());
+            window.take();
+        }
+        assert!(!window.has_room(), "the 33rd waits");
+        window.release(true);
+        window.release(false);
+        assert_eq!(window.size(), 33);
+        let at = |millis| Time::from_millis(millis);
+        window.shrink(at(100), ms(30));
+        window.shrink(at(110), ms(30));
+        assert_eq!(window.size(), 16);
+        window.shrink(at(131), ms(30));
+        assert_eq!(window.size(), 8);
+        for later in 2..20 {
+            window.shrink(at(1000 * later), ms(30));
+        }
+        assert_eq!(window.size(), 1, "one call may always go");
+        for _ in 0..1000 {
+            window.release(true);
+        }
+        assert_eq!(window.size(), 256);
+    }
+
+    #[test]
+    fn probes_come_ever_more_seldom() {
+        let seconds: Vec<_> = (0..6).map(|probes| probe_after(probes).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 10, 10]);
+    }
+}
