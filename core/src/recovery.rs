@@ -43,6 +43,28 @@ impl RoundTrip {
         self.smoothed = Some((smoothed * 7 + measured) / 8);
     }
 
+    /// Takes in the time until something came back that does not say which copy it answers. One
+    /// that is longer than what is sent at once can take is of a copy that was sent later.
+    pub(crate) fn sample_if_plausible(&mut self, measured: Duration) {
+        if self.smoothed.is_none() || measured <= self.expected() {
+            self.sample(measured);
+        }
+    }
+
+    /// How long a receipt takes at most, as far as is known.
+    fn expected(&self) -> Duration {
+        let known = self.smoothed.map(|smoothed| smoothed + self.variation * 4 + ACK_DELAY);
+        known.unwrap_or(FIRST_TIMEOUT)
+    }
+
+    /// Takes in a time that is no shorter than the round trip: what came back was not sent at
+    /// once.
+    pub(crate) fn sample_at_most(&mut self, measured: Duration) {
+        if self.smoothed.is_none_or(|smoothed| measured < smoothed) {
+            self.sample(measured);
+        }
+    }
+
     /// The mean, once there is one.
     pub(crate) fn smoothed(&self) -> Option<Duration> {
         self.smoothed
@@ -51,11 +73,7 @@ impl RoundTrip {
     /// How long to wait for a receipt of what was sent for the `sends`-th time; doubles with
     /// each.
     pub(crate) fn timeout(&self, sends: u8) -> Duration {
-        let base = match self.smoothed {
-            Some(smoothed) => smoothed + self.variation * 4 + ACK_DELAY,
-            None => FIRST_TIMEOUT,
-        };
-        let base = base.clamp(LEAST_TIMEOUT, MOST_TIMEOUT);
+        let base = self.expected().clamp(LEAST_TIMEOUT, MOST_TIMEOUT);
         let doublings = u32::from(sends.saturating_sub(1)).min(16);
         base.saturating_mul(1 << doublings).min(MOST_TIMEOUT)
     }

@@ -86,6 +86,8 @@ pub(crate) struct Task {
     pub(crate) attempt: u8,
     /// Its answer is on its way to a transport.
     pub(crate) is_queued: bool,
+    /// Its answer goes out because a copy of the call came, or a question about it.
+    pub(crate) is_asked: bool,
     /// Its answer counts among those kept until their receipt comes.
     pub(crate) is_kept: bool,
     /// Times its answer was given to one.
@@ -370,6 +372,7 @@ mod tests {
                 tracked: None,
                 attempt: 0,
                 is_queued: false,
+                is_asked: false,
                 is_kept: false,
                 sends: 0,
                 last: Time::ZERO,

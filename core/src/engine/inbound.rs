@@ -134,7 +134,10 @@ impl Core {
                 task.attempt = again.attempt.unwrap_or(task.attempt);
                 match task.progress {
                     Progress::Answered(_) if task.is_queued => {}
-                    Progress::Answered(_) => self.answer(now, again.link, key),
+                    Progress::Answered(_) => {
+                        task.is_asked = true;
+                        self.answer(now, again.link, key);
+                    }
                     _ => drop(self.send(again.link, Outgoing::Ack(key))),
                 }
             }
@@ -213,7 +216,8 @@ impl Core {
             let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
             if let (Some(sent), Some(peer)) = (sample, peer.and_then(|key| self.peers.get_mut(key)))
             {
-                peer.recovery.round_trip.sample(now.since(sent).saturating_sub(ACK_DELAY));
+                let measured = now.since(sent).saturating_sub(ACK_DELAY);
+                peer.recovery.round_trip.sample_if_plausible(measured);
             }
             self.remove_task(key, Standing::Over);
         }
@@ -232,11 +236,23 @@ impl Core {
             task.tracked = None;
             let is_awaited = matches!(&task.caller, Caller::Remote { id: Some(_), .. });
             match task.progress {
-                Progress::Answered(_) => self.end_task(key),
+                Progress::Answered(_) => {
+                    let sent = (task.sends == 1 && task.due.is_some()).then_some(task.last);
+                    self.passed_after(caller, sent.map(|sent| now.since(sent)));
+                    self.end_task(key);
+                }
                 // Its caller has given it up: the deadline passed, or a cancel was lost.
                 _ if is_awaited => drop(self.cancel_task(now, key)),
                 _ => {}
             }
+        }
+    }
+
+    /// The watermark has passed an answer that was sent once, so long ago.
+    fn passed_after(&mut self, caller: CallerKey, time: Option<std::time::Duration>) {
+        let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
+        if let (Some(time), Some(peer)) = (time, peer.and_then(|key| self.peers.get_mut(key))) {
+            peer.recovery.round_trip.sample_at_most(time);
         }
     }
 
@@ -251,11 +267,16 @@ impl Core {
             return self.end_task(key);
         }
         let Some(task) = self.tasks.get_mut(key) else { return };
+        let is_again = task.sends > 0;
+        self.counters.answers_resent += u64::from(is_again);
+        // What was asked for does not count among what is sent unasked.
+        if std::mem::take(&mut task.is_asked) && is_again {
+            return;
+        }
         task.sends = task.sends.saturating_add(1);
         task.last = now;
         task.due = None;
         let sends = task.sends;
-        self.counters.answers_resent += u64::from(sends > 1);
         if !repeats || sends >= MAX_SENDS {
             return;
         }

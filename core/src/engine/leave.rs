@@ -27,13 +27,25 @@ impl Core {
 
     /// The timer of a lease fired: the peer is gone, unless it was heard meanwhile.
     pub(super) fn lease_over(&mut self, now: Time, key: PeerKey) {
+        let heard = self.heard_of(key);
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.lease = None;
+        let lease = peer.interval * self.config.lease_tenths / 10;
+        peer.lease_ends = heard.map_or(peer.lease_ends, |heard| peer.lease_ends.max(heard + lease));
         if peer.lease_ends > now {
             self.set_lease(key);
         } else {
             self.remove_peer(now, key, PeerDownReason::Expired);
         }
+    }
+
+    /// When something last came by a link that is surely this peer's. Its hellos may be lost
+    /// while its answers come.
+    fn heard_of(&self, key: PeerKey) -> Option<Time> {
+        let peer = self.peers.get(key)?;
+        let links = [Some(peer.link), peer.connection].into_iter().flatten();
+        let own = links.filter_map(|link| self.links.get(link));
+        own.filter(|link| link.proved_for == Some(key)).map(|link| link.last_heard).max()
     }
 
     pub(super) fn on_bye(&mut self, now: Time, from: From, session: SessionId) -> Result<(), Drop> {

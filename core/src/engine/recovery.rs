@@ -356,7 +356,10 @@ impl Core {
         let is_first = flight.sends == 1 && !flight.is_acked && !flight.is_probed;
         let is_one_shot = call.request.carrier == Carrier::OneShot;
         if is_first && self.may_lose(by) && !is_one_shot {
-            self.sample(peer, now.since(flight.last));
+            let measured = now.since(flight.last);
+            if let Some(peer) = self.peers.get_mut(peer) {
+                peer.recovery.round_trip.sample_if_plausible(measured);
+            }
         }
         self.land(now, key, flight.sends == 1);
     }

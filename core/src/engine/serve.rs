@@ -231,6 +231,7 @@ impl Core {
             tracked: None,
             attempt: 0,
             is_queued: false,
+            is_asked: false,
             is_kept: false,
             sends: 0,
             last: Time::ZERO,

@@ -1,0 +1,179 @@
+//! Calls on a network that loses, repeats and reorders: what comes of them, how long they take,
+//! and that no function runs twice.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::{Config, Time};
+use lanc_testkit::sim::{
+    Ask, CallId, Ended, Function, NodeId, Place, Reply, Rules, Spec, World, ms, secs,
+};
+use serde_json::{Value, json};
+
+/// How often each argument was counted.
+type Ledger = Arc<Mutex<BTreeMap<u64, u32>>>;
+
+/// A function that takes a millisecond and notes that it ran.
+fn counting(ledger: &Ledger) -> Function {
+    let ledger = Arc::clone(ledger);
+    Function::new("count", move |args: &[Value]| -> Reply {
+        let key = args.first().and_then(Value::as_u64).unwrap_or(u64::MAX);
+        let mut ledger = ledger.lock().unwrap();
+        let count = ledger.entry(key).or_default();
+        *count += 1;
+        (ms(1), Ok(json!(*count)))
+    })
+}
+
+/// A callee `a` and a caller `b` that know each other, and the way between them.
+struct Scene {
+    lan: World,
+    ledger: Ledger,
+    callee: NodeId,
+    caller: NodeId,
+}
+
+impl Scene {
+    fn new(seed: u64, config: impl Fn(Config) -> Config) -> Self {
+        let mut lan = World::new(seed);
+        let ledger = Ledger::default();
+        let callee = Spec::new("a").offers(counting(&ledger)).offers(Function::new("long", long));
+        let callee = lan.add(callee.config(&config));
+        let caller = lan.add(Spec::new("b").config(&config));
+        lan.run_for(secs(8));
+        Self { lan, ledger, callee, caller }
+    }
+
+    fn count(&mut self, key: u64) -> CallId {
+        self.lan.call(self.caller, "count", json!([key]))
+    }
+
+    fn counted(&self, key: u64) -> u32 {
+        self.ledger.lock().unwrap().get(&key).copied().unwrap_or(0)
+    }
+}
+
+/// Takes as many milliseconds as its argument says.
+fn long(args: &[Value]) -> Reply {
+    (ms(args.first().and_then(Value::as_u64).unwrap_or(0)), Ok(json!("done")))
+}
+
+fn plain(config: Config) -> Config {
+    config
+}
+
+/// What was measured over many calls, one after the other.
+struct Measured {
+    succeeded: usize,
+    times: Vec<Duration>,
+}
+
+impl Measured {
+    fn quantile(&self, per_mille: usize) -> Duration {
+        self.times[(self.times.len() * per_mille / 1000).min(self.times.len() - 1)]
+    }
+}
+
+/// Calls one after the other over a network that loses this many of a thousand datagrams each
+/// way and needs a millisecond.
+fn measure(seed: u64, loss: u32, calls: u64) -> Measured {
+    let mut scene = Scene::new(seed, plain);
+    scene.lan.rules(Rules::default().delay(ms(1)..=ms(1)));
+    for warm_up in 0..20 {
+        let call = scene.count(1_000_000 + warm_up);
+        scene.lan.run_until(|lan| lan.ended(call) != Ended::Open, secs(40));
+    }
+    scene.lan.rules(Rules::default().delay(ms(1)..=ms(1)).loss(loss));
+    let mut measured = Measured { succeeded: 0, times: Vec::new() };
+    for key in 0..calls {
+        let began = scene.lan.now();
+        let call = scene.count(key);
+        scene.lan.run_until(|lan| lan.ended(call) != Ended::Open, secs(40));
+        match scene.lan.result(call) {
+            Some(Ok(_)) => {
+                measured.succeeded += 1;
+                measured.times.push(scene.lan.now().since(began));
+                assert_eq!(scene.counted(key), 1);
+            }
+            Some(Err(error)) => {
+                assert_eq!(error.executed, Executed::Maybe, "{error}");
+                assert!(scene.counted(key) <= 1);
+            }
+            None => panic!("no outcome at all"),
+        }
+    }
+    measured.times.sort_unstable();
+    measured
+}
+
+/// The model of acks, resends and probes that the protocol was designed with says how long calls
+/// take; the real engine has to be as good, within 30 % or 15 ms.
+#[test]
+fn calls_take_as_long_as_the_model_says_at_any_loss() {
+    // Loss each way in per mille; p50, p99 and p99.9 in milliseconds.
+    let rows = [
+        (0, 3, 3, 3),
+        (10, 3, 31, 38),
+        (50, 3, 38, 96),
+        (100, 3, 88, 207),
+        (200, 3, 185, 465),
+        (300, 27, 295, 933),
+    ];
+    let near = |measured: Duration, model: u64| {
+        let model = ms(model);
+        measured <= model + (model * 3 / 10).max(ms(15))
+    };
+    for (loss, p50, p99, p999) in rows {
+        let calls = 20_000;
+        let measured = measure(u64::from(loss), loss, calls);
+        let share = measured.succeeded as f64 / calls as f64;
+        let times = [500, 990, 999].map(|per_mille| measured.quantile(per_mille));
+        println!("loss {loss} of 1000: {share:.4} succeeded, {times:?}");
+        assert!(share >= if loss <= 100 { 0.9999 } else { 0.998 }, "loss {loss}: {share}");
+        assert!(near(times[0], p50), "loss {loss}: p50 {:?}, the model {p50} ms", times[0]);
+        assert!(near(times[1], p99), "loss {loss}: p99 {:?}, the model {p99} ms", times[1]);
+        assert!(near(times[2], p999), "loss {loss}: p99.9 {:?}, model {p999} ms", times[2]);
+    }
+}
+
+/// Many at once, on a network that also repeats and reorders: every outcome agrees with the
+/// callee's ledger.
+#[test]
+fn ten_thousand_increments_on_a_bad_network_never_count_twice() {
+    let mut scene = Scene::new(7, plain);
+    let bad = Rules::default().loss(300).duplication(100).delay(ms(1)..=ms(20));
+    scene.lan.rules(bad);
+    let mut calls = Vec::new();
+    let mut open: Vec<CallId> = Vec::new();
+    for key in 0..10_000 {
+        if open.len() >= 64 {
+            let all = open.clone();
+            let ends = |lan: &World| all.iter().any(|call| lan.ended(*call) != Ended::Open);
+            assert!(scene.lan.run_until(ends, secs(40)));
+            open.retain(|call| scene.lan.ended(*call) == Ended::Open);
+        }
+        let call = scene.count(key);
+        open.push(call);
+        calls.push((key, call));
+    }
+    scene.lan.run_for(secs(40));
+    let mut failed = 0;
+    for (key, call) in calls {
+        let counted = scene.counted(key);
+        match scene.lan.result(call).expect("every call ends by its deadline") {
+            Ok(value) => assert_eq!((value, counted), (json!(1), 1), "call {key}"),
+            Err(error) => {
+                failed += 1;
+                let agrees = match error.executed {
+                    Executed::No => counted == 0,
+                    Executed::Maybe => counted <= 1,
+                    Executed::Yes => counted == 1,
+                };
+                assert!(agrees, "call {key} ran {counted} times and ended with {error}");
+            }
+        }
+    }
+    assert!(failed <= 50, "{failed} of 10000 failed at 30 % loss");
+}
