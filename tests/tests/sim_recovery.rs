@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lanc_core::error::{ErrorCode, Executed};
-use lanc_core::{Config, Time};
-use lanc_testkit::sim::{
-    Ask, CallId, Ended, Function, NodeId, Place, Reply, Rules, Spec, World, ms, secs,
-};
+use lanc_core::error::Executed;
+use lanc_testkit::sim::{CallId, Ended, Function, NodeId, Reply, Rules, Spec, World, ms, secs};
 use serde_json::{Value, json};
 
 /// How often each argument was counted.
@@ -31,19 +28,17 @@ fn counting(ledger: &Ledger) -> Function {
 struct Scene {
     lan: World,
     ledger: Ledger,
-    callee: NodeId,
     caller: NodeId,
 }
 
 impl Scene {
-    fn new(seed: u64, config: impl Fn(Config) -> Config) -> Self {
+    fn new(seed: u64) -> Self {
         let mut lan = World::new(seed);
         let ledger = Ledger::default();
-        let callee = Spec::new("a").offers(counting(&ledger)).offers(Function::new("long", long));
-        let callee = lan.add(callee.config(&config));
-        let caller = lan.add(Spec::new("b").config(&config));
+        lan.add(Spec::new("a").offers(counting(&ledger)));
+        let caller = lan.node("b");
         lan.run_for(secs(8));
-        Self { lan, ledger, callee, caller }
+        Self { lan, ledger, caller }
     }
 
     fn count(&mut self, key: u64) -> CallId {
@@ -53,15 +48,6 @@ impl Scene {
     fn counted(&self, key: u64) -> u32 {
         self.ledger.lock().unwrap().get(&key).copied().unwrap_or(0)
     }
-}
-
-/// Takes as many milliseconds as its argument says.
-fn long(args: &[Value]) -> Reply {
-    (ms(args.first().and_then(Value::as_u64).unwrap_or(0)), Ok(json!("done")))
-}
-
-fn plain(config: Config) -> Config {
-    config
 }
 
 /// What was measured over many calls, one after the other.
@@ -79,7 +65,7 @@ impl Measured {
 /// Calls one after the other over a network that loses this many of a thousand datagrams each
 /// way and needs a millisecond.
 fn measure(seed: u64, loss: u32, calls: u64) -> Measured {
-    let mut scene = Scene::new(seed, plain);
+    let mut scene = Scene::new(seed);
     scene.lan.rules(Rules::default().delay(ms(1)..=ms(1)));
     for warm_up in 0..20 {
         let call = scene.count(1_000_000 + warm_up);
@@ -142,7 +128,7 @@ fn calls_take_as_long_as_the_model_says_at_any_loss() {
 /// callee's ledger.
 #[test]
 fn ten_thousand_increments_on_a_bad_network_never_count_twice() {
-    let mut scene = Scene::new(7, plain);
+    let mut scene = Scene::new(7);
     let bad = Rules::default().loss(300).duplication(100).delay(ms(1)..=ms(20));
     scene.lan.rules(bad);
     let mut calls = Vec::new();
