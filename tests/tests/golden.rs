@@ -37,7 +37,7 @@ fn hello(name: &'static str, session: SessionId, revision: u64) -> Hello<'static
         name: Cow::Borrowed(name),
         interval: Duration::from_secs(6),
         revision,
-        features: Features::CANCEL,
+        features: Features::CANCEL.with(Features::ACK),
         token: None,
         echo: None,
         wants: false,
