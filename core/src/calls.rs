@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
 use crate::error::CallError;
-use crate::id::{CallKey, ExeId, FunctionName, PeerKey, SessionId, TaskKey, tag};
+use crate::id::{CallKey, ExeId, FunctionKey, FunctionName, PeerKey, SessionId, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::payload::{Arguments, Payload};
 use crate::policy::Policy;
@@ -35,8 +35,12 @@ pub enum Mode {
     /// One provider, one answer.
     #[default]
     One,
-    /// Up to so many providers at once; the first success wins and the others are cancelled.
+    /// Up to so many providers at once, at most five; the first success wins and the others are
+    /// cancelled.
     Fastest(usize),
+    /// One provider, and a copy to another each time the answer is later than such answers are,
+    /// if the call may run more than once; else like [`Self::One`].
+    Hedged,
     /// Every provider; all answers are collected.
     All,
     /// One provider, no answer: the call is over once it has left.
@@ -82,6 +86,12 @@ pub struct CallRequest {
     pub stream: bool,
     /// What it must be written in. If absent, what this node prefers and its callee reads.
     pub format: Option<Format>,
+    /// Whether the function may run more than once. What its providers have announced so may in
+    /// any case.
+    pub idempotent: bool,
+    /// The running function that makes the call: the call ends with it in time, and with the
+    /// call that it serves.
+    pub within: Option<TaskKey>,
 }
 
 impl CallRequest {
@@ -98,6 +108,8 @@ impl CallRequest {
             carrier: Carrier::Auto,
             stream: false,
             format: None,
+            idempotent: false,
+            within: None,
         }
     }
 }
@@ -153,10 +165,24 @@ pub(crate) enum Stage {
     },
     /// This node runs it.
     Local(TaskKey),
-    /// Several calls of their own stand for it.
+    /// Its own attempt is over; copies of it are open, or it is about to leave for another
+    /// provider.
+    Elsewhere,
+    /// Calls to every provider stand for it.
     Many { members: Vec<CallKey>, open: usize },
     /// Over; nobody has taken the outcome yet.
     Done(Outcome),
+}
+
+/// What came of a call's attempts, once one was not enough.
+#[derive(Default)]
+pub(crate) struct Attempts {
+    /// Whom it went to. It never goes to one of them again.
+    pub(crate) asked: Vec<SessionId>,
+    /// Copies without an outcome.
+    pub(crate) copies: Vec<CallKey>,
+    /// What failed, and where.
+    pub(crate) failures: Vec<(Arc<str>, CallError)>,
 }
 
 /// One call.
@@ -171,8 +197,16 @@ pub(crate) struct Call {
     pub(crate) deadline: Time,
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) other_timer: Option<TimerKey>,
-    /// The call to several that this one is part of.
+    /// The call that this one is a copy of, or part of.
     pub(crate) parent: Option<CallKey>,
+    /// To whom its own attempt went last, and when.
+    pub(crate) asked: Option<(SessionId, Time)>,
+    /// The function, once it is known that it may run more than once.
+    pub(crate) idempotent: Option<FunctionKey>,
+    /// A function of this node has its arguments.
+    pub(crate) args_gone: bool,
+    /// What it has besides its own attempt.
+    pub(crate) attempts: Option<Box<Attempts>>,
     /// The application dropped its handle: nobody will take the outcome.
     pub(crate) abandoned: bool,
     /// The waiter was told of the outcome: from now on it is kept only within the limits.

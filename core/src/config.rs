@@ -114,6 +114,8 @@ settings! {
     max_calls, with_max_calls: usize = 16_384, in 1..=1 << 20;
     /// The same, towards one peer. Default 1024.
     max_calls_per_peer, with_max_calls_per_peer: usize = 1024, in 1..=1 << 20;
+    /// Providers that one call may go to, one after the other. Default 3.
+    max_attempts, with_max_attempts: usize = 3, in 1..=5;
     /// Results kept until they are fetched. Default 4096.
     max_results, with_max_results: usize = 4096, in 1..=1 << 20;
     /// Bytes of results kept until they are fetched. Default 64 MiB.

@@ -95,6 +95,12 @@ pub struct Counters {
     pub calls_succeeded: u64,
     /// Calls that got a failure.
     pub calls_failed: u64,
+    /// Calls that went to another provider after one had failed.
+    pub calls_moved: u64,
+    /// Copies of calls that went to another provider beside one that had not answered.
+    pub calls_copied: u64,
+    /// Times that neither was done because the provider has failed too often of late.
+    pub retries_withheld: u64,
     /// Connections closed because no sign of life came.
     pub connections_dead: u64,
     /// Connections closed because nobody used them.
@@ -145,6 +151,9 @@ impl Counters {
                 ("calls_started", self.calls_started),
                 ("calls_succeeded", self.calls_succeeded),
                 ("calls_failed", self.calls_failed),
+                ("calls_moved", self.calls_moved),
+                ("calls_copied", self.calls_copied),
+                ("retries_withheld", self.retries_withheld),
                 ("connections_dead", self.connections_dead),
                 ("connections_idle", self.connections_idle),
                 ("messages_stalled", self.messages_stalled),

@@ -46,7 +46,20 @@ fn hello(name: &'static str, session: SessionId, revision: u64) -> Hello<'static
 
 fn func(part: u16, parts: u16, names: &[&'static str]) -> Message<'static> {
     let names = names.iter().map(|name| Cow::Borrowed(*name)).collect();
-    Message::Func(Func { session: Some(session(0x10)), revision: 1, part, parts, names })
+    let idempotent = Vec::new();
+    Message::Func(Func {
+        session: Some(session(0x10)),
+        revision: 1,
+        part,
+        parts,
+        names,
+        idempotent,
+    })
+}
+
+fn idempotent() -> Message<'static> {
+    let Message::Func(func) = func(0, 1, &["add", "echo", "sleep", "fail"]) else { unreachable!() };
+    Message::Func(Func { idempotent: vec![0, 1], ..func })
 }
 
 fn call(id: WireId<'static>, to: Option<u64>, deadline_ms: Option<u64>) -> Message<'static> {
@@ -76,6 +89,7 @@ fn messages() -> Vec<Message<'static>> {
         Message::Hello(Hello { token, echo, ..hello("desk", session(0x20), 0) }),
         func(0, 1, &["add", "echo", "sleep", "fail"]),
         func(0, 2, &["add", "echo"]),
+        idempotent(),
         call(id(), Some(short), Some(30_000)),
         call(WireId::Number(1), None, None),
         Message::Callback(Callback { id: id(), result: b"30", token: None }),

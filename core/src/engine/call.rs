@@ -4,7 +4,7 @@ use super::lane::Way;
 use super::{Core, Done, Phase, StreamKey};
 use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
-use crate::id::{CallKey, ExeId, PeerKey};
+use crate::id::{CallKey, ExeId, PeerKey, TaskKey};
 use crate::ports::Format;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -29,10 +29,50 @@ impl Core {
             );
             return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::No, text));
         }
+        self.inherit(now, &mut request)?;
         request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
         let key = self.insert_call(now, request, None)?;
         self.route(now, key);
         Ok(key)
+    }
+
+    /// Bounds a call by the one that the function making it serves.
+    fn inherit(&mut self, now: Time, request: &mut CallRequest) -> Result<(), CallError> {
+        // A function that has ended bounds nothing that it left behind.
+        let Some(task) = request.within.and_then(|task| self.tasks.get_mut(task)) else {
+            return Ok(());
+        };
+        task.has_calls = true;
+        let fail = |code, what| {
+            let text = format!(
+                "{what} the call that this function serves; what must be done all \
+                                the same is to be called detached"
+            );
+            Err(CallError::new(code, Executed::No, text))
+        };
+        if let Some(deadline) = task.deadline {
+            if deadline <= now {
+                return fail(ErrorCode::TIMEOUT, "the time is up of");
+            }
+            let own = request.deadline.unwrap_or(self.config.call_deadline);
+            request.deadline = Some(own.min(deadline.since(now)));
+        }
+        if task.cancelled {
+            return fail(ErrorCode::CANCELLED, "nobody waits any more for");
+        }
+        Ok(())
+    }
+
+    /// Ends the calls that a running function has made, because nobody waits for it any more.
+    pub(super) fn end_calls_of(&mut self, now: Time, task: TaskKey, code: ErrorCode, why: &str) {
+        if !self.tasks.get(task).is_some_and(|task| task.has_calls) {
+            return;
+        }
+        let is_its = |call: &Call| call.request.within == Some(task);
+        let open = self.calls.iter().filter(|(_, call)| is_its(call)).map(|(key, _)| key);
+        for key in open.collect::<Vec<_>>() {
+            self.give_up(now, key, code, why);
+        }
     }
 
     /// Adds a call to the table and sets its deadline.
@@ -67,6 +107,10 @@ impl Core {
             deadline_timer: None,
             other_timer: None,
             parent,
+            asked: None,
+            idempotent: None,
+            args_gone: false,
+            attempts: None,
             abandoned: false,
             told: false,
             started: now,
@@ -84,8 +128,9 @@ impl Core {
     fn route(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.calls.get(key) else { return };
         let routed = match call.request.mode {
-            Mode::One | Mode::OneWay => self.route_one(now, key),
-            Mode::Fastest(_) | Mode::All => self.route_many(now, key),
+            Mode::One | Mode::Hedged | Mode::OneWay => self.route_one(now, key),
+            Mode::Fastest(count) => self.route_fastest(now, key, count),
+            Mode::All => self.route_to_all(now, key),
         };
         if routed {
             return;
@@ -133,8 +178,12 @@ impl Core {
         if !matches!(call.stage, Stage::Seeking) {
             return;
         }
-        let many = matches!(call.request.mode, Mode::Fastest(_) | Mode::All);
-        if !(many && self.route_many(now, key)) {
+        let routed = match call.request.mode {
+            Mode::One | Mode::Hedged | Mode::OneWay => false,
+            Mode::Fastest(count) => self.route_fastest(now, key, count),
+            Mode::All => self.route_to_all(now, key),
+        };
+        if !routed {
             self.no_provider(now, key);
         }
     }
@@ -158,7 +207,7 @@ impl Core {
     }
 
     /// `true` when the call has a place to go, or its outcome.
-    fn route_one(&mut self, now: Time, key: CallKey) -> bool {
+    pub(super) fn route_one(&mut self, now: Time, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return true };
         let name = call.request.function.clone();
         let peer = match &call.request.target {
@@ -200,8 +249,10 @@ impl Core {
     fn dispatch_if_offered(&mut self, now: Time, key: CallKey, to: PeerKey, name: &str) -> bool {
         let Some(peer) = self.peers.get(to) else { return false };
         let function = self.directory.find(name);
-        if function.is_some_and(|function| peer.functions.contains(&function)) {
+        if let Some(function) = function.filter(|function| peer.functions.contains(function)) {
+            self.note_idempotent(key, function, to);
             self.dispatch(now, key, to);
+            self.expect_answer(now, key);
             return true;
         }
         // Its hello spoke of a list, and we hold all of it. A peer that has announced nothing may
@@ -217,9 +268,15 @@ impl Core {
 
     /// Hands a call to this node's own queue.
     pub(super) fn dispatch_local(&mut self, now: Time, key: CallKey) {
+        let session = self.session;
         let Some(call) = self.calls.get_mut(key) else { return };
         let name = call.request.function.clone();
-        let args = call.request.args.take();
+        call.asked = Some((session, now));
+        // Others may be asked beside this node, or after it.
+        let is_shared = call.request.idempotent || matches!(call.request.mode, Mode::Fastest(_));
+        let is_shared = is_shared && !self.directory.providers(name.as_str()).is_empty();
+        let request = &mut call.request;
+        let args = if is_shared { request.args.clone() } else { request.args.take() };
         let (deadline, one_way) = (call.deadline, call.request.mode == Mode::OneWay);
         let stream = match self.open_local_stream(key) {
             Ok(stream) => stream,
@@ -231,6 +288,7 @@ impl Core {
             Ok(task) => {
                 if let Some(call) = self.calls.get_mut(key) {
                     call.stage = Stage::Local(task);
+                    call.args_gone = !is_shared;
                 }
             }
         }
@@ -276,9 +334,10 @@ impl Core {
     fn try_dispatch(&mut self, now: Time, key: CallKey, to: PeerKey) -> Result<(), CallError> {
         let limit = self.config.max_calls_per_peer;
         let fail = |code, text| Err(CallError::new(code, Executed::No, text));
-        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get(key)) else {
+        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get_mut(key)) else {
             return Ok(());
         };
+        call.asked = Some((peer.session, now));
         let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
         let format = call.request.format;
         let carrier = carrier_of(&call.request)?;

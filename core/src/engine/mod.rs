@@ -13,7 +13,8 @@
 //! | `call` | a request of this node, to its provider |
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
-//! | `race` | calls to several providers at once |
+//! | `attempts` | another provider for a call, after the first or beside it |
+//! | `everybody` | calls to all providers |
 //! | `register` | this node's own functions |
 //! | `serve` | a call from elsewhere, to a task and back to an answer |
 //! | `form` | which form a message goes out in |
@@ -29,8 +30,10 @@
 //! | `view` | the tables, for people; and whom a person means |
 
 mod announce;
+mod attempts;
 mod budget;
 mod call;
+mod everybody;
 mod form;
 mod greet;
 mod homes;
@@ -44,7 +47,6 @@ mod one_shot;
 mod outcome;
 mod ping;
 mod pipe;
-mod race;
 mod receive;
 mod register;
 mod send;
@@ -205,7 +207,7 @@ pub struct Core {
     /// nobody asks for a list that is about to be broadcast.
     announced: u64,
     /// The local names, cut into messages, and the revision they are of.
-    func_parts: (u64, Vec<Vec<String>>),
+    func_parts: (u64, Vec<Vec<(String, bool)>>),
     /// Calls in the frame polled last: a refused frame ends them.
     in_frame: Vec<CallKey>,
     scratch: Vec<u8>,

@@ -137,8 +137,11 @@ impl Core {
         let parts = self.func_parts();
         let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
         let Some(names) = parts.get(usize::from(part)) else { return };
-        let names = names.iter().map(|name| Cow::Borrowed(name.as_str())).collect();
-        let func = Func { session: Some(session), revision, part, parts: count, names };
+        let places = names.iter().zip(0u16..).filter(|((_, idempotent), _)| *idempotent);
+        let idempotent = places.map(|(_, place)| place).collect();
+        let names = names.iter().map(|(name, _)| Cow::Borrowed(name.as_str())).collect();
+        let session = Some(session);
+        let func = Func { session, revision, part, parts: count, names, idempotent };
         native::write(&Message::Func(func), codec, out);
     }
 
@@ -270,7 +273,7 @@ impl Core {
                 self.write_func(*part, frame.codec(), out);
                 return out.len() > before;
             }
-            Outgoing::Call(key) => return self.write_call(now, *key, frame, out),
+            Outgoing::Call(key) => return self.write_call(now, link, *key, frame, out),
             Outgoing::Answer(key) => return self.write_answer(*key, frame, out),
             Outgoing::Refusal(refusal) => {
                 let failure = Failure {
@@ -296,9 +299,20 @@ impl Core {
         true
     }
 
-    fn write_call(&self, now: Time, key: CallKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
+    fn write_call(
+        &self,
+        now: Time,
+        on: LinkId,
+        key: CallKey,
+        frame: &FrameWriter,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
-        let Stage::Remote { peer, .. } = &call.stage else { return false };
+        // It may have gone on to another provider while it waited here.
+        let Stage::Remote { peer, link, .. } = &call.stage else { return false };
+        if *link != on {
+            return false;
+        }
         let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
         let message = Call {
             id: Some(WireId::Native(call.id)),

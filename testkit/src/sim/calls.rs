@@ -4,7 +4,8 @@
 //! * `executed = no` means that the body never starts, before or after.
 //! * `executed = yes` means that it started.
 //! * A result is one that the function computed for this very call.
-//! * A body starts once per call, unless the network duplicated a datagram.
+//! * A body starts once per call, on whatever nodes, unless the network duplicated a datagram or
+//!   the call may run more than once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,8 @@ pub(super) struct Entry {
     pub(super) key: Option<CallKey>,
     pub(super) id: Option<ExeId>,
     pub(super) mode: Mode,
+    /// It may run more than once, under other ids too.
+    pub(super) repeats: bool,
     pub(super) due: Time,
     pub(super) keeps: bool,
     pub(super) ended: Ended,
@@ -138,7 +141,8 @@ impl CallBook {
     fn judge(&mut self, call: CallId, outcome: &Outcome) -> Result<(), String> {
         let entry = &self.entries[call.0];
         let (Some(id), Outcome::One(answer)) = (entry.id, outcome) else { return Ok(()) };
-        if self.falsified || entry.mode != Mode::One {
+        let has_copies = entry.repeats || !matches!(entry.mode, Mode::One | Mode::Hedged);
+        if self.falsified || has_copies {
             return Ok(());
         }
         let ran = self.ran.get(&id);
@@ -170,7 +174,8 @@ impl CallBook {
         if self.never.contains(&id) {
             return Err(format!("{id} runs although its caller was told that it never will"));
         }
-        if ran.starts > 1 && !self.duplicated {
+        let repeats = |entry: &Entry| entry.id == Some(id) && entry.repeats;
+        if ran.starts > 1 && !self.duplicated && !self.entries.iter().any(repeats) {
             return Err(format!("{id} runs for the second time"));
         }
         Ok(())
