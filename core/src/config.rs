@@ -222,6 +222,8 @@ mod tests {
         let error = Config::default().with_max_peers(65_537).check().unwrap_err();
         assert_eq!(error.to_string(), "max_peers is 65537, but must be between 1 and 65536");
         assert!(Config::default().with_hello_interval(ms(99)).check().is_err());
+        assert!(Config::default().with_max_attempts(5).check().is_ok());
+        assert!(Config::default().with_max_attempts(6).check().is_err());
         let late = Config::default().with_max_deadline(ms(5)).with_call_deadline(ms(6));
         assert_eq!(late.check().unwrap_err().setting, "call_deadline");
         assert!(Config::default().with_name("a".repeat(65)).check().is_err());

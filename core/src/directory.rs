@@ -67,6 +67,12 @@ impl Function {
         self.idempotent_at.contains(&peer)
     }
 
+    /// Whether everybody who offers it says that it may run more than once.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        let here = self.local.as_ref().is_none_or(|local| local.idempotent);
+        here && self.idempotent_at.len() == self.providers.len()
+    }
+
     /// In what time 95 of 100 answers come; `None` while too few have come.
     pub(crate) fn p95(&self) -> Option<Duration> {
         self.latency.as_ref()?.p95()

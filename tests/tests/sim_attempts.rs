@@ -131,6 +131,51 @@ fn a_call_asks_three_providers_and_tells_of_each_that_failed() {
 }
 
 #[test]
+fn how_many_are_asked_is_a_setting() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for most in [1, 2, 5] {
+        let specs = names.map(|name| small(name, work(name, 10))).to_vec();
+        let (mut lan, _, _) = room(30, specs);
+        let caller = lan.add(Spec::new("another").config(|c| c.with_max_attempts(most)));
+        lan.run_for(secs(8));
+        for name in names {
+            fill(&mut lan, caller, name, 5000);
+        }
+        let call = lan.call(caller, "work", json!([]));
+        lan.run_for(ms(50));
+        assert_eq!(failure(&lan, call).0, ErrorCode::BUSY);
+        let moved = u64::try_from(most - 1).unwrap();
+        assert_eq!(lan.core(caller).counters().calls_moved, moved);
+    }
+}
+
+#[test]
+fn a_long_list_of_functions_that_may_run_again_is_known_whole() {
+    let mut lan = World::new(31);
+    let b = lan.node("b");
+    let name = |number: usize| format!("f{number}");
+    let spec = (0..1000).fold(Spec::new("a"), |spec, number| {
+        let function = Function::new(&name(number), sleep);
+        spec.offers(if number % 3 == 0 { function } else { function.idempotent() })
+    });
+    let a = lan.add(spec);
+    lan.run_for(secs(8));
+    let functions = lan.core(b).functions();
+    assert_eq!(functions.len(), 1000);
+    for number in 0..1000 {
+        let function = functions.iter().find(|f| f.name == name(number)).unwrap();
+        assert_eq!(function.idempotent, number % 3 != 0, "{function:?}");
+    }
+    // Said otherwise anew, it is otherwise.
+    lan.register_function(a, Function::new("f1", sleep));
+    lan.register_function(a, Function::new("f3", sleep).idempotent());
+    lan.run_for(secs(8));
+    let idempotent =
+        |name: &str| lan.core(b).functions().iter().any(|f| f.name == name && f.idempotent);
+    assert_eq!(["f1", "f2", "f3"].map(idempotent), [false, true, true]);
+}
+
+#[test]
 fn a_call_to_one_peer_never_moves() {
     let (mut lan, _, caller) =
         room(6, vec![small("one", work("one", 10)), small("two", work("two", 10))]);

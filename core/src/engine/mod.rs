@@ -11,6 +11,7 @@
 //! | `leave` | farewells, leases, evictions |
 //! | `one_shot` | an answer by a connection of its own |
 //! | `call` | a request of this node, to its provider |
+//! | `nested` | what the calls of a function owe to the call that it serves |
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
 //! | `attempts` | another provider for a call, after the first or beside it |
@@ -41,6 +42,7 @@ mod keepalive;
 mod lane;
 mod leave;
 mod link;
+mod nested;
 mod older;
 mod older_send;
 mod one_shot;
