@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::policy::Policy;
 use lanc_core::{Class, Mode};
 use lanc_testkit::sim::{
@@ -204,10 +204,51 @@ fn what_may_have_run_never_moves_without_idempotent() {
 }
 
 #[test]
-fn a_failing_function_is_final_even_when_it_may_run_again() {
-    let fails = |_: &[Value]| {
-        (ms(1), Err(lanc_core::error::Fault::new(ErrorCode::EXECUTION_ERROR, "no disk")))
+fn a_refusal_that_does_not_say_no_is_final_without_idempotent() {
+    let unsure = |_: &[Value]| {
+        let fault = Fault { executed: Executed::Maybe, ..Fault::new(ErrorCode::BUSY, "who knows") };
+        (ms(1), Err(fault))
     };
+    let (mut lan, nodes, caller) =
+        room(32, vec![small("one", work("one", 10)), small("two", Function::new("work", unsure))]);
+    let call = lan.call(caller, "work", json!([]));
+    lan.run_for(ms(50));
+    let (code, executed, _) = failure(&lan, call);
+    assert_eq!((code, executed), (ErrorCode::BUSY, Executed::Maybe));
+    assert_eq!(lan.core(nodes[0]).counters().tasks_started, 0);
+    let call = lan.ask(caller, Ask::new("work", json!([])).idempotent());
+    lan.run_for(ms(50));
+    assert_eq!(lan.result(call), Some(Ok(json!("one"))));
+}
+
+#[test]
+fn a_call_given_up_may_have_run_where_a_copy_of_it_is() {
+    let (mut lan, nodes, _) =
+        room(33, vec![small("one", work("one", 60_000)), small("two", work("two", 60_000))]);
+    let caller = lan.add(Spec::new("another").config(|c| c.with_max_attempts(2)));
+    lan.run_for(secs(8));
+    // The call waits in the queue of `two`, and its copy runs at `one`.
+    lan.ask(caller, Ask::new("own_two", json!([20_000])).to("two"));
+    assert_eq!(order(&lan, caller), ["two", "one"]);
+    let call = lan.ask(caller, Ask::new("work", json!([])).idempotent());
+    lan.run_for(ms(14_990));
+    assert_eq!(lan.tables(nodes[0]).running, 0);
+    lan.run_for(ms(20));
+    assert_eq!(lan.tables(nodes[0]).running, 1);
+    lan.shutdown(nodes[1]);
+    lan.run_for(ms(50));
+    assert_eq!(lan.result(call), None);
+    lan.cancel(call);
+    lan.run_for(ms(10));
+    let (code, executed, text) = failure(&lan, call);
+    assert_eq!((code, executed), (ErrorCode::CANCELLED, Executed::Maybe));
+    assert!(text.contains("before that `two` shutting_down: "), "{text}");
+    assert_eq!(lan.tables(nodes[0]).running, 0);
+}
+
+#[test]
+fn a_failing_function_is_final_even_when_it_may_run_again() {
+    let fails = |_: &[Value]| (ms(1), Err(Fault::new(ErrorCode::EXECUTION_ERROR, "no disk")));
     let failing = Function::new("work", fails).idempotent();
     let (mut lan, nodes, caller) =
         room(8, vec![small("one", work("one", 10).idempotent()), small("two", failing)]);
@@ -499,6 +540,18 @@ fn a_nested_call_has_no_more_time_than_the_call_it_serves() {
     let (code, executed, text) = failure(&lan, late);
     assert_eq!((code, executed), (ErrorCode::TIMEOUT, Executed::No));
     assert!(text.starts_with("the time is up of the call that this function serves"), "{text}");
+}
+
+#[test]
+fn the_time_of_a_nested_call_is_known_to_its_callee() {
+    let (mut lan, [backend, server, _], outer) = chain(34, secs(2));
+    lan.ask(server, Ask::new("inner", json!([50_000])).within(outer));
+    lan.run_for(ms(10));
+    lan.crash(server);
+    lan.run_for(ms(1960));
+    assert_eq!(lan.tables(backend).running, 1);
+    lan.run_for(ms(40));
+    assert_eq!(lan.tables(backend).running, 0);
 }
 
 #[test]
