@@ -152,7 +152,13 @@ fn prepare<T>(
         Transport::Tcp => Carrier::Connection,
     });
     if let Some(count) = args.fastest {
-        call = call.fastest(count.get().into());
+        call = call.fastest(count.into());
+    }
+    if args.idempotent {
+        call = call.idempotent();
+    }
+    if args.hedge {
+        call = call.hedge();
     }
     call
 }

@@ -114,6 +114,8 @@ settings! {
     max_calls, with_max_calls: usize = 16_384, in 1..=1 << 20;
     /// The same, towards one peer. Default 1024.
     max_calls_per_peer, with_max_calls_per_peer: usize = 1024, in 1..=1 << 20;
+    /// Providers that one call may go to, one after the other. Default 3.
+    max_attempts, with_max_attempts: usize = 3, in 1..=5;
     /// Results kept until they are fetched. Default 4096.
     max_results, with_max_results: usize = 4096, in 1..=1 << 20;
     /// Bytes of results kept until they are fetched. Default 64 MiB.
@@ -235,6 +237,8 @@ mod tests {
         let error = Config::default().with_max_peers(65_537).check().unwrap_err();
         assert_eq!(error.to_string(), "max_peers is 65537, but must be between 1 and 65536");
         assert!(Config::default().with_hello_interval(ms(99)).check().is_err());
+        assert!(Config::default().with_max_attempts(5).check().is_ok());
+        assert!(Config::default().with_max_attempts(6).check().is_err());
         let late = Config::default().with_max_deadline(ms(5)).with_call_deadline(ms(6));
         assert_eq!(late.check().unwrap_err().setting, "call_deadline");
         assert!(Config::default().with_name("a".repeat(65)).check().is_err());

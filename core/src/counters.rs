@@ -110,6 +110,12 @@ pub struct Counters {
     pub answers_not_kept: u64,
     /// Questions what became of a call.
     pub probes_sent: u64,
+    /// Calls that went to another provider after one had failed.
+    pub calls_moved: u64,
+    /// Copies of calls that went to another provider beside one that had not answered.
+    pub calls_copied: u64,
+    /// Times that neither was done because the provider has failed too often of late.
+    pub retries_withheld: u64,
     /// Connections closed because no sign of life came.
     pub connections_dead: u64,
     /// Connections closed because nobody used them.
@@ -166,6 +172,9 @@ impl Counters {
                 ("answers_resent", self.answers_resent),
                 ("answers_not_kept", self.answers_not_kept),
                 ("probes_sent", self.probes_sent),
+                ("calls_moved", self.calls_moved),
+                ("calls_copied", self.calls_copied),
+                ("retries_withheld", self.retries_withheld),
                 ("connections_dead", self.connections_dead),
                 ("connections_idle", self.connections_idle),
                 ("messages_stalled", self.messages_stalled),

@@ -187,6 +187,8 @@ pub struct Func<'a> {
     pub parts: u16,
     /// The names. Invalid ones were left out while reading.
     pub names: Vec<Cow<'a, str>>,
+    /// The places in `names` of functions that may run more than once, rising.
+    pub idempotent: Vec<u16>,
 }
 
 /// A call's id as it stands in a message.

@@ -12,6 +12,7 @@ use crate::keyed::{HashKey, KeyedMap};
 use crate::message::{Features, Hello};
 use crate::ports::Origin;
 use crate::recovery::Recovery;
+use crate::retry_budget::RetryBudget;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -62,6 +63,7 @@ pub(crate) struct Peer {
     pub(crate) functions: BTreeSet<FunctionKey>,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) open_calls: usize,
+    pub(crate) retry_budget: RetryBudget,
     /// The port where it takes connections, by its hello.
     pub(crate) connection_port: Option<u16>,
     /// The connection beside its link.
@@ -119,6 +121,7 @@ impl Peer {
             functions: BTreeSet::new(),
             round_trip: None,
             open_calls: 0,
+            retry_budget: RetryBudget::new(now),
             connection_port: hello.connection_port,
             connection: None,
             dial: None,

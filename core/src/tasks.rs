@@ -76,6 +76,8 @@ pub(crate) struct Task {
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) progress: Progress,
     pub(crate) cancelled: bool,
+    /// Its function has made calls of its own.
+    pub(crate) has_calls: bool,
     /// The byte stream that belongs to the call.
     pub(crate) stream: Option<StreamKey>,
     /// Its caller has not proved its address.
@@ -367,6 +369,7 @@ mod tests {
                 deadline_timer: None,
                 progress: Progress::Queued,
                 cancelled: false,
+                has_calls: false,
                 stream: None,
                 stranger: false,
                 tracked: None,

@@ -27,6 +27,7 @@ mod outlets;
 mod patience;
 mod reply;
 mod results;
+mod serving;
 mod stream;
 mod streaming;
 mod typed;

@@ -112,10 +112,12 @@ fn call(lan: &mut World, node: NodeId, nodes: usize, dice: &mut Dice) -> CallId 
         0 => Mode::All,
         1 => Mode::Fastest(dice.place(4) + 1),
         2 => Mode::OneWay,
+        3 => Mode::Hedged,
         _ => Mode::One,
     };
     let deadline = ms(dice.below(8000) + 1);
     let ask = Ask::new(&function, json!([dice.below(3000)])).mode(mode).deadline(deadline);
+    let ask = if dice.chance(200) { ask.idempotent() } else { ask };
     lan.ask(node, if dice.chance(200) { ask.wait(ms(dice.below(3000))) } else { ask })
 }
 

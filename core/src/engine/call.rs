@@ -30,6 +30,7 @@ impl Core {
             );
             return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::No, text));
         }
+        self.inherit(now, &mut request)?;
         request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
         let key = self.insert_call(now, request, None)?;
         self.route(now, key);
@@ -60,6 +61,7 @@ impl Core {
         };
         let call = Call {
             id,
+            wire: id,
             token: self.random.u64(),
             stream: None,
             request,
@@ -68,6 +70,10 @@ impl Core {
             deadline_timer: None,
             other_timer: None,
             parent,
+            asked: None,
+            idempotent: None,
+            args_gone: false,
+            attempts: None,
             abandoned: false,
             told: false,
             started: now,
@@ -85,8 +91,9 @@ impl Core {
     fn route(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.calls.get(key) else { return };
         let routed = match call.request.mode {
-            Mode::One | Mode::OneWay => self.route_one(now, key),
-            Mode::Fastest(_) | Mode::All => self.route_many(now, key),
+            Mode::One | Mode::Hedged | Mode::OneWay => self.route_one(now, key),
+            Mode::Fastest(count) => self.route_fastest(now, key, count),
+            Mode::All => self.route_to_all(now, key),
         };
         if routed {
             return;
@@ -134,8 +141,12 @@ impl Core {
         if !matches!(call.stage, Stage::Seeking) {
             return;
         }
-        let many = matches!(call.request.mode, Mode::Fastest(_) | Mode::All);
-        if !(many && self.route_many(now, key)) {
+        let routed = match call.request.mode {
+            Mode::One | Mode::Hedged | Mode::OneWay => false,
+            Mode::Fastest(count) => self.route_fastest(now, key, count),
+            Mode::All => self.route_to_all(now, key),
+        };
+        if !routed {
             self.no_provider(now, key);
         }
     }
@@ -159,7 +170,7 @@ impl Core {
     }
 
     /// `true` when the call has a place to go, or its outcome.
-    fn route_one(&mut self, now: Time, key: CallKey) -> bool {
+    pub(super) fn route_one(&mut self, now: Time, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return true };
         let name = call.request.function.clone();
         let peer = match &call.request.target {
@@ -201,8 +212,10 @@ impl Core {
     fn dispatch_if_offered(&mut self, now: Time, key: CallKey, to: PeerKey, name: &str) -> bool {
         let Some(peer) = self.peers.get(to) else { return false };
         let function = self.directory.find(name);
-        if function.is_some_and(|function| peer.functions.contains(&function)) {
+        if let Some(function) = function.filter(|function| peer.functions.contains(function)) {
+            self.note_idempotent(key, function, to);
             self.dispatch(now, key, to);
+            self.expect_answer(now, key);
             return true;
         }
         // Its hello spoke of a list, and we hold all of it. A peer that has announced nothing may
@@ -218,9 +231,15 @@ impl Core {
 
     /// Hands a call to this node's own queue.
     pub(super) fn dispatch_local(&mut self, now: Time, key: CallKey) {
+        let session = self.session;
         let Some(call) = self.calls.get_mut(key) else { return };
         let name = call.request.function.clone();
-        let args = call.request.args.take();
+        call.asked = Some((session, now));
+        // Others may be asked beside this node, or after it.
+        let is_shared = call.request.idempotent || matches!(call.request.mode, Mode::Fastest(_));
+        let is_shared = is_shared && !self.directory.providers(name.as_str()).is_empty();
+        let request = &mut call.request;
+        let args = if is_shared { request.args.clone() } else { request.args.take() };
         let (deadline, one_way) = (call.deadline, call.request.mode == Mode::OneWay);
         let stream = match self.open_local_stream(key) {
             Ok(stream) => stream,
@@ -232,6 +251,7 @@ impl Core {
             Ok(task) => {
                 if let Some(call) = self.calls.get_mut(key) {
                     call.stage = Stage::Local(task);
+                    call.args_gone = !is_shared;
                 }
             }
         }
@@ -277,9 +297,10 @@ impl Core {
     fn try_dispatch(&mut self, now: Time, key: CallKey, to: PeerKey) -> Result<(), CallError> {
         let limit = self.config.max_calls_per_peer;
         let fail = |code, text| Err(CallError::new(code, Executed::No, text));
-        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get(key)) else {
+        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get_mut(key)) else {
             return Ok(());
         };
+        call.asked = Some((peer.session, now));
         let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
         let format = call.request.format;
         let carrier = carrier_of(&call.request)?;

@@ -11,9 +11,11 @@
 //! | `leave` | farewells, leases, evictions |
 //! | `one_shot` | an answer by a connection of its own |
 //! | `call` | a request of this node, to its provider |
+//! | `nested` | what the calls of a function owe to the call that it serves |
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
-//! | `race` | calls to several providers at once |
+//! | `attempts` | another provider for a call, after the first or beside it |
+//! | `everybody` | calls to all providers |
 //! | `register` | this node's own functions |
 //! | `recovery` | calls that are sent again, asked about, acknowledged |
 //! | `inbound` | copies of a call, receipts, answers that are sent again |
@@ -31,8 +33,10 @@
 //! | `view` | the tables, for people; and whom a person means |
 
 mod announce;
+mod attempts;
 mod budget;
 mod call;
+mod everybody;
 mod form;
 mod greet;
 mod homes;
@@ -41,13 +45,13 @@ mod keepalive;
 mod lane;
 mod leave;
 mod link;
+mod nested;
 mod older;
 mod older_send;
 mod one_shot;
 mod outcome;
 mod ping;
 mod pipe;
-mod race;
 mod receive;
 mod recovery;
 mod register;
@@ -211,7 +215,7 @@ pub struct Core {
     /// nobody asks for a list that is about to be broadcast.
     announced: u64,
     /// The local names, cut into messages, and the revision they are of.
-    func_parts: (u64, Vec<Vec<String>>),
+    func_parts: (u64, Vec<Vec<(String, bool)>>),
     /// Calls in the frame polled last: a refused frame ends them.
     in_frame: Vec<CallKey>,
     /// The watermark for the far end of the link whose frame is being packed.

@@ -175,7 +175,7 @@ impl Core {
                 self.pass_on(heard);
                 let key = self.older_peer(now, link, heard.host, heard.dialect)?;
                 for name in &names {
-                    self.learn(now, key, name);
+                    self.learn(now, key, name, false);
                 }
                 self.route_seeking(now);
                 Ok(())

@@ -168,7 +168,8 @@ impl Core {
         Ok(key)
     }
 
-    /// Queues a call of this node to itself.
+    /// Queues a call of this node to itself. A refused one may go elsewhere: its arguments come
+    /// back.
     pub(super) fn begin_local(
         &mut self,
         name: &FunctionName,
@@ -177,8 +178,28 @@ impl Core {
         deadline: Time,
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
-        let offered = self.offered(name.as_str())?;
-        self.begin_task(offered, args, Caller::Local(call), Some(deadline), stream)
+        let caller = Caller::Local(call);
+        match self.offered(name.as_str()) {
+            Ok(offered) => self.begin_task(offered, args, caller, Some(deadline), stream),
+            Err(fault) => {
+                self.return_args(&caller, Some(args));
+                Err(fault)
+            }
+        }
+    }
+
+    /// The arguments of a refused call: one of this node may go elsewhere with them.
+    fn return_args(&mut self, caller: &Caller, args: Option<Arguments>) {
+        let Some(args) = args else { return };
+        match caller {
+            Caller::Local(call) => {
+                if let Some(call) = self.calls.get_mut(*call) {
+                    call.request.args = args;
+                }
+            }
+            // A flood of refused calls does not empty the pool.
+            Caller::Remote { .. } => self.buffers.give(args.into_buffer()),
+        }
     }
 
     /// A function of this node that may be called now.
@@ -226,6 +247,7 @@ impl Core {
             deadline_timer: None,
             progress: Progress::Queued,
             cancelled: false,
+            has_calls: false,
             stream,
             stranger,
             tracked: None,
@@ -237,9 +259,9 @@ impl Core {
             last: Time::ZERO,
             due: None,
         };
-        let key = self.tasks.enqueue(task).map_err(|task| {
-            // A flood of refused calls does not empty the pool.
-            self.buffers.give(task.args.map(Arguments::into_buffer).unwrap_or_default());
+        let key = self.tasks.enqueue(task).map_err(|mut task| {
+            let args = task.args.take();
+            self.return_args(&task.caller, args);
             let text = format!("the queue of `{}` is full", self.name);
             self.busy(text)
         })?;
@@ -466,6 +488,8 @@ impl Core {
             }
             Progress::Running { .. } => {
                 self.tasks.cancel_running(key);
+                let why = "nobody waits any more for the call that this function serves,";
+                self.end_calls_of(now, key, ErrorCode::CANCELLED, why);
                 Executed::Maybe
             }
             Progress::Answered(_) => Executed::Yes,
@@ -479,7 +503,11 @@ impl Core {
             Progress::Queued => {
                 self.expire_queued(now, key);
             }
-            Progress::Running { .. } => self.tasks.cancel_running(key),
+            Progress::Running { .. } => {
+                self.tasks.cancel_running(key);
+                let why = "the time is up of the call that this function serves,";
+                self.end_calls_of(now, key, ErrorCode::TIMEOUT, why);
+            }
             Progress::Answered(_) => {}
         }
     }

@@ -50,6 +50,8 @@ pub struct FunctionInfo {
     pub doc: String,
     /// The names of the peers that offer it; the latest announcer first.
     pub providers: Vec<String>,
+    /// Whether everybody who offers it says that it may run more than once.
+    pub idempotent: bool,
 }
 
 /// How full the tables are.
@@ -123,6 +125,7 @@ impl Core {
                 .filter_map(|provider| self.peers.get(*provider))
                 .map(|peer| peer.name.to_string())
                 .collect(),
+            idempotent: function.is_idempotent(),
         };
         let mut functions: Vec<_> = self.directory.iter().map(|(_, f)| info(f)).collect();
         functions.sort_by(|a, b| a.name.cmp(&b.name));

@@ -28,6 +28,7 @@ impl Core {
                 Timer::Want(peer) => self.ask_functions(now, peer),
                 Timer::Deadline(call) => self.deadline_passed(now, call),
                 Timer::Seek(call) => self.seek_over(now, call),
+                Timer::Late(call) => self.answer_is_late(now, call),
                 Timer::Forget(call) => self.forget(call),
                 Timer::TaskDeadline(task) => self.task_deadline(now, task),
                 Timer::OneShot(task) => self.one_shot_over(task),

@@ -124,13 +124,17 @@ fn write_func(parts: Parts<'_>, func: &Func<'_>, codec: &dyn Codec, out: &mut Ve
     let mut data = Vec::new();
     codec.write_list(&names, &mut data);
     let session = func.session.map(Short::of);
-    let mut x = Entries::<4>::new();
+    let places: Vec<_> = func.idempotent.iter().map(|at| Item::Uint(u64::from(*at))).collect();
+    let mut idempotent = Vec::new();
+    codec.write_list(&places, &mut idempotent);
+    let mut x = Entries::<5>::new();
     x.push_some("sid", session.as_ref().map(Short::item));
     x.push("rev", Item::Uint(func.revision));
     if func.parts > 1 {
         x.push("part", Item::Uint(u64::from(func.part)));
         x.push("parts", Item::Uint(u64::from(func.parts)));
     }
+    x.push_some("idem", Some(Item::Encoded(&idempotent)).filter(|_| !places.is_empty()));
     Parts { data: Some(Item::Encoded(&data)), x: x.as_slice(), ..parts }.write(codec, out);
 }
 

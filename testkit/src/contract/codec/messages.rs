@@ -92,8 +92,11 @@ fn func(draw: &mut Draw) -> Func<'static> {
         assert!(FunctionName::is_valid(&name), "{name}");
         Cow::Owned(name)
     });
-    let names = names.collect();
-    Func { session: draw.some(session), revision: draw.number(), part, parts, names }
+    let names: Vec<_> = names.collect();
+    let places = 0..u16::try_from(names.len()).unwrap_or(0);
+    let idempotent = places.filter(|_| draw.flip()).collect();
+    let (session, revision) = (draw.some(session), draw.number());
+    Func { session, revision, part, parts, names, idempotent }
 }
 
 fn fault(draw: &mut Draw) -> Fault {
