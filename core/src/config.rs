@@ -126,6 +126,10 @@ settings! {
     max_stranger_tasks, with_max_stranger_tasks: usize = 64, in 1..=65_536;
     /// Bytes of arguments waiting with them. Default 64 MiB.
     max_queued_bytes, with_max_queued_bytes: usize = 64 << 20, in 1024..=1 << 40;
+    /// Bytes that everything together may hold: arguments queued and running, answers and calls
+    /// waiting to be sent, large messages on their way in and out, streams, results kept. Then
+    /// new work is refused as `busy`; the last eighth is for results. Default 512 MiB.
+    max_buffered, with_max_buffered: usize = 512 << 20, in 64 << 10..=1 << 40;
     /// Blocking functions running at once. Default 4; a driver sets the number of cores.
     workers, with_workers: usize = 4, in 1..=4096;
     /// Async functions running at once. Default 1024.

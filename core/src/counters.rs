@@ -1,6 +1,8 @@
 //! Counters for everything that happens to a frame, a message or a call. Nothing is dropped
 //! uncounted: `frames_received` is the sum of `frames_accepted` and every kind of [`Drop`].
 
+use std::collections::BTreeMap;
+
 macro_rules! drops {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
         /// Why a received frame was dropped, or some message of it.
@@ -130,6 +132,8 @@ pub struct Counters {
     pub tasks_refused: u64,
     /// Events that nobody fetched in time.
     pub events_lost: u64,
+    /// How often each limit was hit that ever was, by the name of its setting.
+    pub limits: BTreeMap<&'static str, u64>,
 }
 
 impl Counters {
@@ -179,7 +183,17 @@ impl Counters {
             ]
             .map(|(name, count)| (name.to_owned(), count)),
         );
+        all.extend(self.limits.iter().map(|(name, count)| (format!("limit_{name}"), *count)));
         all
+    }
+
+    /// How often this limit was hit.
+    pub fn limit_hits(&self, limit: &str) -> u64 {
+        self.limits.get(limit).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn limit(&mut self, limit: &'static str) {
+        *self.limits.entry(limit).or_default() += 1;
     }
 
     pub(crate) fn drop(&mut self, why: Drop) {

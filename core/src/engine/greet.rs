@@ -165,6 +165,7 @@ impl Core {
         peer.last_seen = now;
         peer.features = hello.features;
         peer.connection_port = hello.connection_port;
+        peer.load = hello.load;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
         peer.heard_by_broadcast |= from.cast == Cast::Broadcast;
         // Who has not proved its address may not claim a place for longer than its neighbours.

@@ -65,6 +65,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buffers::Buffers;
+use crate::byte_budget::{Account, ByteBudget};
 use crate::calls::Calls;
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
@@ -171,7 +172,7 @@ pub struct Core {
     phase: Phase,
     counters: Counters,
     events: Events,
-    limits_told: Vec<(&'static str, Time)>,
+    told: Vec<(&'static str, Time)>,
     timers: Timers,
     homes: Homes,
     homes_timer: Option<(Time, TimerKey)>,
@@ -192,7 +193,11 @@ pub struct Core {
     results_forgotten: bool,
     configured: Vec<Configured>,
     one_shots: Vec<one_shot::OneShot>,
+    /// What everything of this node holds together. Whatever keeps bytes for long has an account.
+    budget: ByteBudget,
     pipes: Slots<pipe::Pipe>,
+    /// Bytes of `pipes` and `leftovers`.
+    pipe_bytes: Account,
     /// Streams of functions that have ended without reading all: what still comes is dropped.
     unread: KeyedMap<(LinkId, u32), ()>,
     /// Streams of links that are gone: what had arrived to its end and is not read.
@@ -239,13 +244,7 @@ impl Core {
         let hash = HashKey::new(random.bytes());
         let session = SessionId(random.bytes());
         let token_key = HashKey::new(random.bytes());
-        let room = Room {
-            queued: config.max_queued,
-            queued_bytes: config.max_queued_bytes,
-            workers: config.workers,
-            async_running: config.max_async_running,
-            strangers: config.max_stranger_tasks,
-        };
+        let budget = ByteBudget::new(config.max_buffered);
         Ok(Self {
             features: pipeline.features().with(Features::CANCEL).with(Features::ACK),
             pipeline: Arc::new(pipeline),
@@ -255,7 +254,7 @@ impl Core {
             phase: Phase::Fresh,
             counters: Counters::default(),
             events: Events::new(config.max_events),
-            limits_told: Vec::new(),
+            told: Vec::new(),
             timers: Timers::new(),
             homes: Homes::new(hash),
             homes_timer: None,
@@ -266,8 +265,8 @@ impl Core {
             outbox: Outbox::new(config.max_outbox),
             peers: Peers::new(config.max_peers, config.max_tentative, hash),
             directory: Directory::new(config.max_functions, hash),
-            calls: Calls::new(config.max_calls, config.max_results, hash),
-            tasks: Tasks::new(room, config.max_outbox, hash),
+            calls: Calls::new(config.max_calls, config.max_results, hash, budget.account()),
+            tasks: Tasks::new(Room::of(&config), config.max_outbox, hash, budget.account()),
             inbound: Inbound::new(Bounds::of(&config), hash),
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
@@ -276,6 +275,8 @@ impl Core {
             configured: Vec::new(),
             one_shots: Vec::new(),
             pipes: Slots::new(config.max_calls),
+            pipe_bytes: budget.account(),
+            budget,
             unread: KeyedMap::new(hash),
             leftovers: KeyedMap::new(hash),
             answers_leaving: 0,
@@ -424,8 +425,9 @@ impl Core {
         }
     }
 
-    /// Tells that a limit was hit.
+    /// Counts that a limit was hit, and tells it.
     fn limit_hit(&mut self, now: Time, limit: &'static str) {
+        self.counters.limit(limit);
         if self.may_tell(now, limit) {
             self.event(Event::LimitHit { limit });
         }
@@ -433,11 +435,11 @@ impl Core {
 
     /// Whether something that a flood can cause may be told again: once a second each.
     fn may_tell(&mut self, now: Time, what: &'static str) -> bool {
-        let told = self.limits_told.iter_mut().find(|(name, _)| *name == what);
+        let told = self.told.iter_mut().find(|(name, _)| *name == what);
         match told {
             Some((_, at)) if now.since(*at) < Duration::from_secs(1) => return false,
             Some((_, at)) => *at = now,
-            None => self.limits_told.push((what, now)),
+            None => self.told.push((what, now)),
         }
         true
     }

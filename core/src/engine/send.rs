@@ -113,6 +113,7 @@ impl Core {
             echo,
             wants,
             connection_port: self.links.connection_lane().map(|(_, port)| port),
+            load: self.tasks.load(),
         }
     }
 

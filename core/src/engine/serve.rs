@@ -13,11 +13,12 @@ use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
+use crate::fair_queue::Full;
 use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
 use crate::inbound::Standing;
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
-use crate::tasks::{Caller, Progress, Task as Entry};
+use crate::tasks::{Caller, NoRoom, Progress, Task as Entry};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::{Outgoing, Refusal};
@@ -85,6 +86,7 @@ impl Core {
         let accepted = match &meeting {
             Meeting::Refused(fault) => Err(fault.clone()),
             _ if !has_room => {
+                self.limit_hit(now, "max_streams");
                 let text = format!("`{}` has no room for another byte stream", self.config.name);
                 Err(Fault::new(ErrorCode::BUSY, text))
             }
@@ -106,7 +108,6 @@ impl Core {
             self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
-                self.limit_hit(now, "max_queued");
             }
             if let (Some(id), false) = (id, one_way) {
                 self.refuse(from.link, from.form, id, fault);
@@ -121,11 +122,13 @@ impl Core {
         }
     }
 
-    /// A refusal for want of room, with the time after which it is worth trying again.
+    /// A refusal for want of room, with the time after which it is worth trying again. Spread, so
+    /// that those who were refused together do not come back together.
     fn busy(&mut self, text: String) -> Fault {
         let mut fault = Fault::new(ErrorCode::BUSY, text);
-        let jitter = self.random.duration_up_to(Duration::from_millis(20));
-        fault.retry_after = Some(self.tasks.retry_after() + jitter);
+        let wait = self.tasks.retry_after();
+        let jitter = self.random.duration_up_to((wait / 2).max(Duration::from_millis(20)));
+        fault.retry_after = Some(wait + jitter);
         fault
     }
 
@@ -161,7 +164,7 @@ impl Core {
         let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
         let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
         let attempt = call.attempt;
-        let key = self.begin_task(offered, args, caller, deadline, stream)?;
+        let key = self.begin_task(now, offered, args, caller, deadline, stream)?;
         if let Some(task) = self.tasks.get_mut(key) {
             task.attempt = attempt;
         }
@@ -171,6 +174,7 @@ impl Core {
     /// Queues a call of this node to itself.
     pub(super) fn begin_local(
         &mut self,
+        now: Time,
         name: &FunctionName,
         args: Arguments,
         call: CallKey,
@@ -178,7 +182,7 @@ impl Core {
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
         let offered = self.offered(name.as_str())?;
-        self.begin_task(offered, args, Caller::Local(call), Some(deadline), stream)
+        self.begin_task(now, offered, args, Caller::Local(call), Some(deadline), stream)
     }
 
     /// A function of this node that may be called now.
@@ -204,6 +208,7 @@ impl Core {
 
     fn begin_task(
         &mut self,
+        now: Time,
         offered: Offered,
         args: Arguments,
         caller: Caller,
@@ -236,13 +241,16 @@ impl Core {
             sends: 0,
             last: Time::ZERO,
             due: None,
+            held: 0,
         };
-        let key = self.tasks.enqueue(task).map_err(|task| {
+        let queued = self.tasks.enqueue(task).map_err(|(why, task)| {
             // A flood of refused calls does not empty the pool.
             self.buffers.give(task.args.map(Arguments::into_buffer).unwrap_or_default());
-            let text = format!("the queue of `{}` is full", self.name);
-            self.busy(text)
-        })?;
+            self.limit_hit(now, why.limit());
+            self.no_room(why)
+        });
+        self.refuse_displaced(now);
+        let key = queued?;
         if let Some(deadline) = deadline {
             let timer = self.timers.set(deadline, Timer::TaskDeadline(key));
             if let Some(task) = self.tasks.get_mut(key) {
@@ -250,6 +258,27 @@ impl Core {
             }
         }
         Ok(key)
+    }
+
+    fn no_room(&mut self, why: NoRoom) -> Fault {
+        let text = match why {
+            NoRoom::Queue(Full::Share) => {
+                format!("the queue of `{}` holds as many calls of yours as it may", self.name)
+            }
+            NoRoom::Bytes => format!("`{}` holds as many bytes as it may", self.name),
+            NoRoom::Queue(_) | NoRoom::Strangers => format!("the queue of `{}` is full", self.name),
+        };
+        self.busy(text)
+    }
+
+    /// Refuses the calls that made room for those of others.
+    fn refuse_displaced(&mut self, now: Time) {
+        while let Some(key) = self.tasks.pop_displaced() {
+            self.counters.tasks_refused += 1;
+            self.limit_hit(now, "queue_share");
+            let fault = self.no_room(NoRoom::Queue(Full::Share));
+            self.settle(now, key, Err(fault));
+        }
     }
 
     /// Answers a call that did not become a task.
@@ -340,6 +369,7 @@ impl Core {
             cut(&mut fault.message, self.config.max_error_text);
         }
         self.put_answer_into(key, &mut result);
+        self.refuse_bytes(now, key, &mut result);
         if !self.tasks.settle(now, key, result) {
             return;
         }
@@ -421,6 +451,18 @@ impl Core {
         let link = self.links.get(link).filter(|link| link.full && link.answer_bytes > 0)?;
         let sum = link.answer_bytes.saturating_add(bytes);
         (sum > self.config.max_message_queue).then_some(link.answer_bytes)
+    }
+
+    /// Puts a short error in the place of a result that this node has no room for.
+    fn refuse_bytes(&mut self, now: Time, key: TaskKey, result: &mut Result<Payload, Fault>) {
+        let Some(bytes) = result.as_ref().ok().map(|payload| payload.bytes.len()) else { return };
+        if !self.tasks.has_room_for_answer(key, bytes) {
+            self.limit_hit(now, "max_buffered");
+            let text = format!("`{}` has no room for a result of {bytes} bytes", self.name);
+            let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
+            fault.executed = Executed::Yes;
+            *result = Err(fault);
+        }
     }
 
     /// Puts a result into the format its caller reads.

@@ -365,8 +365,9 @@ impl World {
                 tables.outbox,
                 tables.streams,
                 tables.stream_bytes,
+                tables.buffered,
             ];
-            assert_eq!(busy, [0; 7], "node {node}: {tables:?}");
+            assert_eq!(busy, [0; 8], "node {node}: {tables:?}");
         }
     }
 

@@ -7,6 +7,9 @@ use super::{BEGIN, Gone, MAX_RECENT, MAX_WAITING, Streams, record};
 use crate::error::ErrorCode;
 use crate::framing::RECORD_HEAD;
 
+/// Bytes that may be written on a stream while the node holds as many as it may.
+const WITHOUT_ROOM: usize = 16 << 10;
+
 /// One record was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Left<T> {
@@ -29,6 +32,12 @@ pub(crate) enum PushError {
         /// Bytes of the message.
         size: usize,
     },
+    /// The whole node holds as much as it may.
+    #[error("the node holds as many bytes as it may; {size} more do not fit")]
+    Crowded {
+        /// Bytes of the message.
+        size: usize,
+    },
     /// It is larger than a message may be.
     #[error("a message of {size} bytes: at most {limit} are sent")]
     TooLarge {
@@ -47,7 +56,17 @@ impl PushError {
     pub(crate) fn code(self) -> ErrorCode {
         match self {
             Self::TooLarge { .. } => ErrorCode::TOO_LARGE,
-            Self::Full { .. } | Self::Exhausted => ErrorCode::BUSY,
+            Self::Full { .. } | Self::Crowded { .. } | Self::Exhausted => ErrorCode::BUSY,
+        }
+    }
+
+    /// The setting that is in the way.
+    pub(crate) fn limit(self) -> &'static str {
+        match self {
+            Self::Full { .. } => "max_message_queue",
+            Self::Crowded { .. } => "max_buffered",
+            Self::TooLarge { .. } => "max_message",
+            Self::Exhausted => "stream_numbers",
         }
     }
 }
@@ -73,6 +92,10 @@ impl<T> Streams<T> {
         if !self.has_number() {
             return Err((PushError::Exhausted, bytes));
         }
+        if !self.account.budget().has_room(size) {
+            return Err((PushError::Crowded { size }, bytes));
+        }
+        self.account.charge(size);
         self.queued += size;
         self.waiting.push_back((tag, bytes));
         self.queue_begin();
@@ -87,6 +110,7 @@ impl<T> Streams<T> {
         if let Some(at) = self.waiting.iter().position(|(waits, _)| waits == tag) {
             let bytes = self.waiting.remove(at).map_or(0, |(_, bytes)| bytes.len());
             self.queued -= bytes;
+            self.account.refund(bytes);
             self.queue_begin();
             return true;
         }
@@ -106,7 +130,10 @@ impl<T> Streams<T> {
     /// # Errors
     /// [`Gone`]: the stream is over, or this end has finished it.
     pub(crate) fn write(&mut self, number: u32, bytes: &[u8]) -> Result<usize, Gone> {
-        let most = usize::try_from(self.limits.window).unwrap_or(usize::MAX);
+        let window = usize::try_from(self.limits.window).unwrap_or(usize::MAX);
+        let has_room = self.account.budget().has_room_for_work(bytes.len().min(window));
+        // Never nothing: room is told of when something has left.
+        let most = if has_room { window } else { window.min(WITHOUT_ROOM) };
         let send = &mut self.application(number)?.send;
         if send.finished {
             return Err(Gone);
@@ -114,6 +141,7 @@ impl<T> Streams<T> {
         let taken = most.saturating_sub(send.buffer.len()).min(bytes.len());
         send.buffer.extend(bytes.get(..taken).unwrap_or_default());
         send.blocked |= taken < bytes.len();
+        self.account.charge(taken);
         self.enqueue(number);
         Ok(taken)
     }
@@ -224,6 +252,7 @@ impl<T> Streams<T> {
                 send.credit = send.credit.saturating_sub(u32::try_from(size).unwrap_or(u32::MAX));
                 let is_last = send.buffer.is_empty() && send.finished;
                 let has_room = send.buffer.len() <= half && std::mem::take(&mut send.blocked);
+                self.account.refund(size);
                 self.next_turn(number, is_last);
                 Some(if has_room { Left::Writable(number) } else { Left::Record })
             }
