@@ -43,8 +43,10 @@ drops! {
     Malformed => "malformed",
     /// Containers too deep in each other.
     TooDeep => "too_deep",
-    /// Too many values or messages.
+    /// Too many values in one message.
     TooMany => "too_many",
+    /// Too many messages in one frame.
+    TooManyMessages => "too_many_messages",
     /// Not of type `LANC`.
     NotLanc => "not_lanc",
     /// A method this version does not know.
@@ -116,6 +118,12 @@ pub struct Counters {
     pub connections_dead: u64,
     /// Connections closed because nobody used them.
     pub connections_idle: u64,
+    /// Connections closed because their far end does not take what is sent to it.
+    pub connections_slow: u64,
+    /// Sends that the system had no room for; they were tried again.
+    pub sends_full: u64,
+    /// Datagrams that the system dropped because they were not read fast enough.
+    pub kernel_drops: u64,
     /// Large messages turned away because they stood still half-way.
     pub messages_stalled: u64,
     /// Calls received from elsewhere, copies included.
@@ -172,6 +180,9 @@ impl Counters {
                 ("probes_sent", self.probes_sent),
                 ("connections_dead", self.connections_dead),
                 ("connections_idle", self.connections_idle),
+                ("connections_slow", self.connections_slow),
+                ("sends_full", self.sends_full),
+                ("kernel_drops", self.kernel_drops),
                 ("messages_stalled", self.messages_stalled),
                 ("calls_received", self.calls_received),
                 ("calls_repeated", self.calls_repeated),

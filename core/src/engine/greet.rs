@@ -247,6 +247,8 @@ impl Core {
             }
             self.event(Event::PeerVerified { session, name });
             self.introduce_homes(key);
+        } else if self.peers.get(key).is_some_and(|peer| peer.trust == Trust::Tentative) {
+            self.limit_hit(now, "max_peers");
         }
         // A list that did not fit the budget of a stranger is owed now.
         let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);

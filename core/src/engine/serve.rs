@@ -419,6 +419,12 @@ impl Core {
             way = self.way_to(now, peer, Carrier::Auto, bytes);
         }
         if let Way::Link(by) = way
+            && self.is_slow(now, by, bytes)
+        {
+            self.cut_off(now, by);
+            return self.answer_unsent(now, key);
+        }
+        if let Way::Link(by) = way
             && let Some(waiting) = self.stuck_bytes(by, bytes)
         {
             self.limit_hit(now, "max_message_queue");

@@ -63,10 +63,14 @@ impl Core {
         }
     }
 
-    /// Turns away what the far end has begun and does not go on with.
+    /// Turns away what the far end has begun and does not go on with. If it takes nothing of what
+    /// this end has begun, the connection is over.
     pub(super) fn end_stalled(&mut self, now: Time, link: LinkId) {
         let patience = self.config.message_stall;
         let Some(streams) = self.streams_of(link) else { return };
+        if streams.is_stuck(now, patience) {
+            return self.cut_off(now, link);
+        }
         let count = streams.end_stalled(now, patience);
         if count > 0 {
             self.counters.messages_stalled += u64::try_from(count).unwrap_or(u64::MAX);

@@ -1,11 +1,14 @@
 //! What goes out: messages, bytes, and the records whose turn it is.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::entry::{Class, Entry, Kind, Sending, move_front};
 use super::{BEGIN, Gone, MAX_RECENT, MAX_WAITING, Streams, record};
 use crate::error::ErrorCode;
 use crate::framing::RECORD_HEAD;
+use crate::time::Time;
 
 /// Bytes that may be written on a stream while the node holds as many as it may.
 const WITHOUT_ROOM: usize = 16 << 10;
@@ -124,6 +127,22 @@ impl<T> Streams<T> {
         true
     }
 
+    /// Whether the far end has taken nothing of a message since it was looked at `patience` ago.
+    /// To be called every now and then.
+    pub(crate) fn is_stuck(&mut self, now: Time, patience: Duration) -> bool {
+        let mut is_stuck = false;
+        for entry in self.table.values_mut() {
+            let Kind::Sending(message) = &mut entry.kind else { continue };
+            match message.seen {
+                Some((seen, since)) if seen == message.sent => {
+                    is_stuck |= now.since(since) >= patience;
+                }
+                _ => message.seen = Some((message.sent, now)),
+            }
+        }
+        is_stuck
+    }
+
     /// Takes as many bytes as there is room for and returns how many. If not all,
     /// [`Left::Writable`] comes once half of the room is free.
     ///
@@ -200,7 +219,7 @@ impl<T> Streams<T> {
         // There is one: messages were only taken while there were numbers for them.
         let number = self.take_number()?;
         self.begun += bytes.len();
-        let message = Sending { tag, bytes, sent: 0, credit: self.limits.initial };
+        let message = Sending { tag, bytes, sent: 0, credit: self.limits.initial, seen: None };
         let mut entry = Entry::new(Class::Sending, true, Kind::Sending(message));
         entry.in_round = true;
         self.insert(number, entry);
