@@ -155,3 +155,19 @@ impl Events {
         event
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_fetches_is_bounded() {
+        let mut events = Events::new(2);
+        assert!(events.push(Event::InterfacesChanged) && events.push(Event::SendBufferFull));
+        assert!(!events.push(Event::Closed));
+        assert_eq!(events.pop(), Some(Event::InterfacesChanged));
+        assert!(events.push(Event::Closed));
+        assert_eq!([events.pop(), events.pop()], [Event::SendBufferFull, Event::Closed].map(Some));
+        assert_eq!(events.pop(), None);
+    }
+}

@@ -347,7 +347,7 @@ impl Core {
             self.wait_for_connection(to, Outgoing::Call(key));
             return Ok(());
         }
-        self.open_stream(key, by)?;
+        self.open_stream(now, key, by)?;
         if !self.launch(now, key, to, by) {
             let text = "too many messages wait to be sent";
             return fail(ErrorCode::BUSY, text.to_owned());

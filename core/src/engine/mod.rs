@@ -189,6 +189,8 @@ pub struct Core {
     pings: Slots<Ping, tag::Ping>,
     pings_by_number: KeyedMap<u64, PingKey>,
     done: VecDeque<Done>,
+    /// A message found no room in the outbox; to be told with the next frame or timer.
+    outbox_full: bool,
     /// An outcome was forgotten for want of room; to be told with the next one.
     results_forgotten: bool,
     configured: Vec<Configured>,
@@ -271,6 +273,7 @@ impl Core {
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
             done: VecDeque::new(),
+            outbox_full: false,
             results_forgotten: false,
             configured: Vec::new(),
             one_shots: Vec::new(),
@@ -433,6 +436,13 @@ impl Core {
         }
     }
 
+    /// Tells what was noticed where there was no time to tell it at.
+    fn tell_outbox(&mut self, now: Time) {
+        if std::mem::take(&mut self.outbox_full) {
+            self.limit_hit(now, "max_outbox");
+        }
+    }
+
     /// Whether something that a flood can cause may be told again: once a second each.
     fn may_tell(&mut self, now: Time, what: &'static str) -> bool {
         let told = self.told.iter_mut().find(|(name, _)| *name == what);
@@ -456,6 +466,7 @@ impl Core {
         let sent = self.outbox.push(&mut self.links, to, message);
         if !sent {
             self.counters.messages_unsent += 1;
+            self.outbox_full |= self.links.get(to).is_some();
         } else if let Some(link) = self.links.get_mut(to) {
             link.answer_bytes = link.answer_bytes.saturating_add(bytes);
         }

@@ -34,6 +34,7 @@ impl Core {
     /// taken, else under the reason of the first that was not.
     pub fn handle_frame(&mut self, now: Time, frame: Received<'_>) {
         self.counters.frames_received += 1;
+        self.tell_outbox(now);
         match self.receive(now, &frame) {
             Ok(()) => self.counters.frames_accepted += 1,
             Err(why) => {

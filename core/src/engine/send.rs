@@ -406,6 +406,7 @@ impl Core {
         if self.divert(now, link, &message) {
             return;
         }
+        self.limit_hit(now, "max_frame");
         let text =
             |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
         match message {

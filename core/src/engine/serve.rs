@@ -365,8 +365,10 @@ impl Core {
 
     /// Moves a task to its end and sends the answer on its way.
     pub(super) fn settle(&mut self, now: Time, key: TaskKey, mut result: Result<Payload, Fault>) {
-        if let Err(fault) = &mut result {
-            cut(&mut fault.message, self.config.max_error_text);
+        if let Err(fault) = &mut result
+            && cut(&mut fault.message, self.config.max_error_text)
+        {
+            self.limit_hit(now, "max_error_text");
         }
         self.put_answer_into(key, &mut result);
         self.refuse_bytes(now, key, &mut result);
@@ -533,10 +535,12 @@ impl Core {
     }
 }
 
-/// Cuts text to a number of bytes, at a character.
-fn cut(text: &mut String, most: usize) {
-    if text.len() > most {
+/// Cuts text to a number of bytes, at a character. `true`: it was longer.
+fn cut(text: &mut String, most: usize) -> bool {
+    let is_longer = text.len() > most;
+    if is_longer {
         let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
     }
+    is_longer
 }

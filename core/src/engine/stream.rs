@@ -285,7 +285,12 @@ impl Core {
     ///
     /// # Errors
     /// The link has no room for another.
-    pub(super) fn open_stream(&mut self, key: CallKey, link: LinkId) -> Result<(), CallError> {
+    pub(super) fn open_stream(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        link: LinkId,
+    ) -> Result<(), CallError> {
         let wants = |call: &Call| call.request.stream && matches!(call.stage, Stage::Remote { .. });
         if !self.calls.get(key).is_some_and(wants) {
             return Ok(());
@@ -302,7 +307,10 @@ impl Core {
                 self.done.push_back(Done::Opened(key));
                 Ok(())
             }
-            Err(error) => fail(ErrorCode::BUSY, error.to_string()),
+            Err(error) => {
+                self.limit_hit(now, "max_streams");
+                fail(ErrorCode::BUSY, error.to_string())
+            }
         }
     }
 
