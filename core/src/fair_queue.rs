@@ -154,6 +154,14 @@ impl FairQueue {
         }
     }
 
+    /// How many calls have their turn before the next one of this caller.
+    pub(crate) fn before(&self, owner: Owner) -> usize {
+        let lane = self.by_owner.get(&owner).and_then(|lane| self.lanes.get(index(*lane)));
+        let own = lane.map_or(0, |lane| lane.count);
+        let callers = self.busy + usize::from(own == 0);
+        self.count.min(own.saturating_add(1).saturating_mul(callers).saturating_sub(1))
+    }
+
     /// The newest call of whoever has most above its share, if that is not `owner`. It leaves the
     /// queue, so that somebody within its share finds room.
     pub(crate) fn displace(&mut self, owner: Owner) -> Option<TaskKey> {
@@ -450,6 +458,20 @@ mod tests {
         assert_eq!(room.queue.displace(caller(2)), None);
         room.push(caller(3), 6, 150).unwrap();
         assert_eq!(room.push(caller(4), 7, 1), Err(Full::Bytes));
+    }
+
+    #[test]
+    fn who_has_little_in_it_waits_for_little() {
+        let mut room = Room::new(100, 100);
+        assert_eq!(room.queue.before(caller(1)), 0);
+        for name in 0..10 {
+            room.push(caller(1), name, 0).unwrap();
+        }
+        assert_eq!(room.queue.before(caller(1)), 10);
+        assert_eq!(room.queue.before(caller(2)), 1);
+        room.push(caller(2), 20, 0).unwrap();
+        assert_eq!(room.queue.before(caller(2)), 3);
+        assert_eq!(room.queue.before(caller(3)), 2);
     }
 
     #[test]

@@ -177,6 +177,8 @@ pub(crate) enum NoRoom {
     Strangers,
     /// The node holds as many bytes as it may.
     Bytes,
+    /// Its time would be up before its turn came.
+    Wait,
 }
 
 impl NoRoom {
@@ -188,6 +190,7 @@ impl NoRoom {
             Self::Queue(Full::Share) => "queue_share",
             Self::Strangers => "max_stranger_tasks",
             Self::Bytes => "max_buffered",
+            Self::Wait => "queue_wait",
         }
     }
 }
@@ -232,9 +235,13 @@ impl Tasks {
 
     /// Queues a task, or gives it back when there is no room. Whoever has far more than its share
     /// may have to make some: see [`Self::pop_displaced`].
-    pub(crate) fn enqueue(&mut self, mut task: Task) -> Result<TaskKey, (NoRoom, Box<Task>)> {
+    pub(crate) fn enqueue(
+        &mut self,
+        now: Time,
+        mut task: Task,
+    ) -> Result<TaskKey, (NoRoom, Box<Task>)> {
         let bytes = task.args.as_ref().map_or(0, Arguments::len);
-        if let Err(why) = self.make_room(&task, bytes) {
+        if let Err(why) = self.make_room(now, &task, bytes) {
             return Err((why, Box::new(task)));
         }
         task.held = bytes;
@@ -251,7 +258,7 @@ impl Tasks {
         Ok(key)
     }
 
-    fn make_room(&mut self, task: &Task, bytes: usize) -> Result<(), NoRoom> {
+    fn make_room(&mut self, now: Time, task: &Task, bytes: usize) -> Result<(), NoRoom> {
         if task.stranger && self.strangers >= self.room.strangers {
             return Err(NoRoom::Strangers);
         }
@@ -259,6 +266,13 @@ impl Tasks {
             return Err(NoRoom::Bytes);
         }
         let owner = task.owner();
+        // What waits for half of its time and more is done too late, or not at all: under a load
+        // that lasts, everything would be.
+        let wait = self.time_of(self.queue.before(owner));
+        let is_late = task.deadline.is_some_and(|deadline| wait > deadline.since(now) / 2);
+        if is_late && task.kind() == Kind::Blocking {
+            return Err(NoRoom::Wait);
+        }
         loop {
             match self.queue.check(owner, bytes) {
                 Ok(()) => return Ok(()),
@@ -339,10 +353,14 @@ impl Tasks {
 
     /// How long a refused caller should wait: what is queued, at the pace of the last tasks.
     pub(crate) fn retry_after(&self) -> Duration {
-        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        self.time_of(self.queue.len()).clamp(Duration::from_millis(10), Duration::from_secs(5))
+    }
+
+    /// How long the workers take for so many calls, at the pace of the last ones.
+    fn time_of(&self, calls: usize) -> Duration {
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let workers = u32::try_from(self.room.workers.max(1)).unwrap_or(u32::MAX);
-        let estimate = self.mean_service.saturating_mul(waiting) / workers;
-        estimate.clamp(Duration::from_millis(10), Duration::from_secs(5))
+        self.mean_service.saturating_mul(calls) / workers
     }
 
     pub(crate) fn get(&self, key: TaskKey) -> Option<&Task> {
@@ -465,7 +483,7 @@ mod tests {
                 due: None,
                 held: 0,
             };
-            tasks.enqueue(task).ok().unwrap()
+            tasks.enqueue(Time::ZERO, task).ok().unwrap()
         };
         let number = WireId::Number(1);
         let text = WireId::Text("1".into());

@@ -88,6 +88,7 @@ const ROWS: &[(&str, Tried)] = &[
     ("max_queued", Here(calls::queued)),
     ("max_queued_bytes", Here(calls::queued_bytes)),
     ("queue_share", There(LOAD, "a_queue_full_of_one_callers_calls_has_room_for_another")),
+    ("queue_wait", There(LOAD, "what_could_not_be_done_in_time_is_refused_at_once")),
     (
         "max_buffered",
         There(LOAD, "when_all_is_held_that_may_be_new_work_is_refused_and_old_work_is_done"),

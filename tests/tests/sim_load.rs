@@ -116,6 +116,30 @@ fn at_four_times_the_capacity_nothing_is_lost_but_what_is_too_much() {
 }
 
 #[test]
+fn what_could_not_be_done_in_time_is_refused_at_once() {
+    // A full queue takes more than a second: whoever waits for it to the end of 300 ms would be
+    // run for nothing, and so would all.
+    let (mut lan, worker, callers) = room(12, 4, |c| c);
+    let began = lan.now();
+    let mut calls = Vec::new();
+    while lan.now().since(began) < secs(5) {
+        for caller in &callers {
+            let ask = Ask::new("work", json!([]));
+            calls.push(lan.ask(*caller, ask.deadline(ms(300))));
+        }
+        lan.run_for(ms(5));
+    }
+    lan.run_for(secs(1));
+    let good = calls.iter().filter(|call| lan.result(**call).is_some_and(|r| r.is_ok())).count();
+    let started: u32 = calls.iter().map(|call| lan.starts(*call)).sum();
+    assert!(good >= 900, "{good} of 1000 that two workers can do");
+    assert!(started <= u32::try_from(good).unwrap() + 50, "{started} were run");
+    assert!(lan.core(worker).counters().limit_hits("queue_wait") > 1000);
+    let told = lan.events(worker).any(|(_, e)| *e == Event::LimitHit { limit: "queue_wait" });
+    assert!(told, "nobody was told");
+}
+
+#[test]
 fn who_asks_for_too_much_is_refused_and_who_does_not_is_served() {
     let (mut lan, _, callers) = room(2, 4, |c| c);
     let rates = [4 * CAPACITY, 20, 20, 20];

@@ -243,7 +243,7 @@ impl Core {
             due: None,
             held: 0,
         };
-        let queued = self.tasks.enqueue(task).map_err(|(why, task)| {
+        let queued = self.tasks.enqueue(now, task).map_err(|(why, task)| {
             // A flood of refused calls does not empty the pool.
             self.buffers.give(task.args.map(Arguments::into_buffer).unwrap_or_default());
             self.limit_hit(now, why.limit());
@@ -266,6 +266,9 @@ impl Core {
                 format!("the queue of `{}` holds as many calls of yours as it may", self.name)
             }
             NoRoom::Bytes => format!("`{}` holds as many bytes as it may", self.name),
+            NoRoom::Wait => {
+                format!("what waits at `{}` takes longer than this call has time", self.name)
+            }
             NoRoom::Queue(_) | NoRoom::Strangers => format!("the queue of `{}` is full", self.name),
         };
         self.busy(text)
