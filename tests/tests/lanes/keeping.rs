@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lanc_core::Config;
+use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::event::Event;
 use lanc_core::ports::{Cast, Dest, Initiator, LinkEvent, SendRefused};
 
@@ -275,4 +276,34 @@ fn who_takes_nothing_of_a_large_answer_is_cut_off() {
     assert!((30..=41).contains(&seconds), "{seconds}");
     assert_eq!(slow_peers(&mut world, 1), 1);
     assert_eq!(world.cores[1].tables().buffered, 0);
+}
+
+#[test]
+fn a_large_call_that_the_node_has_no_room_for_is_turned_away() {
+    let config = Config::default().with_max_buffered(1 << 20);
+    let mut world = World::with(config, ["a", "b", "c"]);
+    let ask = |world: &mut World, node| world.call(node, "fb", 200_000);
+    let mut held = Vec::new();
+    for node in [0, 0, 2, 2] {
+        held.push((node, ask(&mut world, node)));
+        world.settle();
+    }
+    let hits = |world: &World| world.cores[1].counters().limit_hits("max_buffered");
+    assert_eq!((world.tasks.len(), hits(&world)), (4, 0));
+    // Seven eighths are held nearly: neither fits.
+    let refused = [(0, ask(&mut world, 0)), (2, ask(&mut world, 2))];
+    world.settle();
+    assert!(hits(&world) >= 2, "{}", hits(&world));
+    for (node, call) in refused {
+        let error = world.outcome(node, call).unwrap().unwrap_err();
+        assert_eq!((error.code, error.executed), (ErrorCode::BUSY, Executed::No), "{error}");
+    }
+    assert_eq!(world.tasks.len(), 4);
+    for (node, task) in std::mem::take(&mut world.tasks) {
+        world.complete(node, task.key, 1);
+    }
+    world.settle();
+    assert!(held.into_iter().all(|(node, call)| world.outcome(node, call) == Some(Ok(3))));
+    assert_eq!(world.ask(0, "fb", 200_000, 200_000), 200_002);
+    world.is_tidy();
 }
