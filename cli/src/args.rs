@@ -185,6 +185,9 @@ pub(crate) struct CallArgs {
     /// Call every provider and print a line for each.
     #[arg(long, conflicts_with_all = ["on", "one_way"])]
     pub(crate) all: bool,
+    /// Which of several providers to call.
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Policy::Latest)]
+    pub(crate) policy: Policy,
     /// Send the call and ask for no answer.
     #[arg(long)]
     pub(crate) one_way: bool,
@@ -197,6 +200,19 @@ pub(crate) struct CallArgs {
     /// What the call is written in; `auto` is MessagePack for who reads it, else JSON.
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Codec::Auto)]
     pub(crate) codec: Codec,
+}
+
+/// Which of several providers is called.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Policy {
+    /// The one that announced the function last.
+    Latest,
+    /// The one that has offered it longest.
+    Sticky,
+    /// Any, by chance.
+    Random,
+    /// The less loaded of two by chance.
+    LeastLoaded,
 }
 
 /// What a call travels by.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::byte_budget::Account;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
 use crate::error::CallError;
@@ -211,6 +212,8 @@ pub(crate) struct Call {
     pub(crate) args_gone: bool,
     /// What it has besides its own attempt.
     pub(crate) attempts: Option<Box<Attempts>>,
+    /// Bytes that are charged for it: its arguments while it is open, then its outcome.
+    pub(crate) held: usize,
     /// The application dropped its handle: nobody will take the outcome.
     pub(crate) abandoned: bool,
     /// The waiter was told of the outcome: from now on it is kept only within the limits.
@@ -231,10 +234,16 @@ pub(crate) struct Calls {
     finished_bytes: usize,
     done: VecDeque<CallKey>,
     max_open: usize,
+    account: Account,
 }
 
 impl Calls {
-    pub(crate) fn new(max_open: usize, max_results: usize, hash: HashKey) -> Self {
+    pub(crate) fn new(
+        max_open: usize,
+        max_results: usize,
+        hash: HashKey,
+        account: Account,
+    ) -> Self {
         Self {
             table: Slots::new(max_open.saturating_add(max_results).saturating_add(1)),
             by_number: KeyedMap::new(hash),
@@ -245,6 +254,7 @@ impl Calls {
             finished_bytes: 0,
             done: VecDeque::new(),
             max_open,
+            account,
         }
     }
 
@@ -263,11 +273,39 @@ impl Calls {
         self.table.len() - self.finished_count
     }
 
-    pub(crate) fn insert(&mut self, call: Call) -> Option<CallKey> {
+    pub(crate) fn insert(&mut self, mut call: Call) -> Option<CallKey> {
         let number = call.id.number;
+        call.held = call.request.args.len();
+        let held = call.held;
         let key = self.table.insert(call).ok()?;
+        self.account.charge(held);
         self.by_number.insert(number, key);
         Some(key)
+    }
+
+    /// Whether another call with so many bytes of arguments may be begun.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        self.account.budget().has_room_for_work(bytes)
+    }
+
+    /// Whether a result of so many bytes may be kept in the place of a call's arguments.
+    pub(crate) fn has_room_for_result(&self, key: CallKey, bytes: usize) -> bool {
+        let held = self.table.get(key).map_or(0, |call| call.held);
+        self.account.budget().has_room(bytes.saturating_sub(held))
+    }
+
+    /// Moves a call's arguments out: this node runs it.
+    pub(crate) fn take_args(&mut self, key: CallKey) -> Option<Arguments> {
+        let call = self.table.get_mut(key)?;
+        self.account.replace(&mut call.held, 0);
+        Some(call.request.args.take())
+    }
+
+    /// Puts other arguments in the place of a call's.
+    pub(crate) fn set_args(&mut self, key: CallKey, args: Arguments) {
+        let Some(call) = self.table.get_mut(key) else { return };
+        self.account.replace(&mut call.held, args.len());
+        call.request.args = args;
     }
 
     /// The number of the next call of this session.
@@ -361,6 +399,7 @@ impl Calls {
             return None;
         }
         let args = call.request.args.take();
+        self.account.replace(&mut call.held, outcome.bytes());
         call.stage = Stage::Done(outcome);
         // Part of another call: that one takes it.
         if call.parent.is_none() && !call.abandoned {
@@ -375,6 +414,7 @@ impl Calls {
             return None;
         }
         let call = self.table.remove(key)?;
+        self.account.refund(call.held);
         self.by_number.remove(&call.id.number);
         if call.wire != call.id {
             self.by_number.remove(&call.wire.number);

@@ -102,10 +102,10 @@ settings! {
 
     /// Peers that have proved their address. Default 4096, ceiling 65,536.
     max_peers, with_max_peers: usize = 4096, in 1..=65_536;
-    /// Peers that have not. Default 2048, ceiling 65,536.
-    max_tentative, with_max_tentative: usize = 2048, in 1..=65_536;
-    /// Peers that have not, per IP address; not counted on loopback. Default 8.
-    max_tentative_per_ip, with_max_tentative_per_ip: usize = 8, in 1..=65_536;
+    /// Peers that have not. Default 2048, ceiling 4096.
+    max_tentative, with_max_tentative: usize = 2048, in 1..=4096;
+    /// Peers that have not, per IP address; not counted on loopback. Default 8, ceiling 64.
+    max_tentative_per_ip, with_max_tentative_per_ip: usize = 8, in 1..=64;
     /// Functions one peer may announce. Default 1024, ceiling 16,384.
     max_functions_per_peer, with_max_functions_per_peer: usize = 1024, in 1..=16_384;
     /// Function names known in all. Default 65,536.
@@ -128,6 +128,10 @@ settings! {
     max_stranger_tasks, with_max_stranger_tasks: usize = 64, in 1..=65_536;
     /// Bytes of arguments waiting with them. Default 64 MiB.
     max_queued_bytes, with_max_queued_bytes: usize = 64 << 20, in 1024..=1 << 40;
+    /// Bytes that everything together may hold: arguments queued and running, answers and calls
+    /// waiting to be sent, large messages on their way in and out, streams, results kept. Then
+    /// new work is refused as `busy`; the last eighth is for results. Default 512 MiB.
+    max_buffered, with_max_buffered: usize = 512 << 20, in 64 << 10..=1 << 40;
     /// Blocking functions running at once. Default 4; a driver sets the number of cores.
     workers, with_workers: usize = 4, in 1..=4096;
     /// Async functions running at once. Default 1024.
@@ -193,6 +197,10 @@ settings! {
     /// Bytes of large messages that wait to be sent on one link. A single message may be larger.
     /// Default 64 MiB.
     max_message_queue, with_max_message_queue: usize = 64 << 20, in 1200..=1 << 40;
+    /// Bytes that may wait on a connection whose far end has taken nothing for a second. More:
+    /// it is closed, [`Event::SlowPeer`](crate::event::Event::SlowPeer). Default 16 MiB, ceiling
+    /// 256 MiB.
+    max_backlog, with_max_backlog: usize = 16 << 20, in 1200..=256 << 20;
     /// Pings in flight. Default 1024.
     max_pings, with_max_pings: usize = 1024, in 1..=1 << 20;
     /// Whether sources that are on no directly attached network are heard. Default no;

@@ -1,6 +1,8 @@
 //! Counters for everything that happens to a frame, a message or a call. Nothing is dropped
 //! uncounted: `frames_received` is the sum of `frames_accepted` and every kind of [`Drop`].
 
+use std::collections::BTreeMap;
+
 macro_rules! drops {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
         /// Why a received frame was dropped, or some message of it.
@@ -41,8 +43,10 @@ drops! {
     Malformed => "malformed",
     /// Containers too deep in each other.
     TooDeep => "too_deep",
-    /// Too many values or messages.
+    /// Too many values in one message.
     TooMany => "too_many",
+    /// Too many messages in one frame.
+    TooManyMessages => "too_many_messages",
     /// Not of type `LANC`.
     NotLanc => "not_lanc",
     /// A method this version does not know.
@@ -120,6 +124,12 @@ pub struct Counters {
     pub connections_dead: u64,
     /// Connections closed because nobody used them.
     pub connections_idle: u64,
+    /// Connections closed because their far end does not take what is sent to it.
+    pub connections_slow: u64,
+    /// Sends that the system had no room for; they were tried again.
+    pub sends_full: u64,
+    /// Datagrams that the system dropped because they were not read fast enough.
+    pub kernel_drops: u64,
     /// Large messages turned away because they stood still half-way.
     pub messages_stalled: u64,
     /// Calls received from elsewhere, copies included.
@@ -136,6 +146,8 @@ pub struct Counters {
     pub tasks_refused: u64,
     /// Events that nobody fetched in time.
     pub events_lost: u64,
+    /// How often each limit was hit that ever was, by the name of its setting.
+    pub limits: BTreeMap<&'static str, u64>,
 }
 
 impl Counters {
@@ -177,6 +189,9 @@ impl Counters {
                 ("retries_withheld", self.retries_withheld),
                 ("connections_dead", self.connections_dead),
                 ("connections_idle", self.connections_idle),
+                ("connections_slow", self.connections_slow),
+                ("sends_full", self.sends_full),
+                ("kernel_drops", self.kernel_drops),
                 ("messages_stalled", self.messages_stalled),
                 ("calls_received", self.calls_received),
                 ("calls_repeated", self.calls_repeated),
@@ -188,7 +203,17 @@ impl Counters {
             ]
             .map(|(name, count)| (name.to_owned(), count)),
         );
+        all.extend(self.limits.iter().map(|(name, count)| (format!("limit_{name}"), *count)));
         all
+    }
+
+    /// How often this limit was hit.
+    pub fn limit_hits(&self, limit: &str) -> u64 {
+        self.limits.get(limit).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn limit(&mut self, limit: &'static str) {
+        *self.limits.entry(limit).or_default() += 1;
     }
 
     pub(crate) fn drop(&mut self, why: Drop) {

@@ -14,6 +14,7 @@
 
 mod agenda;
 mod buffers;
+mod byte_budget;
 mod calls;
 pub mod config;
 pub mod counters;
@@ -23,6 +24,7 @@ pub mod endpoint;
 mod engine;
 pub mod error;
 pub mod event;
+mod fair_queue;
 pub mod fields;
 pub mod framing;
 mod homes;

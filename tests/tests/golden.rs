@@ -42,6 +42,7 @@ fn hello(name: &'static str, session: SessionId, revision: u64) -> Hello<'static
         echo: None,
         wants: false,
         connection_port: None,
+        load: 0,
     }
 }
 

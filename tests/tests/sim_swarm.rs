@@ -215,6 +215,10 @@ fn assert_serves(lan: &mut World, nodes: &[NodeId], seed: u64) {
         let tables = lan.tables(*node);
         let left = (tables.open_calls, tables.queued, tables.running, tables.outbox);
         assert_eq!(left, (0, 0, 0, 0), "seed {seed}: {tables:?}");
+        assert!(
+            tables.results > 0 || tables.buffered == tables.stored_bytes,
+            "seed {seed}: {tables:?}"
+        );
     }
 }
 

@@ -181,7 +181,10 @@ impl Core {
         let is_marked = call.request.idempotent || matches!(call.request.mode, Mode::Fastest(_));
         let needs_word = may_have_run(call) && !is_marked;
         let mut next = Next::Nobody;
-        for place in call.request.policy.order(function.providers.len(), draw) {
+        let providers = &function.providers;
+        let load = |at| self.backlog(providers, at);
+        let order = call.request.policy.order(providers.len(), draw, load);
+        for place in order {
             let Some(key) = function.providers.get(place).copied() else { continue };
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if is_asked(&peer.session) || (needs_word && !function.is_idempotent_at(key)) {

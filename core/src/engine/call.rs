@@ -5,6 +5,7 @@ use super::{Core, Done, Phase, StreamKey};
 use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
+use crate::peers::Peer;
 use crate::ports::Format;
 use crate::recovery::Flight;
 use crate::time::Time;
@@ -23,12 +24,18 @@ impl Core {
             return Err(CallError::new(ErrorCode::CLOSED, Executed::No, "this node is shut down"));
         }
         if request.args.len() > self.config.max_message {
+            self.limit_hit(now, "max_message");
             let text = format!(
                 "the arguments take {} bytes, a message may take {}",
                 request.args.len(),
                 self.config.max_message
             );
             return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::No, text));
+        }
+        if !self.calls.has_room_for(request.args.len()) {
+            self.limit_hit(now, "max_buffered");
+            let text = "this node holds as many bytes as it may";
+            return Err(CallError::new(ErrorCode::BUSY, Executed::No, text));
         }
         self.inherit(now, &mut request)?;
         request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
@@ -53,6 +60,9 @@ impl Core {
             return Err(busy());
         }
         let wish = request.deadline.unwrap_or(self.config.call_deadline);
+        if wish > self.config.max_deadline {
+            self.limit_hit(now, "max_deadline");
+        }
         let deadline = now + wish.min(self.config.max_deadline);
         let id = ExeId {
             session: self.session.short(),
@@ -76,6 +86,7 @@ impl Core {
             attempts: None,
             abandoned: false,
             told: false,
+            held: 0,
             started: now,
         };
         let key = self.calls.insert(call).ok_or_else(busy)?;
@@ -182,7 +193,7 @@ impl Core {
                 let policy = call.request.policy;
                 let draw = self.random.u64();
                 let providers = self.directory.providers(name.as_str());
-                let picked = policy.pick(providers.len(), draw);
+                let picked = policy.pick(providers.len(), draw, |at| self.backlog(providers, at));
                 match picked.and_then(|place| providers.get(place)) {
                     Some(peer) => *peer,
                     None => return false,
@@ -206,6 +217,12 @@ impl Core {
             },
         };
         self.dispatch_if_offered(now, key, peer, name.as_str())
+    }
+
+    /// How much the provider at a place of a list has to do.
+    pub(super) fn backlog(&self, providers: &[PeerKey], place: usize) -> u32 {
+        let peer = providers.get(place).and_then(|key| self.peers.get(*key));
+        peer.map_or(u32::MAX, Peer::backlog)
     }
 
     /// Sends the call to this peer if it offers the function; fails it if it surely does not.
@@ -238,14 +255,18 @@ impl Core {
         // Others may be asked beside this node, or after it.
         let is_shared = call.request.idempotent || matches!(call.request.mode, Mode::Fastest(_));
         let is_shared = is_shared && !self.directory.providers(name.as_str()).is_empty();
-        let request = &mut call.request;
-        let args = if is_shared { request.args.clone() } else { request.args.take() };
         let (deadline, one_way) = (call.deadline, call.request.mode == Mode::OneWay);
         let stream = match self.open_local_stream(key) {
             Ok(stream) => stream,
             Err(error) => return self.finish_failed(now, key, error),
         };
-        match self.begin_local(&name, args, key, deadline, stream) {
+        let args = if is_shared {
+            self.calls.get(key).map(|call| call.request.args.clone())
+        } else {
+            self.calls.take_args(key)
+        };
+        let Some(args) = args else { return };
+        match self.begin_local(now, &name, args, key, deadline, stream) {
             Err(fault) => self.finish_failed(now, key, CallError::from_fault(fault)),
             Ok(_) if one_way => self.finish_one_way(now, key),
             Ok(task) => {
@@ -275,16 +296,17 @@ impl Core {
 
     /// Puts a call's arguments into the format its callee reads.
     fn put_into(&mut self, format: Format, key: CallKey) -> bool {
-        let Some(call) = self.calls.get_mut(key) else { return true };
+        let Some(call) = self.calls.get(key) else { return true };
         let args = &call.request.args;
         if args.format() == format {
             return true;
         }
-        match self.pipeline.transcode_arguments(args, format) {
-            Some(args) => call.request.args = args,
-            None => return false,
+        let transcoded = self.pipeline.transcode_arguments(args, format);
+        let is_done = transcoded.is_some();
+        if let Some(args) = transcoded {
+            self.calls.set_args(key, args);
         }
-        true
+        is_done
     }
 
     /// Queues a call for a peer.
@@ -350,7 +372,7 @@ impl Core {
             self.wait_for_connection(to, Outgoing::Call(key));
             return Ok(());
         }
-        self.open_stream(key, by)?;
+        self.open_stream(now, key, by)?;
         if !self.launch(now, key, to, by) {
             let text = "too many messages wait to be sent";
             return fail(ErrorCode::BUSY, text.to_owned());

@@ -20,7 +20,7 @@ impl Core {
         }
         let draw = self.random.u64();
         let providers = self.directory.providers(name.as_str());
-        for place in policy.order(providers.len(), draw) {
+        for place in policy.order(providers.len(), draw, |at| self.backlog(providers, at)) {
             let peer = providers.get(place).and_then(|peer| self.peers.get(*peer));
             if let Some(peer) = peer {
                 targets.push(Target::Session(peer.session));

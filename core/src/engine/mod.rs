@@ -69,6 +69,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buffers::Buffers;
+use crate::byte_budget::{Account, ByteBudget};
 use crate::calls::Calls;
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
@@ -175,7 +176,7 @@ pub struct Core {
     phase: Phase,
     counters: Counters,
     events: Events,
-    limits_told: Vec<(&'static str, Time)>,
+    told: Vec<(&'static str, Time)>,
     timers: Timers,
     homes: Homes,
     homes_timer: Option<(Time, TimerKey)>,
@@ -192,11 +193,17 @@ pub struct Core {
     pings: Slots<Ping, tag::Ping>,
     pings_by_number: KeyedMap<u64, PingKey>,
     done: VecDeque<Done>,
+    /// A message found no room in the outbox; to be told with the next frame or timer.
+    outbox_full: bool,
     /// An outcome was forgotten for want of room; to be told with the next one.
     results_forgotten: bool,
     configured: Vec<Configured>,
     one_shots: Vec<one_shot::OneShot>,
+    /// What everything of this node holds together. Whatever keeps bytes for long has an account.
+    budget: ByteBudget,
     pipes: Slots<pipe::Pipe>,
+    /// Bytes of `pipes` and `leftovers`.
+    pipe_bytes: Account,
     /// Streams of functions that have ended without reading all: what still comes is dropped.
     unread: KeyedMap<(LinkId, u32), ()>,
     /// Streams of links that are gone: what had arrived to its end and is not read.
@@ -243,13 +250,7 @@ impl Core {
         let hash = HashKey::new(random.bytes());
         let session = SessionId(random.bytes());
         let token_key = HashKey::new(random.bytes());
-        let room = Room {
-            queued: config.max_queued,
-            queued_bytes: config.max_queued_bytes,
-            workers: config.workers,
-            async_running: config.max_async_running,
-            strangers: config.max_stranger_tasks,
-        };
+        let budget = ByteBudget::new(config.max_buffered);
         Ok(Self {
             features: pipeline.features().with(Features::CANCEL).with(Features::ACK),
             pipeline: Arc::new(pipeline),
@@ -259,7 +260,7 @@ impl Core {
             phase: Phase::Fresh,
             counters: Counters::default(),
             events: Events::new(config.max_events),
-            limits_told: Vec::new(),
+            told: Vec::new(),
             timers: Timers::new(),
             homes: Homes::new(hash),
             homes_timer: None,
@@ -270,16 +271,19 @@ impl Core {
             outbox: Outbox::new(config.max_outbox),
             peers: Peers::new(config.max_peers, config.max_tentative, hash),
             directory: Directory::new(config.max_functions, hash),
-            calls: Calls::new(config.max_calls, config.max_results, hash),
-            tasks: Tasks::new(room, config.max_outbox, hash),
+            calls: Calls::new(config.max_calls, config.max_results, hash, budget.account()),
+            tasks: Tasks::new(Room::of(&config), config.max_outbox, hash, budget.account()),
             inbound: Inbound::new(Bounds::of(&config), hash),
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
             done: VecDeque::new(),
+            outbox_full: false,
             results_forgotten: false,
             configured: Vec::new(),
             one_shots: Vec::new(),
             pipes: Slots::new(config.max_calls),
+            pipe_bytes: budget.account(),
+            budget,
             unread: KeyedMap::new(hash),
             leftovers: KeyedMap::new(hash),
             answers_leaving: 0,
@@ -428,20 +432,28 @@ impl Core {
         }
     }
 
-    /// Tells that a limit was hit.
+    /// Counts that a limit was hit, and tells it.
     fn limit_hit(&mut self, now: Time, limit: &'static str) {
+        self.counters.limit(limit);
         if self.may_tell(now, limit) {
             self.event(Event::LimitHit { limit });
         }
     }
 
+    /// Tells what was noticed where there was no time to tell it at.
+    fn tell_outbox(&mut self, now: Time) {
+        if std::mem::take(&mut self.outbox_full) {
+            self.limit_hit(now, "max_outbox");
+        }
+    }
+
     /// Whether something that a flood can cause may be told again: once a second each.
     fn may_tell(&mut self, now: Time, what: &'static str) -> bool {
-        let told = self.limits_told.iter_mut().find(|(name, _)| *name == what);
+        let told = self.told.iter_mut().find(|(name, _)| *name == what);
         match told {
             Some((_, at)) if now.since(*at) < Duration::from_secs(1) => return false,
             Some((_, at)) => *at = now,
-            None => self.limits_told.push((what, now)),
+            None => self.told.push((what, now)),
         }
         true
     }
@@ -458,6 +470,7 @@ impl Core {
         let sent = self.outbox.push(&mut self.links, to, message);
         if !sent {
             self.counters.messages_unsent += 1;
+            self.outbox_full |= self.links.get(to).is_some();
         } else if let Some(link) = self.links.get_mut(to) {
             link.answer_bytes = link.answer_bytes.saturating_add(bytes);
         }

@@ -318,6 +318,7 @@ impl Core {
             echo: None,
             wants: false,
             connection_port: None,
+            load: 0,
         };
         let key = self.add_peer_of(now, link, Origin::Network, dialect, &hello)?;
         if let Some(peer) = self.peers.get_mut(key) {

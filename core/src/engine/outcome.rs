@@ -57,6 +57,11 @@ impl Core {
         self.answer_came(now, key);
         self.owe_receipt(now, from.link, id);
         let result = match result {
+            Ok(encoded) if !self.calls.has_room_for_result(key, encoded.len()) => {
+                self.limit_hit(now, "max_buffered");
+                let text = format!("no room for the result of {} bytes here", encoded.len());
+                Err(CallError::new(ErrorCode::TOO_LARGE, Executed::Yes, text))
+            }
             Ok(encoded) => {
                 let mut bytes = self.buffers.take(encoded.len());
                 bytes.extend_from_slice(encoded);

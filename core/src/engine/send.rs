@@ -113,6 +113,7 @@ impl Core {
             echo,
             wants,
             connection_port: self.links.connection_lane().map(|(_, port)| port),
+            load: self.tasks.load(),
         }
     }
 
@@ -416,6 +417,7 @@ impl Core {
         if self.divert(now, link, &message) {
             return;
         }
+        self.limit_hit(now, "max_frame");
         let text =
             |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
         match message {

@@ -13,11 +13,12 @@ use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
+use crate::fair_queue::Full;
 use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
 use crate::inbound::Standing;
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
-use crate::tasks::{Caller, Progress, Task as Entry};
+use crate::tasks::{Caller, NoRoom, Progress, Task as Entry};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::{Outgoing, Refusal};
@@ -85,6 +86,7 @@ impl Core {
         let accepted = match &meeting {
             Meeting::Refused(fault) => Err(fault.clone()),
             _ if !has_room => {
+                self.limit_hit(now, "max_streams");
                 let text = format!("`{}` has no room for another byte stream", self.config.name);
                 Err(Fault::new(ErrorCode::BUSY, text))
             }
@@ -106,7 +108,6 @@ impl Core {
             self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
-                self.limit_hit(now, "max_queued");
             }
             if let (Some(id), false) = (id, one_way) {
                 self.refuse(from.link, from.form, id, fault);
@@ -121,11 +122,13 @@ impl Core {
         }
     }
 
-    /// A refusal for want of room, with the time after which it is worth trying again.
+    /// A refusal for want of room, with the time after which it is worth trying again. Spread, so
+    /// that those who were refused together do not come back together.
     fn busy(&mut self, text: String) -> Fault {
         let mut fault = Fault::new(ErrorCode::BUSY, text);
-        let jitter = self.random.duration_up_to(Duration::from_millis(20));
-        fault.retry_after = Some(self.tasks.retry_after() + jitter);
+        let wait = self.tasks.retry_after();
+        let jitter = self.random.duration_up_to((wait / 2).max(Duration::from_millis(20)));
+        fault.retry_after = Some(wait + jitter);
         fault
     }
 
@@ -161,7 +164,7 @@ impl Core {
         let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
         let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
         let attempt = call.attempt;
-        let key = self.begin_task(offered, args, caller, deadline, stream)?;
+        let key = self.begin_task(now, offered, args, caller, deadline, stream)?;
         if let Some(task) = self.tasks.get_mut(key) {
             task.attempt = attempt;
         }
@@ -172,6 +175,7 @@ impl Core {
     /// back.
     pub(super) fn begin_local(
         &mut self,
+        now: Time,
         name: &FunctionName,
         args: Arguments,
         call: CallKey,
@@ -180,7 +184,7 @@ impl Core {
     ) -> Result<TaskKey, Fault> {
         let caller = Caller::Local(call);
         match self.offered(name.as_str()) {
-            Ok(offered) => self.begin_task(offered, args, caller, Some(deadline), stream),
+            Ok(offered) => self.begin_task(now, offered, args, caller, Some(deadline), stream),
             Err(fault) => {
                 self.return_args(&caller, Some(args));
                 Err(fault)
@@ -193,9 +197,7 @@ impl Core {
         let Some(args) = args else { return };
         match caller {
             Caller::Local(call) => {
-                if let Some(call) = self.calls.get_mut(*call) {
-                    call.request.args = args;
-                }
+                self.calls.set_args(*call, args);
             }
             // A flood of refused calls does not empty the pool.
             Caller::Remote { .. } => self.buffers.give(args.into_buffer()),
@@ -225,6 +227,7 @@ impl Core {
 
     fn begin_task(
         &mut self,
+        now: Time,
         offered: Offered,
         args: Arguments,
         caller: Caller,
@@ -258,13 +261,16 @@ impl Core {
             sends: 0,
             last: Time::ZERO,
             due: None,
+            held: 0,
         };
-        let key = self.tasks.enqueue(task).map_err(|mut task| {
+        let queued = self.tasks.enqueue(now, task).map_err(|(why, mut task)| {
             let args = task.args.take();
             self.return_args(&task.caller, args);
-            let text = format!("the queue of `{}` is full", self.name);
-            self.busy(text)
-        })?;
+            self.limit_hit(now, why.limit());
+            self.no_room(why)
+        });
+        self.refuse_displaced(now);
+        let key = queued?;
         if let Some(deadline) = deadline {
             let timer = self.timers.set(deadline, Timer::TaskDeadline(key));
             if let Some(task) = self.tasks.get_mut(key) {
@@ -272,6 +278,30 @@ impl Core {
             }
         }
         Ok(key)
+    }
+
+    fn no_room(&mut self, why: NoRoom) -> Fault {
+        let text = match why {
+            NoRoom::Queue(Full::Share) => {
+                format!("the queue of `{}` holds as many calls of yours as it may", self.name)
+            }
+            NoRoom::Bytes => format!("`{}` holds as many bytes as it may", self.name),
+            NoRoom::Wait => {
+                format!("what waits at `{}` takes longer than this call has time", self.name)
+            }
+            NoRoom::Queue(_) | NoRoom::Strangers => format!("the queue of `{}` is full", self.name),
+        };
+        self.busy(text)
+    }
+
+    /// Refuses the calls that made room for those of others.
+    fn refuse_displaced(&mut self, now: Time) {
+        while let Some(key) = self.tasks.pop_displaced() {
+            self.counters.tasks_refused += 1;
+            self.limit_hit(now, "queue_share");
+            let fault = self.no_room(NoRoom::Queue(Full::Share));
+            self.settle(now, key, Err(fault));
+        }
     }
 
     /// Answers a call that did not become a task.
@@ -358,10 +388,13 @@ impl Core {
 
     /// Moves a task to its end and sends the answer on its way.
     pub(super) fn settle(&mut self, now: Time, key: TaskKey, mut result: Result<Payload, Fault>) {
-        if let Err(fault) = &mut result {
-            cut(&mut fault.message, self.config.max_error_text);
+        if let Err(fault) = &mut result
+            && cut(&mut fault.message, self.config.max_error_text)
+        {
+            self.limit_hit(now, "max_error_text");
         }
         self.put_answer_into(key, &mut result);
+        self.refuse_bytes(now, key, &mut result);
         if !self.tasks.settle(now, key, result) {
             return;
         }
@@ -411,6 +444,12 @@ impl Core {
             way = self.way_to(now, peer, Carrier::Auto, bytes);
         }
         if let Way::Link(by) = way
+            && self.is_slow(now, by, bytes)
+        {
+            self.cut_off(now, by);
+            return self.answer_unsent(now, key);
+        }
+        if let Way::Link(by) = way
             && let Some(waiting) = self.stuck_bytes(by, bytes)
         {
             self.limit_hit(now, "max_message_queue");
@@ -443,6 +482,18 @@ impl Core {
         let link = self.links.get(link).filter(|link| link.full && link.answer_bytes > 0)?;
         let sum = link.answer_bytes.saturating_add(bytes);
         (sum > self.config.max_message_queue).then_some(link.answer_bytes)
+    }
+
+    /// Puts a short error in the place of a result that this node has no room for.
+    fn refuse_bytes(&mut self, now: Time, key: TaskKey, result: &mut Result<Payload, Fault>) {
+        let Some(bytes) = result.as_ref().ok().map(|payload| payload.bytes.len()) else { return };
+        if !self.tasks.has_room_for_answer(key, bytes) {
+            self.limit_hit(now, "max_buffered");
+            let text = format!("`{}` has no room for a result of {bytes} bytes", self.name);
+            let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
+            fault.executed = Executed::Yes;
+            *result = Err(fault);
+        }
     }
 
     /// Puts a result into the format its caller reads.
@@ -513,10 +564,12 @@ impl Core {
     }
 }
 
-/// Cuts text to a number of bytes, at a character.
-fn cut(text: &mut String, most: usize) {
-    if text.len() > most {
+/// Cuts text to a number of bytes, at a character. `true`: it was longer.
+fn cut(text: &mut String, most: usize) -> bool {
+    let is_longer = text.len() > most;
+    if is_longer {
         let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
     }
+    is_longer
 }

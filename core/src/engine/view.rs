@@ -37,6 +37,9 @@ pub struct PeerInfo {
     pub window: u32,
     /// Calls of this node that it has not answered.
     pub open_calls: usize,
+    /// How busy it said it was in its last hello: 16 when every worker had a call, 0 when none
+    /// had or it does not say.
+    pub load: u8,
 }
 
 /// A function, as `lanc functions` shows it.
@@ -88,6 +91,8 @@ pub struct Tables {
     pub streams: usize,
     /// Bytes of these that this node holds.
     pub stream_bytes: usize,
+    /// Bytes of everything that `max_buffered` bounds.
+    pub buffered: usize,
 }
 
 impl Core {
@@ -106,6 +111,7 @@ impl Core {
             round_trip: peer.round_trip.or(peer.recovery.round_trip.smoothed()),
             window: peer.recovery.window.size(),
             open_calls: peer.open_calls,
+            load: peer.load,
         };
         let mut peers: Vec<_> = self.peers.iter().map(|(_, peer)| info(peer)).collect();
         peers.sort_by(|a, b| (&a.name, a.session).cmp(&(&b.name, b.session)));
@@ -157,6 +163,7 @@ impl Core {
             timers: self.timers.len(),
             streams,
             stream_bytes,
+            buffered: self.budget.held(),
         }
     }
 

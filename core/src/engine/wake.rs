@@ -8,6 +8,7 @@ use crate::timers::Timer;
 impl Core {
     /// Does everything that is due at `now`. Call it when [`Self::poll_timeout`] says, or later.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.tell_outbox(now);
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Hello => {

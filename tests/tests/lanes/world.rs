@@ -365,8 +365,10 @@ impl World {
                 tables.outbox,
                 tables.streams,
                 tables.stream_bytes,
+                // Answers are kept until their receipt comes.
+                tables.buffered - tables.stored_bytes,
             ];
-            assert_eq!(busy, [0; 7], "node {node}: {tables:?}");
+            assert_eq!(busy, [0; 8], "node {node}: {tables:?}");
         }
     }
 

@@ -147,6 +147,7 @@ impl<'a> Reader<'_, 'a> {
             echo: None,
             wants: false,
             connection_port: None,
+            load: 0,
         };
         self.entries(self.fields.data.as_ref(), &mut |key, value| {
             match key {
@@ -161,6 +162,11 @@ impl<'a> Reader<'_, 'a> {
                 "tok" => hello.token = Some(hex64(&value)?),
                 "echo" => hello.echo = Some(hex64(&value)?),
                 "tcp" => hello.connection_port = Some(small(&value)?).filter(|port| *port > 0),
+                // Good for nothing but a choice: whatever stands there, the hello is read.
+                "load" => {
+                    let load = value.item.as_u64().unwrap_or(0);
+                    hello.load = u8::try_from(load).unwrap_or(u8::MAX);
+                }
                 "want" => hello.wants = value.item == Item::Bool(true),
                 _ => {}
             }

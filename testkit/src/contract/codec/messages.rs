@@ -79,6 +79,7 @@ fn hello(draw: &mut Draw) -> Hello<'static> {
         echo: draw.some(Draw::number),
         wants: draw.flip(),
         connection_port: draw.some(port),
+        load: u8::try_from(draw.below(256)).unwrap_or(0),
     }
 }
 
