@@ -4,17 +4,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
 
+#[path = "namespaces/command.rs"]
+mod command;
 #[path = "namespaces/large.rs"]
 mod large;
-#[path = "namespaces/process.rs"]
-mod process;
-#[path = "namespaces/world.rs"]
-mod world;
 
 use std::time::Duration;
 
-use process::{Process, run};
-use world::Host;
+use command::Lanc as _;
+use lanc_netlab::{Host, Process, now, run};
 
 /// Two hosts on one wire.
 fn neighbours() -> Option<[Host; 2]> {
@@ -49,7 +47,7 @@ fn a_neighbour_is_found_and_called() {
 #[test]
 fn both_may_be_cold() {
     let Some([strong, desk]) = neighbours() else { return };
-    let began = process::now();
+    let began = now();
     let mut server = Process::start(&mut strong.lanc(&["serve", "--demo"]));
     run(&mut desk.lanc(&["call", "add", "1", "2", "--wait", "5s"])).prints("3\n");
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
@@ -120,7 +118,7 @@ fn a_node_rejoins_when_its_wire_is_back() {
     run(&mut desk.lanc(&["call", "add", "1", "2"])).fails(3, "add");
 
     strong.ip("link set lan up");
-    let began = process::now();
+    let began = now();
     watcher.line("strong is here");
     // Two intervals of 5 s, each lengthened by up to a fifth.
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());

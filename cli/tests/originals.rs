@@ -2,15 +2,12 @@
 //! each on a host of its own. Without namespaces or Python the test says so and checks nothing.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
-#![allow(dead_code, reason = "the helpers serve other tests too")]
 
-#[path = "namespaces/process.rs"]
-mod process;
-#[path = "namespaces/world.rs"]
-mod world;
+#[path = "namespaces/command.rs"]
+mod command;
 
-use process::{Process, run};
-use world::Host;
+use command::Lanc as _;
+use lanc_netlab::{Host, Process, run};
 
 /// Where 255.255.255.255 goes, as on any host with a router.
 fn route(host: &Host) {

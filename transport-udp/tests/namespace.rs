@@ -11,51 +11,14 @@ use std::time::Duration;
 
 use lanc_core::endpoint::{Endpoint, Lane};
 use lanc_core::ports::{Cast, LinkEvent, Origin, SendRefused};
+use lanc_netlab::{inside, is_inside};
 use lanc_transport_udp::{Interfaces, UdpConfig};
 use node::Node;
 
-const INSIDE: &str = "LANC_TEST_INSIDE_NAMESPACE";
-
-fn ip(arguments: &str) -> bool {
-    let output = Command::new("ip").args(arguments.split(' ')).output();
-    output.is_ok_and(|output| output.status.success())
-}
-
 #[track_caller]
 fn must_ip(arguments: &str) {
-    assert!(ip(arguments), "ip {arguments}");
-}
-
-/// A namespace that goes when this does.
-struct Namespace(String);
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        ip(&format!("netns del {}", self.0));
-    }
-}
-
-/// Runs `test` of this program again, inside a new namespace.
-fn inside(test: &str) {
-    let name = format!("lanc-udp-{}-{}", std::process::id(), test.len());
-    if !ip(&format!("netns add {name}")) {
-        eprintln!("skipped: this user may not make network namespaces");
-        return;
-    }
-    let namespace = Namespace(name);
-    let program = std::env::current_exe().unwrap();
-    let status = Command::new("ip")
-        .args(["netns", "exec", &namespace.0])
-        .arg(program)
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .status()
-        .unwrap();
-    assert!(status.success(), "{test} failed inside the namespace");
-}
-
-fn is_inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
+    let output = Command::new("ip").args(arguments.split(' ')).output();
+    assert!(output.is_ok_and(|output| output.status.success()), "ip {arguments}");
 }
 
 /// Two ends of a wire, of which the near one has an address.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::process::{Process, run};
-use crate::world::Host;
+use lanc_netlab::{Host, Process, run};
+
+use crate::command::Lanc as _;
 use crate::{neighbours, serve};
 
 const SIZE: usize = 5_000_000;

@@ -1,33 +1,50 @@
 //! Processes of the tests: waited for by what they print, ended when dropped.
 
-use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Longer than any single thing awaited here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running command whose lines, of both streams, are read as they come.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-    pub(crate) took: Duration,
+pub struct Done {
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed on standard output.
+    pub out: String,
+    /// What it printed on standard error.
+    pub err: String,
+    /// How long it ran.
+    pub took: Duration,
 }
 
 impl Process {
-    pub(crate) fn start(command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+    /// Starts it with nothing to read.
+    pub fn start(command: &mut Command) -> Self {
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// Starts it so that it can be told something: see [`Self::tell`].
+    pub fn start_to_tell(command: &mut Command) -> Self {
+        Self::spawn(command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = sync_channel(10_000);
         let streams: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
@@ -41,12 +58,30 @@ impl Process {
                 }
             });
         }
-        Self { child, lines, seen: Vec::new() }
+        let input = child.stdin.take();
+        Self { child, input, lines, seen: Vec::new() }
+    }
+
+    /// Writes a line to its standard input.
+    #[track_caller]
+    pub fn tell(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("it was started with nothing to read");
+        writeln!(input, "{line}").unwrap();
+    }
+
+    /// Its process id, which is the program's own: nothing stands between.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line it prints within `patience`. `None`: it printed none, or has ended.
+    pub fn next_line(&mut self, patience: Duration) -> Option<String> {
+        self.lines.recv_timeout(patience).ok()
     }
 
     /// Waits for a line that holds `text` and returns it.
     #[track_caller]
-    pub(crate) fn line(&mut self, text: &str) -> String {
+    pub fn line(&mut self, text: &str) -> String {
         let began = now();
         loop {
             let left = PATIENCE.saturating_sub(began.elapsed());
@@ -63,26 +98,31 @@ impl Process {
 
     /// Waits for `ready ADDR:PORT` and returns the address.
     #[track_caller]
-    pub(crate) fn ready(&mut self) -> String {
+    pub fn ready(&mut self) -> String {
         let line = self.line("ready ");
         line.strip_prefix("ready ").unwrap().to_owned()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(id, signal).unwrap();
+    }
+
     /// Presses Ctrl-C.
-    pub(crate) fn interrupt(&self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    pub fn interrupt(&self) {
+        self.signal(Signal::SIGINT);
     }
 
     /// Ends it as a power cut would: it says nothing more.
-    pub(crate) fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// What it has printed once it has ended, and its exit code.
     #[track_caller]
-    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+    pub fn ended(mut self) -> (Option<i32>, String) {
         let began = now();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(began.elapsed())) {
             self.seen.push(line);
@@ -93,7 +133,7 @@ impl Process {
 
     /// Waits for its end and returns the exit code, and how long that took.
     #[track_caller]
-    pub(crate) fn end(mut self) -> (Option<i32>, Duration) {
+    pub fn end(mut self) -> (Option<i32>, Duration) {
         let began = now();
         // Both streams close when it has ended.
         while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(began.elapsed())) {
@@ -112,7 +152,7 @@ impl Drop for Process {
 }
 
 /// Runs a command to its end. Every verb used here bounds its own time.
-pub(crate) fn run(command: &mut Command) -> Done {
+pub fn run(command: &mut Command) -> Done {
     let began = now();
     let output = command.stdin(Stdio::null()).output().unwrap();
     Done {
@@ -124,21 +164,24 @@ pub(crate) fn run(command: &mut Command) -> Done {
 }
 
 impl Done {
+    /// Checks that it succeeded and printed just this.
     #[track_caller]
-    pub(crate) fn prints(self, out: &str) -> Self {
+    pub fn prints(self, out: &str) -> Self {
         assert_eq!((self.code, self.out.as_str()), (Some(0), out), "{self:?}");
         self
     }
 
+    /// Checks that it failed with this code, and that its complaint holds `text`.
     #[track_caller]
-    pub(crate) fn fails(self, code: i32, text: &str) -> Self {
+    pub fn fails(self, code: i32, text: &str) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.out.is_empty() && self.err.contains(text), "{self:?}");
         self
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the tests time what a person would wait for")]
-pub(crate) fn now() -> Instant {
+/// The time, for what a person would wait for.
+#[allow(clippy::disallowed_methods, reason = "the network of the tests runs in real time")]
+pub fn now() -> Instant {
     Instant::now()
 }

@@ -1,0 +1,140 @@
+//! The switch between real hosts: what its rules say is what sockets see.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use lanc_netlab::{Host, Lab, Rule, now};
+
+const PORT: u16 = 7000;
+const COUNT: u32 = 2000;
+/// As many as a socket has room for.
+const ROUND: u32 = 100;
+
+fn socket(host: &Host) -> UdpSocket {
+    let socket = host.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT))).unwrap();
+    socket.set_broadcast(true).unwrap();
+    // Longer than anything is under way.
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    socket
+}
+
+/// Sends so many numbered datagrams, and returns the numbers that arrive, in their order.
+fn stream(from: &UdpSocket, to: SocketAddr, at: &UdpSocket) -> Vec<u32> {
+    let (mut room, mut heard) = ([0; 64], Vec::new());
+    for round in 0..COUNT / ROUND {
+        for number in 0..ROUND {
+            from.send_to(&(round * ROUND + number).to_be_bytes(), to).unwrap();
+        }
+        while at.recv(&mut room).is_ok() {
+            heard.push(u32::from_be_bytes(*room.first_chunk().unwrap()));
+        }
+    }
+    heard
+}
+
+#[test]
+fn faults_come_as_asked_for_and_are_counted() {
+    let Some(lab) = Lab::new(1, 3) else { return };
+    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    let broadcast = SocketAddr::from((Ipv4Addr::new(10, 77, 0, 255), PORT));
+
+    // Without rules everything arrives, once and in order.
+    let whole: Vec<u32> = (0..COUNT).collect();
+    assert!(stream(&one, broadcast, &two) == whole);
+    // The third host heard the broadcasts, and nothing of what is for the second.
+    let third = lab.counts(0, 2).delivered;
+    assert!(third >= u64::from(COUNT));
+    assert!(stream(&one, (lab.address(1), PORT).into(), &two) == whole);
+    assert!(lab.counts(0, 2).delivered < third + 50, "{:?}", lab.counts(0, 2));
+
+    lab.direction(
+        0,
+        1,
+        Rule { duplication: 0.05, reordering: 0.2, ..Rule::after_ms(1).losing(0.3) },
+    );
+    let before = lab.counts(0, 1);
+    let mut heard = stream(&one, (lab.address(1), PORT).into(), &two);
+    let now = lab.counts(0, 1);
+    assert!(!heard.is_sorted(), "none overtook another");
+    assert_eq!(heard.len() as u64, now.delivered - before.delivered);
+    heard.sort_unstable();
+    heard.dedup();
+    assert_eq!(heard.len() as u64, u64::from(COUNT) - (now.lost - before.lost));
+    assert!((500..700).contains(&(now.lost - before.lost)), "{now:?}");
+    assert!((40..100).contains(&(now.duplicated - before.duplicated)), "{now:?}");
+    assert!((200..360).contains(&(now.overtaken - before.overtaken)), "{now:?}");
+    // The other direction has rules of its own. The sender's own broadcasts lie there as well.
+    while one.recv(&mut [0; 64]).is_ok() {}
+    assert!(stream(&two, (lab.address(0), PORT).into(), &one) == whole);
+}
+
+#[test]
+fn a_cut_has_directions_and_is_mended_while_running() {
+    let Some(lab) = Lab::new(2, 2) else { return };
+    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    lab.direction(0, 1, Rule::cut());
+    assert_eq!(stream(&one, (lab.address(1), PORT).into(), &two), []);
+    assert_eq!(stream(&two, (lab.address(0), PORT).into(), &one).len(), COUNT as usize);
+    assert!(lab.counts(0, 1).cut >= u64::from(COUNT));
+    lab.direction(0, 1, Rule::default());
+    assert_eq!(stream(&one, (lab.address(1), PORT).into(), &two).len(), COUNT as usize);
+}
+
+#[test]
+fn spoiled_datagrams_reach_the_program_and_streams_stay_whole() {
+    let Some(lab) = Lab::new(3, 2) else { return };
+    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    lab.everywhere(Rule { corruption: 0.2, ..Rule::after_ms(1).losing(0.05) });
+    let heard = stream(&one, (lab.address(1), PORT).into(), &two);
+    let strange = heard.iter().zip(&heard[1..]).filter(|(a, b)| b <= a).count();
+    assert!(strange > 100, "{strange} of {} were out of order", heard.len());
+
+    let listener = lab.host(1).within(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))).unwrap();
+    let to = SocketAddr::from((lab.address(1), PORT));
+    let sent: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
+    std::thread::scope(|scope| {
+        let send =
+            || lab.host(0).within(|| TcpStream::connect(to)).unwrap().write_all(&sent).unwrap();
+        scope.spawn(send);
+        let mut received = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut received).unwrap();
+        assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+    });
+}
+
+#[test]
+fn delay_is_kept_and_a_capture_holds_what_passed() {
+    let Some(lab) = Lab::new(4, 2) else { return };
+    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    let path = std::env::temp_dir().join(format!("lanc-lab-{}.pcap", std::process::id()));
+    lab.everywhere(Rule::after_ms(20));
+    lab.capture(&path).unwrap();
+    let (mut room, began) = ([0; 64], now());
+    one.send_to(b"there", (lab.address(1), PORT)).unwrap();
+    two.recv(&mut room).unwrap();
+    two.send_to(b"back", (lab.address(0), PORT)).unwrap();
+    one.recv(&mut room).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(40), "{:?}", began.elapsed());
+    drop(lab);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let holds = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    assert!(holds(b"there") && holds(b"back"));
+}
+
+#[test]
+fn nothing_is_left_of_a_test_that_panics() {
+    let Some(lab) = Lab::new(5, 2) else { return };
+    let names = [0, 1].map(|number| lab.host(number).name().to_owned());
+    let there = |name: &String| std::path::Path::new(&format!("/run/netns/{name}")).exists();
+    assert!(names.iter().all(there));
+    let panicking = std::thread::spawn(move || {
+        let _lab = lab;
+        std::panic::resume_unwind(Box::new("on purpose"));
+    });
+    assert!(panicking.join().is_err());
+    assert!(!names.iter().any(there));
+}
