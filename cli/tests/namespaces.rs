@@ -8,6 +8,8 @@
 mod command;
 #[path = "namespaces/large.rs"]
 mod large;
+#[path = "namespaces/ports.rs"]
+mod ports;
 
 use std::time::Duration;
 

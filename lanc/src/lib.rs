@@ -37,8 +37,8 @@ pub use lanc_node::{
     IntoFunction, IntoStreaming, Items, Node, NodeBuilder, OpenError, PeerDownReason, PeerInfo,
     Policy, RegisterError, Registration, Reply, Running, SessionId, Tables, Trust, Values,
 };
-pub use lanc_transport_tcp::{TcpConfig, TcpTransport};
-pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpTransport};
+pub use lanc_transport_tcp::{TcpConfig, TcpStats, TcpTransport};
+pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpStats, UdpTransport};
 
 /// A builder that has every data format of this crate and no transport yet. It reads JSON and
 /// MessagePack, calls in lean MessagePack frames whoever reads them and in JSON whoever does not,
