@@ -71,7 +71,7 @@ fn nothing_grows_and_nothing_is_forgotten() {
     let (ledger, time) = (Ledger::new(), duration());
     lab.everywhere(Rule::after_ms(1));
     let mut callee = Callee::start(&lab, 0, &ledger, &[]);
-    let options = ["--function", "mixed", "--nodes", "4", "--in-flight", "4"];
+    let options = ["--function", "mixed", "--nodes", "4", "--rate", "100"];
     let mut caller = Caller::start(&lab, 1, "caller", &options);
     lab.everywhere(Rule { duplication: 0.01, reordering: 0.01, ..Rule::after_ms(1).losing(0.01) });
     caller.go(0);

@@ -47,7 +47,7 @@ impl Ledger {
         let mut starts = BTreeMap::<_, Vec<_>>::new();
         for line in std::fs::read_to_string(&self.0).unwrap_or_default().lines() {
             let mut words = line.split(' ');
-            let (key, session) = (words.next().unwrap(), words.nth(1).unwrap());
+            let (key, session) = (words.next().unwrap(), words.next().unwrap());
             starts.entry(key.to_owned()).or_default().push(session.to_owned());
         }
         starts
@@ -63,7 +63,7 @@ impl Ledger {
         for outcome in outcomes {
             let ran = starts.contains_key(&outcome.key);
             let right = match &outcome.result {
-                Ok(value) => ran && *value == 1,
+                Ok(right) => ran && *right,
                 Err(error) => match error.executed.as_str() {
                     "no" => !ran,
                     "yes" => ran,
@@ -89,7 +89,8 @@ pub(crate) struct Outcome {
     pub(crate) at_ms: f64,
     /// How long it took.
     pub(crate) ms: f64,
-    pub(crate) result: Result<Value, Failed>,
+    /// Whether the right answer came.
+    pub(crate) result: Result<bool, Failed>,
 }
 
 #[derive(Debug)]
@@ -106,7 +107,7 @@ struct Line {
     key: String,
     at_ms: f64,
     ms: f64,
-    ok: Option<Value>,
+    ok: Option<bool>,
     error: Option<String>,
     executed: Option<String>,
     message: Option<String>,
@@ -125,13 +126,13 @@ impl Outcome {
         };
         let result = match line.error {
             Some(code) => Err(failed(code)),
-            None => Ok(line.ok.unwrap_or_default()),
+            None => Ok(line.ok?),
         };
         Some(Self { key: line.key, at_ms: line.at_ms, ms: line.ms, result })
     }
 
     pub(crate) fn is_ok(&self) -> bool {
-        self.result.is_ok()
+        matches!(self.result, Ok(true))
     }
 }
 
@@ -285,7 +286,10 @@ pub(crate) fn in_time(outcomes: &[Outcome], deadline: Duration) {
 pub(crate) fn tally(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
     let mut tally = BTreeMap::new();
     for outcome in outcomes {
-        let code = outcome.result.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+        let code = outcome
+            .result
+            .as_ref()
+            .map_or_else(|error| error.code.as_str(), |right| if *right { "ok" } else { "wrong" });
         *tally.entry(code).or_default() += 1;
     }
     tally

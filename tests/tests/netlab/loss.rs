@@ -67,6 +67,9 @@ fn measure(lab: &Lab, row: &Row) {
         row.loss * 100.0,
         success * 100.0,
     );
+    for failed in outcomes.iter().filter(|outcome| !outcome.is_ok()) {
+        println!("{failed:?}");
+    }
     assert_eq!(outcomes.len(), calls as usize);
     ledger.agrees(&outcomes);
     in_time(&outcomes, DEADLINE);

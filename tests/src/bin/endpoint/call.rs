@@ -186,7 +186,7 @@ impl Caller {
         let at_ms = asked.duration_since(self.began).as_secs_f64() * 1000.0;
         let mut line = json!({ "key": key, "at_ms": at_ms, "ms": ms });
         match outcome {
-            Ok(value) => line["ok"] = value,
+            Ok(right) => line["ok"] = right.into(),
             Err(error) => {
                 line["error"] = error.code.name().into();
                 line["executed"] = error.executed.to_string().into();
@@ -199,25 +199,30 @@ impl Caller {
         println!("{line}");
     }
 
-    async fn call(&self, key: &str, number: u64) -> Result<Value, CallError> {
+    /// Whether the right answer came.
+    async fn call(&self, key: &str, number: u64) -> Result<bool, CallError> {
         let ms = self.options.ms;
         let mixed = self.options.function == Function::Mixed;
-        match self.options.function {
+        let back: String = match self.options.function {
             Function::Work => self.options(self.node.call("work", (key, ms))).await,
             Function::Slow => self.options(self.node.call("slow", (key, ms))).await,
-            Function::Hold => self.options(self.node.call("hold", (number % 2 == 0,))).await,
-            Function::Large => self.echo(8_000_000).await,
-            Function::Mixed if number % 16 == 15 => self.echo(20_000 + number % 5000).await,
-            _ if mixed && number % 4 == 3 => self.echo(number % 1000).await,
+            Function::Hold => {
+                let held: u64 = self.options(self.node.call("hold", (number % 2 == 0,))).await?;
+                return Ok(held > 0 || number % 2 == 1);
+            }
+            Function::Large => return self.echo(8_000_000).await,
+            Function::Mixed if number % 16 == 15 => return self.echo(20_000 + number % 5000).await,
+            _ if mixed && number % 4 == 3 => return self.echo(number % 1000).await,
             _ => self.options(self.node.call("increment", (key,))).await,
-        }
+        }?;
+        Ok(back == key)
     }
 
-    /// A text of this length, there and back. Its result is whether it came back whole.
-    async fn echo(&self, length: u64) -> Result<Value, CallError> {
+    /// A text of this length, there and back.
+    async fn echo(&self, length: u64) -> Result<bool, CallError> {
         let text = "e".repeat(usize::try_from(length).unwrap_or_default());
         let back: String = self.options(self.node.call("echo", (&text,))).await?;
-        Ok((back == text).into())
+        Ok(back == text)
     }
 
     fn options<T>(&self, call: lanc::Call<T>) -> lanc::Call<T> {

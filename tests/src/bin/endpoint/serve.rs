@@ -42,27 +42,26 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
     Ok(())
 }
 
-/// `increment`, `work` and `slow` take a key, and return how often this process has started a
-/// function with it.
+/// `increment`, `work` and `slow` take a key, and return it.
 fn register(node: &Node, ledger: &Ledger) -> Result<(), lanc::RegisterError> {
     let starts = ledger.clone();
     node.register("increment", move |ctx: Context, key: String| {
-        starts.start(&ctx, &key).map_err(|error| error.to_string())
+        starts.start(&ctx, &key).map(|()| key)
     })?;
     let starts = ledger.clone();
     // Keeps a worker busy.
     node.register("work", move |ctx: Context, key: String, ms: u64| {
-        let count = starts.start(&ctx, &key).map_err(|error| error.to_string());
+        starts.start(&ctx, &key)?;
         std::thread::sleep(Duration::from_millis(ms));
-        count
+        Ok::<_, String>(key)
     })?;
     let starts = ledger.clone();
     // Takes its time and keeps nobody busy.
     node.register("slow", move |ctx: Context, key: String, ms: u64| {
-        let count = starts.start(&ctx, &key).map_err(|error| error.to_string());
+        let started = starts.start(&ctx, &key);
         async move {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            count
+            started.map(|()| key)
         }
     })?;
     node.register("echo", |value: Value| value)?;
