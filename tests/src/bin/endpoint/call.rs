@@ -207,8 +207,9 @@ impl Caller {
             Function::Work => self.options(self.node.call("work", (key, ms))).await,
             Function::Slow => self.options(self.node.call("slow", (key, ms))).await,
             Function::Hold => {
-                let held: u64 = self.options(self.node.call("hold", (number % 2 == 0,))).await?;
-                return Ok(held > 0 || number % 2 == 1);
+                let hold = number.is_multiple_of(2);
+                let held: u64 = self.options(self.node.call("hold", (hold,))).await?;
+                return Ok((held > 0) == hold);
             }
             Function::Large => return self.echo(8_000_000).await,
             Function::Mixed if number % 16 == 15 => return self.echo(20_000 + number % 5000).await,
