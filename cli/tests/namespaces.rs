@@ -14,7 +14,7 @@ mod ports;
 use std::time::Duration;
 
 use command::Lanc as _;
-use lanc_netlab::{Host, Process, now, run};
+use lanc_netlab::{Host, Lab, Process, Rule, now, run};
 
 /// Two hosts on one wire.
 fn neighbours() -> Option<[Host; 2]> {
@@ -54,6 +54,21 @@ fn both_may_be_cold() {
     run(&mut desk.lanc(&["call", "add", "1", "2", "--wait", "5s"])).prints("3\n");
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     server.ready();
+}
+
+#[test]
+fn calls_get_through_a_lossy_network() {
+    let Some(lab) = Lab::new(1, 2) else { return };
+    let (strong, desk) = (lab.host(0), lab.host(1));
+    let mut server = Process::start(&mut strong.lanc(&["serve", "--demo"]));
+    server.ready();
+    lab.everywhere(Rule::after_ms(2).losing(0.2));
+    for number in 0..10 {
+        // Found by the second hello, if the first or its answer is lost.
+        let one = number.to_string();
+        let call = ["call", "add", &one, "1", "--wait", "25s", "--timeout", "40s"];
+        run(&mut desk.lanc(&call)).prints(&format!("{}\n", number + 1));
+    }
 }
 
 #[test]

@@ -96,6 +96,28 @@ fn measure(row: &Row) {
 }
 
 #[test]
+fn long_ways_lose_no_call() {
+    let _turn = turn();
+    for (seed, delay) in [(41, 20), (42, 200)] {
+        let Some(lab) = Lab::new(seed, 2) else { return };
+        let ledger = Ledger::new();
+        lab.everywhere(Rule::after_ms(delay));
+        let _callee = Callee::start(&lab, 0, &ledger, &[]);
+        let nodes = ["--nodes", &NODES.to_string(), "--warm-up", "3"];
+        let mut caller = Caller::start(&lab, 1, "caller", &nodes);
+        lab.everywhere(Rule::after_ms(delay).losing(0.1));
+        let outcomes = caller.run(100 * scale(), Duration::from_secs(u64::from(60 * scale())));
+        let [p50, p99] = [0.5, 0.99].map(|share| percentile(&outcomes, share));
+        println!(
+            "{delay} ms each way, 10 % lost: p50 {p50:.0} ms, p99 {p99:.0} ms, {:?}",
+            tally(&outcomes)
+        );
+        ledger.agrees(&outcomes);
+        assert!(outcomes.iter().all(|outcome| outcome.is_ok()), "{:?}", tally(&outcomes));
+    }
+}
+
+#[test]
 fn duplicates_and_reordering_start_nothing_twice() {
     let _turn = turn();
     let Some(lab) = Lab::new(63, 2) else { return };
