@@ -390,6 +390,24 @@ fn a_one_way_call_is_lean_too() {
 }
 
 #[test]
+fn an_answer_asked_for_in_the_moment_it_is_due_is_followed_by_the_next() {
+    let mut scene = Scene::with_peer(msgpack_first(), Config::default(), 43);
+    let head = scene.head();
+    let call = scene.lean(head, &[call_of(head, 1, "f")]);
+    scene.hand(&call);
+    scene.run();
+    assert_eq!(scene.frames().len(), 1, "the answer");
+    // No round trip is known yet: 200 ms until the second copy, 400 more until the third.
+    scene.now = Time::from_millis(scene.now.as_millis() + 200);
+    scene.hand(&call);
+    scene.core.handle_timeout(scene.now);
+    assert_eq!(scene.frames().len(), 1, "one copy for both reasons");
+    scene.now = Time::from_millis(scene.now.as_millis() + 400);
+    scene.core.handle_timeout(scene.now);
+    assert_eq!(scene.frames().len(), 1, "the third");
+}
+
+#[test]
 fn what_is_wrong_with_a_frame_is_counted_and_spoils_no_more_than_it_must() {
     let mut scene = Scene::with_peer(msgpack_first(), Config::default(), 42);
     let ping = || [("m", Item::Int(10)), ("n", Item::Int(5))];

@@ -330,11 +330,17 @@ impl Core {
         }
         while let Some(caller) = self.inbound.get_mut(key) {
             let Some((at, number)) = caller.answers.pop_due(now) else { break };
-            if let Some((task, entry)) = self.live(key, number)
-                && entry.due == Some(at)
-                && !entry.is_queued
-                && let Some(link) = entry.caller.link()
-            {
+            let Some((task, entry)) = self.live(key, number) else { continue };
+            if entry.due != Some(at) {
+                continue;
+            }
+            if entry.is_queued {
+                // It was asked for in the same moment, and counts as the one that is due: else
+                // nothing would follow it.
+                if let Some(task) = self.tasks.get_mut(task) {
+                    task.is_asked = false;
+                }
+            } else if let Some(link) = entry.caller.link() {
                 let link = self.answer_link(task).unwrap_or(link);
                 self.answer(now, link, task);
             }
