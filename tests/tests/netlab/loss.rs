@@ -22,11 +22,15 @@ struct Row {
     calls: u32,
 }
 
-/// A third more than the model has, or 15 ms. It is rare long calls that decide it at much loss:
-/// where there are few calls, twice as much is allowed for.
+/// A third more than the model has, or 15 ms.
 fn most_p99(model: f64) -> f64 {
-    let most = model + (0.3 * model).max(15.0);
-    if scale() < 10 { 2.0 * most } else { most }
+    model + (0.3 * model).max(15.0)
+}
+
+/// One call in a hundred may be slower, and what chance adds to that among so many calls: three
+/// standard deviations.
+fn most_slow(calls: u32) -> f64 {
+    0.01 + 3.0 * (0.01 * 0.99 / f64::from(calls)).sqrt()
 }
 
 #[test]
@@ -75,15 +79,19 @@ fn measure(row: &Row) {
     let datagrams = lab.counts(0, 1).offered + lab.counts(1, 0).offered - before;
 
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| percentile(&outcomes, share));
+    let slow = outcomes.iter().filter(|outcome| outcome.ms > row.most_p99).count();
+    let slow = f64::from(u32::try_from(slow).unwrap()) / f64::from(calls);
     let tally = tally(&outcomes);
     let ok = u32::try_from(tally.get("ok").copied().unwrap_or_default()).unwrap();
     let success = f64::from(ok) / f64::from(calls);
     let each = f64::from(u32::try_from(datagrams).unwrap()) / f64::from(calls);
     println!(
         "{:2.0} % lost each way: {calls} calls, {:.3} % succeed, p50 {p50:.1} ms, p99 {p99:.1} ms, \
-         p99.9 {p999:.1} ms, {each:.2} datagrams for a call, {tally:?}",
+         p99.9 {p999:.1} ms, {:.3} % above {:.1} ms, {each:.2} datagrams for a call, {tally:?}",
         row.loss * 100.0,
         success * 100.0,
+        slow * 100.0,
+        row.most_p99,
     );
     for failed in outcomes.iter().filter(|outcome| !outcome.is_ok()).take(20) {
         println!("{failed:?}");
@@ -92,7 +100,7 @@ fn measure(row: &Row) {
     ledger.agrees(&outcomes);
     in_time(&outcomes, DEADLINE);
     assert!(success >= row.success, "{tally:?}");
-    assert!(p99 <= row.most_p99, "{p99} ms, and {} at most", row.most_p99);
+    assert!(slow <= most_slow(calls), "{slow} are slower than {} ms", row.most_p99);
 }
 
 #[test]

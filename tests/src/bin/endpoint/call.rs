@@ -61,6 +61,9 @@ enum Over {
     Tcp,
 }
 
+/// How long whoever has failed waits before the next call: failures may come at once.
+const BREATH: Duration = Duration::from_millis(5);
+
 /// What one node needs to make its calls.
 #[derive(Clone)]
 struct Caller {
@@ -152,7 +155,9 @@ impl Caller {
 
     async fn one_by_one(self) {
         while self.take() {
-            self.one().await;
+            if !self.one().await {
+                tokio::time::sleep(BREATH).await;
+            }
         }
     }
 
@@ -160,7 +165,7 @@ impl Caller {
     async fn at_rate(self, rate: u32) {
         let mut clock = tokio::time::interval(Duration::from_secs(1) / rate);
         clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut calls = JoinSet::new();
+        let mut calls = JoinSet::<bool>::new();
         while self.take() {
             clock.tick().await;
             let caller = self.clone();
@@ -176,8 +181,8 @@ impl Caller {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
-    /// Makes a call and prints its outcome.
-    async fn one(&self) {
+    /// Makes a call and prints its outcome. Returns whether it succeeded.
+    async fn one(&self) -> bool {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}-{number}", self.node.name());
         let asked = Instant::now();
@@ -197,6 +202,7 @@ impl Caller {
             }
         }
         println!("{line}");
+        line["error"].is_null()
     }
 
     /// Whether the right answer came.
