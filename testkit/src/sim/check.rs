@@ -89,6 +89,8 @@ pub(super) fn tables(core: &Core) -> Result<(), Broken> {
         ("running", tables.running, config.workers() + config.max_async_running()),
         ("outbox", tables.outbox, config.max_outbox()),
         ("buffered bytes", tables.buffered, config.max_buffered()),
+        ("callers", tables.callers, config.max_callers()),
+        ("bytes of answers", tables.stored_bytes, config.max_stored_answers()),
         ("timers", tables.timers, OWN_TIMERS + 6 * tables.peers + 6 * work + config.max_pings()),
     ];
     for (table, entries, limit) in bounds {
@@ -116,6 +118,9 @@ pub(super) fn silence(core: &Core, own_functions: usize) -> Result<(), Broken> {
     holds("running calls", tables.running, 0)?;
     holds("messages", tables.outbox, 0)?;
     holds("streams", tables.streams, 0)?;
+    holds("callers", tables.callers, 0)?;
+    holds("remembered calls", tables.remembered, 0)?;
+    holds("bytes of answers", tables.stored_bytes, 0)?;
     Invariant::TimersMove.holds_if(tables.timers <= OWN_TIMERS + tables.results, || {
         format!("{} timers two leases after silence", tables.timers)
     })

@@ -189,5 +189,8 @@ fn limits(dice: &mut Dice) -> Limits {
         max_tentative_per_ip: 3 + small(),
         bytes: 1024 + 64 * small(),
         max_error_text: 16 * small(),
+        max_call_window: u32::try_from(small()).unwrap_or(1),
+        max_deduped_per_caller: small(),
+        max_stored_answer: 64 * small(),
     }
 }

@@ -61,9 +61,12 @@ pub struct Limits {
     pub max_stranger_tasks: usize,
     pub max_tentative: usize,
     pub max_tentative_per_ip: usize,
-    /// Bytes: queued arguments, kept results.
+    /// Bytes: queued arguments, kept results, stored answers.
     pub bytes: usize,
     pub max_error_text: usize,
+    pub max_call_window: u32,
+    pub max_deduped_per_caller: usize,
+    pub max_stored_answer: usize,
 }
 
 impl Limits {
@@ -85,6 +88,10 @@ impl Limits {
             .with_max_queued_bytes(self.bytes)
             .with_max_result_bytes(self.bytes)
             .with_max_error_text(self.max_error_text)
+            .with_max_call_window(self.max_call_window)
+            .with_max_deduped_per_caller(self.max_deduped_per_caller)
+            .with_max_stored_answer(self.max_stored_answer)
+            .with_max_stored_answers(self.bytes)
     }
 }
 
