@@ -48,6 +48,7 @@ pub mod swarm;
 mod trace;
 mod values;
 mod view;
+mod watch;
 mod world;
 
 pub use calls::{CallId, Ended};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lanc_core::error::{ErrorCode, Executed, Fault};
-use lanc_core::event::{Event, PeerDownReason};
+use lanc_core::event::Event;
 use lanc_core::message::WireId;
 use lanc_core::ports::{Cast, Dest, DownReason, Initiator, LinkEvent};
 use lanc_core::{Class, Done, LinkCommand, Task, TaskStep, Time};
@@ -13,7 +13,6 @@ use super::check;
 use super::coverage::Coverage;
 use super::glance::{Cause, Glance};
 use super::invariant::{Broken, Invariant};
-use super::ledger::Sender;
 use super::node::{Life, NodeId, Running};
 use super::originals::SHARED_PORT;
 use super::step::{Arrival, Happening};
@@ -32,25 +31,25 @@ const MAX_RECORDED: usize = 100_000;
 const LOOK: u32 = 16;
 
 /// The parts of a world that the outputs of one node touch.
-struct Pump<'w> {
-    now: Time,
+pub(super) struct Pump<'w> {
+    pub(super) now: Time,
     /// By the node's own clock.
-    local: Time,
-    id: NodeId,
-    cause: Cause,
-    lives: u32,
-    clock: super::clock::Clock,
-    segment: u8,
-    max_broadcast: usize,
-    max_frame: usize,
-    own_address: super::network::AddressId,
-    traffic: &'w mut Traffic,
-    air: &'w mut Air,
-    book: &'w mut CallBook,
-    trace: &'w mut Trace,
-    coverage: &'w mut Coverage,
-    glance: &'w mut Glance,
-    pings: &'w mut Vec<Option<Option<std::time::Duration>>>,
+    pub(super) local: Time,
+    pub(super) id: NodeId,
+    pub(super) cause: Cause,
+    pub(super) lives: u32,
+    pub(super) clock: super::clock::Clock,
+    pub(super) segment: u8,
+    pub(super) max_broadcast: usize,
+    pub(super) max_frame: usize,
+    pub(super) own_address: super::network::AddressId,
+    pub(super) traffic: &'w mut Traffic,
+    pub(super) air: &'w mut Air,
+    pub(super) book: &'w mut CallBook,
+    pub(super) trace: &'w mut Trace,
+    pub(super) coverage: &'w mut Coverage,
+    pub(super) glance: &'w mut Glance,
+    pub(super) pings: &'w mut Vec<Option<Option<std::time::Duration>>>,
 }
 
 impl World {
@@ -183,29 +182,6 @@ impl Pump<'_> {
             }
         }
         Ok(count > 0)
-    }
-
-    fn look_at_messages(&mut self, life: &Life) -> Result<(), Broken> {
-        let (glance, ledger) = (&*self.glance, &mut self.book.ledger);
-        let silent = self.cause == Cause::Unanswerable;
-        Invariant::ErrorsEnd.holds_if(!silent || glance.errors.is_empty(), || {
-            "an error in answer to what is never answered by one".to_owned()
-        })?;
-        for code in &glance.errors {
-            self.coverage.sent_error(*code);
-        }
-        self.coverage.receipts += u64::from(glance.receipts);
-        for (session, features) in &glance.hellos {
-            ledger.said_hello(*session, *features);
-        }
-        for session in &glance.byes {
-            ledger.said_bye(*session);
-        }
-        let sender = Sender { session: life.core.session().short(), local: self.local };
-        for call in &glance.calls {
-            ledger.left(sender, call)?;
-        }
-        Ok(())
     }
 
     fn broadcast(&mut self, bytes: &Arc<[u8]>) -> Result<(), Broken> {
@@ -403,45 +379,5 @@ impl Pump<'_> {
             keep(self.now, event);
         }
         Ok(any)
-    }
-
-    fn look_at_event(&self, life: &mut Life, event: &Event) -> Result<(), Broken> {
-        match event {
-            Event::PeerUp { session, endpoint, .. } => {
-                let is_false = endpoint.ip().is_some_and(|host| self.air.is_hostile(host));
-                if is_false {
-                    life.usurped.insert(*session);
-                }
-                return Invariant::CallsStay.holds_if(*session != life.core.session(), || {
-                    "the node is its own peer".to_owned()
-                });
-            }
-            Event::PeerVerified { session, .. } if !life.usurped.contains(session) => {
-                life.verified.insert(*session);
-            }
-            Event::PeerDown { session, name, reason } => {
-                let ledger = &self.book.ledger;
-                life.usurped.remove(session);
-                let told_all = life.core.counters().events_lost == 0;
-                if !life.verified.remove(session) || ledger.falsified || !told_all {
-                    return Ok(());
-                }
-                Invariant::VerifiedStay.holds_if(*reason != PeerDownReason::Evicted, || {
-                    format!("`{name}` was verified and is evicted")
-                })?;
-                let forged = *reason == PeerDownReason::Left
-                    && ledger.is_silent_about_leaving(session.short());
-                Invariant::VerifiedStay
-                    .holds_if(!forged, || format!("`{name}` was sent away by somebody else"))?;
-            }
-            Event::Closed => {
-                let tables = life.core.tables();
-                return Invariant::DrainsClean.holds_if(tables.queued == 0, || {
-                    format!("the node is closed, and calls wait: {tables:?}")
-                });
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }

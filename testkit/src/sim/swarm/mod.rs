@@ -4,6 +4,7 @@
 //! A [`Plan`] is data: its `Debug` text is the whole scenario. [`Plan::draw`] makes one of a
 //! seed, [`run`] runs it, [`shrink`] makes a failing one smaller, [`sweep`] runs many seeds.
 
+mod acts;
 mod draw;
 mod plan;
 mod run;

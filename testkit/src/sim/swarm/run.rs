@@ -10,7 +10,7 @@ use lanc_core::id::SessionId;
 use lanc_core::{Class, Pipeline};
 use serde_json::{Value, json};
 
-use super::plan::{Act, NodePlan, Plan, Wish};
+use super::plan::{NodePlan, Plan};
 use crate::original::PythonFunction;
 use crate::sim::calls::{CallId, Ended};
 use crate::sim::check;
@@ -49,12 +49,12 @@ pub fn run(plan: &Plan) -> Report {
 }
 
 /// A plan on its way.
-struct Run<'p> {
+pub(super) struct Run<'p> {
     plan: &'p Plan,
-    lan: World,
-    nodes: BTreeMap<usize, NodeId>,
-    calls: BTreeMap<usize, CallId>,
-    originals: BTreeMap<usize, OriginalId>,
+    pub(super) lan: World,
+    pub(super) nodes: BTreeMap<usize, NodeId>,
+    pub(super) calls: BTreeMap<usize, CallId>,
+    pub(super) originals: BTreeMap<usize, OriginalId>,
     faults: u64,
 }
 
@@ -89,10 +89,6 @@ fn functions(number_of_node: usize) -> Vec<Function> {
         Function::new("fail", fail),
         Function::new("large", large),
     ]
-}
-
-fn extra(kind: u64) -> Function {
-    Function::new(&format!("extra{kind}"), |args| (ms(2), Ok(json!(["extra", args]))))
 }
 
 fn spec(plan: &NodePlan) -> Spec {
@@ -189,113 +185,6 @@ impl<'p> Run<'p> {
             if plan.clock != 1000 {
                 self.lan.clock_rate(node, plan.clock);
             }
-        }
-    }
-
-    /// Does one thing; nothing if there is nobody to do it to.
-    fn act(&mut self, act: &Act) {
-        let alive = |run: &Self, number: usize| {
-            run.nodes.get(&number).copied().filter(|node| run.lan.is_awake(*node))
-        };
-        let open =
-            |run: &Self, number: usize| alive(run, number).filter(|node| run.lan.is_open(*node));
-        let there = |run: &Self, number: usize| run.nodes.get(&number).copied();
-        let input = match act {
-            Act::Call(node, wish) => return self.call(*node, wish),
-            Act::Cancel(call) => self.open_call(*call).map(Input::Cancel),
-            Act::Abandon(call) => self.open_call(*call).map(Input::Abandon),
-            Act::Get(call) => self.kept_call(*call).map(Input::Get),
-            Act::Ping(node, peer) => {
-                alive(self, *node).map(|node| Input::Ping(node, format!("n{peer}")))
-            }
-            Act::Register(node, kind) => {
-                open(self, *node).map(|node| Input::Register(node, extra(*kind)))
-            }
-            Act::Unregister(node, kind) => {
-                alive(self, *node).map(|node| Input::Unregister(node, format!("extra{kind}")))
-            }
-            Act::Shutdown(node) => alive(self, *node).map(Input::Shutdown),
-            Act::Crash(node) => there(self, *node).map(Input::Crash),
-            Act::Restart(node, place) => {
-                there(self, *node).map(|node| Input::Restart(node, *place))
-            }
-            Act::Pause(node) => alive(self, *node).map(Input::Pause),
-            Act::Resume(node) => there(self, *node).map(Input::Resume),
-            Act::Cut(one, other) => there(self, *one)
-                .zip(there(self, *other))
-                .map(|(one, other)| Input::Cut(one, other)),
-            Act::CutBoth(one, other) => {
-                let (Some(one), Some(other)) = (there(self, *one), there(self, *other)) else {
-                    return;
-                };
-                self.lan.cut_one_way(one, other);
-                Some(Input::Cut(other, one))
-            }
-            Act::Path(one, other, weather) => there(self, *one)
-                .zip(there(self, *other))
-                .map(|(one, other)| Input::PairRules(one, other, weather.rules())),
-            Act::Turn(weather) => {
-                self.lan.heal();
-                Some(Input::Rules(weather.rules()))
-            }
-            Act::ClockRate(node, rate) => {
-                there(self, *node).map(|node| Input::ClockRate(node, *rate))
-            }
-            Act::Leap(node, by) => there(self, *node).map(|node| Input::Leap(node, *by)),
-            Act::OriginalCalls(number, function) => {
-                let act = OriginalAct::Call(function.clone(), vec![json!(1), json!(2)]);
-                self.originals.get(number).map(|original| Input::Act(*original, act))
-            }
-            Act::OriginalCrashes(number) => {
-                self.originals.get(number).map(|o| Input::Act(*o, OriginalAct::Crash))
-            }
-            Act::OriginalStarts(number) => {
-                self.originals.get(number).map(|o| Input::Act(*o, OriginalAct::Start))
-            }
-        };
-        if let Some(input) = input {
-            self.lan.apply(input);
-        }
-    }
-
-    fn open_call(&self, call: usize) -> Option<CallId> {
-        let call = self.calls.get(&call).copied()?;
-        let entry = &self.lan.book.entries[call.0];
-        (entry.ended == Ended::Open && self.lan.is_awake(entry.node)).then_some(call)
-    }
-
-    fn kept_call(&self, call: usize) -> Option<CallId> {
-        let call = self.calls.get(&call).copied()?;
-        let entry = &self.lan.book.entries[call.0];
-        (entry.keeps && self.lan.is_awake(entry.node)).then_some(call)
-    }
-
-    fn call(&mut self, node: usize, wish: &Wish) {
-        let Some(node) = self.nodes.get(&node).copied().filter(|n| self.lan.is_awake(*n)) else {
-            return;
-        };
-        let large = wish.function == "echo" && wish.size > 900;
-        let args = match large {
-            true => json!([wish.call, "y".repeat(usize::try_from(wish.size).unwrap_or(0))]),
-            false => json!([wish.call, wish.size]),
-        };
-        let mut ask = Ask::new(&wish.function, args)
-            .deadline(wish.deadline)
-            .mode(wish.mode)
-            .policy(wish.policy);
-        if let Some(wait) = wish.wait {
-            ask = ask.wait(wait);
-        }
-        if let Some(target) = wish.target {
-            ask = ask.to(&format!("n{target}"));
-        }
-        if wish.keeps {
-            ask = ask.keeps_result();
-        }
-        let before = self.lan.book.entries.len();
-        self.lan.apply(Input::Call(node, Box::new(ask)));
-        if self.lan.book.entries.len() > before {
-            self.calls.insert(wish.call, CallId(before));
         }
     }
 
