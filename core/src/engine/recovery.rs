@@ -222,6 +222,17 @@ impl Core {
         self.ask_from_now_on(now, peer, key);
     }
 
+    /// A call cannot be sent again.
+    pub(super) fn ask_instead(&mut self, now: Time, key: CallKey) {
+        let Some(Stage::Remote { peer, .. }) = self.calls.get(key).map(|call| &call.stage) else {
+            return;
+        };
+        let peer = *peer;
+        self.with_flight(key, |flight| flight.is_queued = false);
+        self.land(now, key, false);
+        self.ask_from_now_on(now, peer, key);
+    }
+
     /// A call is not sent again from now on: its callee is asked about it, ever more seldom.
     fn ask_from_now_on(&mut self, now: Time, peer: PeerKey, key: CallKey) {
         let due = now + probe_after(0);

@@ -342,6 +342,10 @@ impl Core {
         if *link != on || flight.is_acked {
             return false;
         }
+        // After a stop the clock may be ahead of the timers: its outcome is due.
+        if call.deadline <= now {
+            return false;
+        }
         // Its callee has said farewell meanwhile: without a session to bind it to, the next life
         // of that node would run it.
         let Some(callee) = self.peers.get(*peer) else { return false };
@@ -428,6 +432,11 @@ impl Core {
         let text =
             |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
         match message {
+            // What is said with each transmission has grown since the first: that one may have
+            // come, so its callee is asked from now on.
+            Outgoing::Call(key) if self.flight(key).is_some_and(|flight| flight.sends > 0) => {
+                self.ask_instead(now, key);
+            }
             Outgoing::Call(key) => {
                 let request = self.calls.get(key).map(|call| call.request.carrier);
                 let mut text = text("the call");

@@ -230,7 +230,10 @@ impl Air {
         bytes: &Arc<[u8]>,
     ) {
         let (hostile, bytes) = (HostileId(place), Arc::clone(bytes));
-        self.schedule(now + TRANSIT, Happening::ToHostile { hostile, from, to, bytes });
+        self.schedule(
+            now + TRANSIT,
+            Happening::ToHostile { hostile, way: Box::new((from, to)), bytes },
+        );
     }
 }
 

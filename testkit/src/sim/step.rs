@@ -46,11 +46,11 @@ pub(super) enum Happening {
         original: OriginalId,
         life: u32,
     },
-    /// A datagram arrives at a hostile program.
+    /// A datagram arrives at a hostile program: from where, to where. Boxed, so that the many
+    /// others stay small.
     ToHostile {
         hostile: HostileId,
-        from: SocketAddr,
-        to: SocketAddr,
+        way: Box<(SocketAddr, SocketAddr)>,
         bytes: Arc<[u8]>,
     },
     /// A hostile program has its turn.
@@ -191,7 +191,8 @@ impl World {
             Happening::ToOriginal { original, from, bytes } => {
                 self.original_hears(original, from, &bytes);
             }
-            Happening::ToHostile { hostile, from, to, bytes } => {
+            Happening::ToHostile { hostile, way, bytes } => {
+                let (from, to) = *way;
                 self.hostile_hears(hostile, from, to, &bytes);
             }
             Happening::HostileWake { hostile } => self.hostile_wakes(hostile),

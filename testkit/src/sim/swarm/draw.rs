@@ -72,7 +72,7 @@ impl Temper {
         let lean = dice.chance(self.lean);
         let clock =
             if self.skews { 900 + u32::try_from(dice.below(201)).unwrap_or(0) } else { 1000 };
-        let limits = (self.shrinks && dice.chance(600)).then(|| limits(dice));
+        let limits = (self.shrinks && dice.chance(600)).then(|| limits(dice, self.nodes));
         NodePlan { number, born, lean, clock, limits }
     }
 
@@ -172,7 +172,7 @@ impl Temper {
     }
 }
 
-fn limits(dice: &mut Dice) -> Limits {
+fn limits(dice: &mut Dice, nodes: usize) -> Limits {
     let mut small = || dice.place(8) + 1;
     Limits {
         max_calls: small(),
@@ -185,7 +185,8 @@ fn limits(dice: &mut Dice) -> Limits {
         max_outbox: 16 + 8 * small(),
         max_pings: small(),
         max_stranger_tasks: small(),
-        max_tentative: 8 + 2 * small(),
+        // All nodes may be met at once; invented ones find it full.
+        max_tentative: nodes + 2 * small(),
         max_tentative_per_ip: 3 + small(),
         bytes: 1024 + 64 * small(),
         max_error_text: 16 * small(),
