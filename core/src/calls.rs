@@ -260,7 +260,7 @@ impl Calls {
 
     /// Whether another call would be one too many.
     pub(crate) fn is_full(&self) -> bool {
-        self.open() >= self.max_open
+        self.open() >= self.max_open + usize::from(crate::mutant::planted!(OneCallTooMany))
     }
 
     /// All calls in the table.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use crate::endpoint::LinkId;
 use crate::id::{PeerKey, TaskKey};
 use crate::keyed::{HashKey, KeyedMap};
+use crate::mutant::planted;
 
 /// Whom a waiting call counts for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -145,7 +146,7 @@ impl FairQueue {
             || (own_count > 0 && own_bytes.saturating_add(bytes) > share.bytes);
         if others_wait && has_share {
             Err(Full::Share)
-        } else if self.count >= self.bounds.count {
+        } else if self.count >= self.bounds.count + usize::from(planted!(OneQueuedTooMany)) {
             Err(Full::Count)
         } else if self.bytes.saturating_add(bytes) > self.bounds.bytes {
             Err(Full::Bytes)

@@ -13,6 +13,7 @@ use crate::error::{ErrorCode, Executed};
 use crate::id::{CallerKey, ExeId, PeerKey, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::message::Watermark;
+use crate::mutant::planted;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -145,7 +146,8 @@ impl Inbound {
             }
             return Ok(key);
         }
-        let floor = self.forgotten.get(&session).map_or(0, |highest| highest.saturating_add(1));
+        let forgotten = self.forgotten.get(&session).filter(|_| !planted!(TombstoneIgnored));
+        let floor = forgotten.map_or(0, |highest| highest.saturating_add(1));
         let caller = Caller {
             session,
             peer,
@@ -182,6 +184,7 @@ impl Inbound {
     pub(crate) fn look(&self, key: CallerKey, id: ExeId) -> Seen {
         let Some(caller) = self.callers.get(key) else { return Seen::New };
         match caller.find(id.number).and_then(|place| caller.entries.get(place)) {
+            Some(_) if planted!(CopiesNotSeen) => Seen::New,
             Some(entry) if entry.random == id.random => Seen::Known(entry.standing),
             Some(_) => Seen::Forged,
             None if id.number < caller.floor => Seen::Stale,
@@ -236,7 +239,7 @@ impl Inbound {
     /// bound the oldest are told apart no more: none of them may start, nor may a call that is
     /// as old and was never seen.
     fn compact(&mut self, key: CallerKey) {
-        let most = self.bounds.per_caller;
+        let most = if planted!(MemoryMakesRoom) { 0 } else { self.bounds.per_caller };
         let Some(caller) = self.callers.get_mut(key) else { return };
         if caller.entries.len() - caller.live <= most {
             return;
@@ -252,7 +255,7 @@ impl Inbound {
             }
             !goes
         });
-        caller.floor = floor;
+        caller.floor = if planted!(MemoryMakesRoom) { caller.floor } else { floor };
         self.entries -= before - caller.entries.len();
     }
 
@@ -285,6 +288,7 @@ impl Inbound {
 
     /// An answer that was kept is not any more.
     pub(crate) fn drop_answer(&mut self, bytes: usize) {
+        let bytes = if planted!(AnswerBytesKept) { 0 } else { bytes };
         self.answer_bytes = self.answer_bytes.saturating_sub(bytes);
     }
 

@@ -33,6 +33,10 @@ mod inbound;
 pub mod keyed;
 mod latency;
 pub mod message;
+#[cfg(lanc_mutant)]
+pub mod mutant;
+#[cfg(not(lanc_mutant))]
+mod mutant;
 pub mod payload;
 mod peers;
 pub mod policy;

@@ -44,6 +44,10 @@ impl Random {
     }
 
     pub(crate) fn u64(&mut self) -> u64 {
+        #[cfg(lanc_mutant)]
+        if crate::mutant::planted!(ChanceFromOutside) {
+            return u64::from_be_bytes(self.bytes()) ^ crate::mutant::outside();
+        }
         u64::from_be_bytes(self.bytes())
     }
 

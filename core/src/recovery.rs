@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::agenda::Agenda;
 use crate::id::CallKey;
 use crate::message::Watermark;
+use crate::mutant::planted;
 use crate::time::Time;
 use crate::timers::TimerKey;
 
@@ -74,6 +75,7 @@ impl RoundTrip {
     /// each.
     pub(crate) fn timeout(&self, sends: u8) -> Duration {
         let base = self.expected().clamp(LEAST_TIMEOUT, MOST_TIMEOUT);
+        let sends = if planted!(TimeoutNotDoubled) { 1 } else { sends };
         let doublings = u32::from(sends.saturating_sub(1)).min(16);
         base.saturating_mul(1 << doublings).min(MOST_TIMEOUT)
     }

@@ -15,6 +15,7 @@ use crate::fair_queue::{Bounds, FairQueue, Full, Kind, Owner};
 use crate::id::{CallKey, CallerKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::message::{CallState, ReplyTo, WireId};
+use crate::mutant::planted;
 use crate::payload::{Arguments, Payload};
 use crate::slots::Slots;
 use crate::time::Time;
@@ -415,6 +416,9 @@ impl Tasks {
             && !task.cancelled
         {
             task.cancelled = true;
+            if planted!(CancelFreesPlace) && task.class == Class::Blocking {
+                self.running_blocking -= 1;
+            }
             self.cancelled.push_back(key);
         }
     }

@@ -9,6 +9,7 @@ use crate::endpoint::LinkId;
 use crate::event::Event;
 use crate::id::{FunctionName, PeerKey};
 use crate::message::Func;
+use crate::mutant::planted;
 use crate::peers::{Parts, Trust};
 use crate::ports::Cast;
 use crate::time::Time;
@@ -18,7 +19,7 @@ use crate::wire::outbox::Outgoing;
 impl Core {
     pub(super) fn may_tell_functions(&mut self, now: Time, link: LinkId) -> bool {
         let size = self.greeting_size(link);
-        self.within_budget(now, link, size)
+        self.within_budget_after_hello(now, link, size)
     }
 
     /// Bytes of a hello and the list of functions in one frame.
@@ -64,7 +65,7 @@ impl Core {
     pub(super) fn ask_functions(&mut self, now: Time, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.want = None;
-        if peer.revision == peer.held_revision {
+        if peer.revision == peer.held_revision || planted!(ListNotAsked) {
             return;
         }
         let link = peer.link;

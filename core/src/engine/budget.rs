@@ -5,14 +5,33 @@ use std::sync::Arc;
 use super::Core;
 use crate::dialect::frame::FrameWriter;
 use crate::endpoint::LinkId;
+use crate::mutant::planted;
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
+
+/// Bytes of a hello with everything that one may hold, but for a long name.
+const HELLO_ROOM: usize = 256;
 
 impl Core {
     /// Whether a frame of this size may go to the far end: an address that has not proved that
     /// it receives gets at most three times what it sent, and a fixed sum per window.
     pub(super) fn within_budget(&mut self, now: Time, link: LinkId, size: usize) -> bool {
+        self.leaves_in_budget(now, link, size, 0)
+    }
+
+    /// The same for what is no hello: room is left in the sum for one, whose token ends the
+    /// bound. Else the refusals that a restarted node owes would keep its hello back.
+    pub(super) fn within_budget_after_hello(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        size: usize,
+    ) -> bool {
+        self.leaves_in_budget(now, link, size, HELLO_ROOM)
+    }
+
+    fn leaves_in_budget(&mut self, now: Time, link: LinkId, size: usize, rest: usize) -> bool {
         let Some(known) = self.links.get(link) else { return false };
         if self.links.receives(known) {
             return true;
@@ -24,14 +43,14 @@ impl Core {
             Some(ip) => self.hosts.allowance(now, ip),
             None => usize::MAX,
         };
-        size <= room.min(allowance)
+        size <= room && size.saturating_add(rest) <= allowance
     }
 
     /// Counts bytes against the budget of a stranger.
     pub(super) fn spend_budget(&mut self, now: Time, link: LinkId, size: usize) {
         let receives = self.links.get(link).is_none_or(|known| self.links.receives(known));
         let Some(known) = self.links.get_mut(link) else { return };
-        if !receives {
+        if !receives && !planted!(BudgetNotSpent) {
             known.sent_bytes = known.sent_bytes.saturating_add(size);
             known.sent_since.get_or_insert(now);
             if let Some(ip) = Hosts::counts(known.remote.ip()) {

@@ -11,6 +11,7 @@ use crate::endpoint::{Lane, LinkId};
 use crate::event::{Event, PeerDownReason};
 use crate::id::PeerKey;
 use crate::message::Hello;
+use crate::mutant::planted;
 use crate::peers::{Peer, Trust};
 use crate::ports::{Cast, Origin};
 use crate::time::Time;
@@ -32,7 +33,7 @@ impl Core {
         from: From,
         hello: &Hello<'_>,
     ) -> Result<(), Drop> {
-        if hello.session == self.session {
+        if hello.session == self.session && !planted!(OwnHello) {
             return Err(Drop::Own);
         }
         if stands_for_a_host(hello.session) {
@@ -42,7 +43,7 @@ impl Core {
         let key = match self.peers.by_session(hello.session) {
             Some(key) => key,
             None if !proof && self.is_held(from.link) => {
-                self.challenge_successor(now, from.link);
+                self.challenge_successor(now, from, hello);
                 return Ok(());
             }
             None => self.meet(now, from, hello)?,
@@ -71,13 +72,18 @@ impl Core {
 
     /// Another session speaks for the address of a verified peer: the node there has restarted,
     /// or somebody forges its address. Only what really receives there can tell us.
-    fn challenge_successor(&mut self, now: Time, link: LinkId) {
+    fn challenge_successor(&mut self, now: Time, from: From, hello: &Hello<'_>) {
+        let link = from.link;
         if !self.replies.take(now, self.config.hello_replies) {
             self.limit_hit(now, "hello_replies");
             return;
         }
         if let Some(link) = self.links.get_mut(link) {
             link.challenged = true;
+            // A new session has another token: sent back, it frees what that one may answer.
+            if from.cast == Cast::Unicast {
+                link.echo = hello.token.or(link.echo);
+            }
         }
         self.send(link, Outgoing::Hello { wants: false });
     }
@@ -217,10 +223,11 @@ impl Core {
             let spare = peer.connection.filter(|link| *link != to);
             peer.connection = spare.or_else(|| stays.then_some(old));
         }
-        for (link, owner) in [(old, stays.then_some(key)), (to, Some(key))] {
-            if let Some(link) = self.links.get_mut(link) {
-                link.peer = owner;
-            }
+        if !stays {
+            self.links.disown(old);
+        }
+        if let Some(link) = self.links.get_mut(to) {
+            link.peer = Some(key);
         }
     }
 

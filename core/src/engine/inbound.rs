@@ -9,6 +9,7 @@ use crate::error::{ErrorCode, Executed, Fault};
 use crate::id::{CallerKey, ExeId, PeerKey, TaskKey};
 use crate::inbound::{Seen, Standing};
 use crate::message::{Call, Features, Watermark, WireId};
+use crate::mutant::planted;
 use crate::recovery::{ACK_DELAY, MAX_SENDS};
 use crate::tasks::{Caller, Progress, Task};
 use crate::time::Time;
@@ -41,7 +42,8 @@ impl Core {
     ) -> Result<Meeting, Drop> {
         let Some(WireId::Native(id)) = call.id else { return Ok(Meeting::Untracked) };
         // Meant for an earlier life of this node.
-        if call.to.is_some_and(|to| to != self.session.short()) {
+        let is_ours = call.to.is_none_or(|to| to == self.session.short());
+        if !is_ours && !planted!(SessionIgnored) {
             return Ok(Meeting::Untracked);
         }
         let peer = self.peer_of(from.link, id.session);
@@ -109,6 +111,7 @@ impl Core {
     ) {
         let key = match became {
             Ok(key) => key,
+            Err(_) if planted!(RefusalForgotten) => return,
             Err(code) => return self.inbound.remember(caller, id, Standing::Refused(code)),
         };
         self.inbound.remember(caller, id, Standing::Live(key));

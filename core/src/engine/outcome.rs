@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::Core;
 use super::receive::From;
-use crate::calls::{Answer, Carrier, Outcome, Stage};
+use crate::calls::{Answer, Call, Carrier, Outcome, Stage};
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::event::PeerDownReason;
 use crate::id::{CallKey, ExeId, PeerKey};
 use crate::message::{Features, WireId};
+use crate::mutant::planted;
 use crate::payload::Payload;
 use crate::peers::Peer;
 use crate::time::Time;
@@ -40,8 +41,16 @@ impl Core {
             return Err(Drop::UnknownCall);
         }
         let id = *id;
-        let open = self.calls.by_id(id).and_then(|key| Some((key, self.calls.get(key)?)));
-        let Some((key, call)) = open.filter(|(_, call)| call.wire == id) else {
+        let is_by =
+            |stage: &Stage| matches!(stage, Stage::Remote { link, .. } if *link == from.link);
+        let key = if planted!(AnswerToAnother) {
+            self.calls.iter().find(|(_, call)| is_by(&call.stage)).map(|(key, _)| key)
+        } else {
+            self.calls.by_id(id)
+        };
+        let open = key.and_then(|key| Some((key, self.calls.get(key)?)));
+        let is_its = |call: &Call| call.wire == id || planted!(AnswerToAnother);
+        let Some((key, call)) = open.filter(|(_, call)| is_its(call)) else {
             return Err(self.late(now, from, id));
         };
         let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
@@ -50,7 +59,8 @@ impl Core {
         // Only the callee may answer: on the link the call left by, on another it has proved, or
         // on a new one with what only the callee has been told.
         let is_told = call.request.carrier == Carrier::OneShot && token == Some(call.token);
-        if *link != from.link && !self.is_from(from.link, *peer) && !is_told {
+        let is_its = *link == from.link || self.is_from(from.link, *peer) || is_told;
+        if !is_its && !planted!(AnswerFromAnybody) {
             return Err(Drop::UnknownCall);
         }
         let callee = Arc::clone(peer_name);
@@ -109,7 +119,9 @@ impl Core {
         let (idempotent, asked) = (call.idempotent, call.asked);
         self.advance_watermark(now, key);
         let Some(peer) = self.peers.get_mut(key) else { return };
-        peer.open_calls = peer.open_calls.saturating_sub(1);
+        if !planted!(OpenCallsKept) {
+            peer.open_calls = peer.open_calls.saturating_sub(1);
+        }
         match outcome {
             Some(Outcome::One(Answer { result: Ok(_), .. })) => {
                 peer.retry_budget.succeeded();
@@ -244,7 +256,9 @@ impl Core {
     /// Gives a call up: its outcome is `cancelled`, and the callee is told. Does nothing for a
     /// call that is over.
     pub fn cancel(&mut self, now: Time, key: CallKey) {
-        self.give_up(now, key, ErrorCode::CANCELLED, "the caller gave up");
+        if !planted!(CancelForgotten) {
+            self.give_up(now, key, ErrorCode::CANCELLED, "the caller gave up");
+        }
     }
 
     /// The application dropped its handle: cancels an open call, forgets a finished one.
@@ -260,6 +274,9 @@ impl Core {
     pub(super) fn deadline_passed(&mut self, now: Time, key: CallKey) {
         if let Some(call) = self.calls.get_mut(key) {
             call.deadline_timer = None;
+            if planted!(SeeksForEver) && matches!(call.stage, Stage::Seeking) {
+                return;
+            }
         }
         self.give_up(now, key, ErrorCode::TIMEOUT, "the deadline passed");
     }
@@ -279,6 +296,7 @@ impl Core {
                 if self.peers.get(peer).is_some_and(told) {
                     self.send(link, Outgoing::Cancel(Box::new(WireId::Native(id))));
                 }
+                let sent = sent && !planted!(TimeoutSaysNo);
                 if sent { Executed::Maybe } else { Executed::No }
             }
             Stage::Local(task) => self.cancel_task(now, task),

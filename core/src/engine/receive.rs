@@ -14,6 +14,7 @@ use crate::fields::Fields;
 use crate::framing;
 use crate::id::Version;
 use crate::message::{Failure, Message, Method};
+use crate::mutant::planted;
 use crate::ports::{Budget, Cast, Codec, Initiator, Origin, Received};
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
@@ -207,7 +208,7 @@ impl Core {
     fn handle_message(&mut self, now: Time, from: From, message: Message<'_>) -> Result<(), Drop> {
         let may_be_broadcast =
             matches!(message.method(), Method::Hello | Method::Func | Method::Bye);
-        if from.cast == Cast::Broadcast && !may_be_broadcast {
+        if from.cast == Cast::Broadcast && !may_be_broadcast && !planted!(BroadcastObeyed) {
             return Err(Drop::Misaddressed);
         }
         if matches!(message.method(), Method::Call | Method::Callback | Method::Error) {
@@ -235,6 +236,11 @@ impl Core {
 
     fn on_error(&mut self, now: Time, from: From, failure: Failure<'_>) -> Result<(), Drop> {
         match failure.id {
+            Some(id) if planted!(ErrorAnswered) => {
+                let fault = Fault::new(ErrorCode::UNKNOWN_CALL, "no such call");
+                self.refuse(from.link, from.form, id.into_owned(), fault);
+                Ok(())
+            }
             Some(id) => self.on_answer(now, from, &id, failure.token, Err(failure.fault)),
             None => {
                 if failure.fault.code == ErrorCode::INCOMPATIBLE_VERSION {

@@ -14,6 +14,8 @@ use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
 use crate::message::{Ack, CallState, Features, Receipt, Watermark, WireId};
+use crate::mutant::planted;
+use crate::peers::Peer;
 use crate::recovery::{ACK_DELAY, Flight, MAX_OWED, MAX_SENDS, Open, probe_after};
 use crate::time::Time;
 use crate::timers::Timer;
@@ -26,7 +28,8 @@ const ONE_WAY_LINGERS: Duration = Duration::from_secs(1);
 impl Core {
     /// Whether a peer says what has arrived.
     pub(super) fn sends_receipts(&self, peer: PeerKey) -> bool {
-        self.peers.get(peer).is_some_and(|peer| peer.features.has(Features::ACK))
+        let gives = |peer: &Peer| peer.features.has(Features::ACK) || planted!(ResentToOlder);
+        self.peers.get(peer).is_some_and(gives)
     }
 
     /// Whether a link may lose a frame.
@@ -156,6 +159,7 @@ impl Core {
             None if recovery.told == 0 => return None,
             None => self.calls.next_number(),
         };
+        let lowest = lowest + u64::from(planted!(WatermarkTooHigh));
         Some(self.calls.lowest_seeking().map_or(lowest, |seeking| seeking.min(lowest)))
     }
 
@@ -201,7 +205,7 @@ impl Core {
             let timeout = known.recovery.round_trip.timeout(flight.sends);
             known.recovery.window.shrink(now, timeout);
         }
-        if flight.sends < MAX_SENDS {
+        if flight.sends < MAX_SENDS + u8::from(planted!(SentOnceTooOften)) {
             let Some(Stage::Remote { link, .. }) = self.calls.get(key).map(|call| &call.stage)
             else {
                 return;
@@ -214,6 +218,17 @@ impl Core {
             self.with_flight(key, |flight| flight.is_queued = false);
         }
         // It was sent often enough; that it came is still possible.
+        self.land(now, key, false);
+        self.ask_from_now_on(now, peer, key);
+    }
+
+    /// A call cannot be sent again.
+    pub(super) fn ask_instead(&mut self, now: Time, key: CallKey) {
+        let Some(Stage::Remote { peer, .. }) = self.calls.get(key).map(|call| &call.stage) else {
+            return;
+        };
+        let peer = *peer;
+        self.with_flight(key, |flight| flight.is_queued = false);
         self.land(now, key, false);
         self.ask_from_now_on(now, peer, key);
     }
@@ -320,11 +335,18 @@ impl Core {
         if *link != from.link && !self.is_from(from.link, peer) {
             return Err(Drop::UnknownCall);
         }
+        if planted!(AckRefuses) {
+            let error = CallError::new(ErrorCode::BUSY, Executed::No, "refused");
+            self.finish_failed(now, key, error);
+            return Ok(());
+        }
         if state == CallState::Unknown {
             if flight.is_probed {
                 let text = "the callee knows nothing of the call any more: it has restarted, or \
                             the call never came";
-                let error = CallError::new(ErrorCode::LOST, Executed::Maybe, text);
+                let never = planted!(UnknownSaysNo);
+                let executed = if never { Executed::No } else { Executed::Maybe };
+                let error = CallError::new(ErrorCode::LOST, executed, text);
                 self.finish_failed(now, key, error);
             }
             return Ok(());

@@ -252,10 +252,14 @@ impl Core {
         if !self.write_message(now, link, message, frame, out) {
             return Packed::Nothing;
         }
+        let is_within = match message {
+            Outgoing::Hello { .. } => self.within_budget(now, link, out.len()),
+            _ => self.within_budget_after_hello(now, link, out.len()),
+        };
         if out.len() > limit {
             // What goes alone needs its own head, which counts too.
             if empty { Packed::TooLarge(out.len()) } else { Packed::NoRoom }
-        } else if self.within_budget(now, link, out.len()) {
+        } else if is_within {
             Packed::Yes
         } else if empty {
             Packed::OverBudget
@@ -338,13 +342,20 @@ impl Core {
         if *link != on || flight.is_acked {
             return false;
         }
+        // After a stop the clock may be ahead of the timers: its outcome is due.
+        if call.deadline <= now {
+            return false;
+        }
+        // Its callee has said farewell meanwhile: without a session to bind it to, the next life
+        // of that node would run it.
+        let Some(callee) = self.peers.get(*peer) else { return false };
         let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
         let message = Call {
             id: Some(WireId::Native(call.wire)),
             function: Cow::Borrowed(call.request.function.as_str()),
             args: call.request.args.positional(),
             kwargs: call.request.args.named(),
-            to: self.peers.get(*peer).map(|peer| peer.session.short()),
+            to: Some(callee.session.short()),
             deadline_ms: Some(left.max(1)),
             one_way: call.request.mode == Mode::OneWay,
             reply_to: self.reply_port(call),
@@ -421,6 +432,11 @@ impl Core {
         let text =
             |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
         match message {
+            // What is said with each transmission has grown since the first: that one may have
+            // come, so its callee is asked from now on.
+            Outgoing::Call(key) if self.flight(key).is_some_and(|flight| flight.sends > 0) => {
+                self.ask_instead(now, key);
+            }
             Outgoing::Call(key) => {
                 let request = self.calls.get(key).map(|call| call.request.carrier);
                 let mut text = text("the call");

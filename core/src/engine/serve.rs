@@ -17,6 +17,7 @@ use crate::fair_queue::Full;
 use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
 use crate::inbound::Standing;
 use crate::message::{Call, WireId};
+use crate::mutant::planted;
 use crate::payload::{Arguments, Payload};
 use crate::tasks::{Caller, NoRoom, Progress, Task as Entry};
 use crate::time::Time;
@@ -126,6 +127,9 @@ impl Core {
     /// that those who were refused together do not come back together.
     fn busy(&mut self, text: String) -> Fault {
         let mut fault = Fault::new(ErrorCode::BUSY, text);
+        if planted!(RefusedSaysYes) {
+            fault.executed = Executed::Yes;
+        }
         let wait = self.tasks.retry_after();
         let jitter = self.random.duration_up_to((wait / 2).max(Duration::from_millis(20)));
         fault.retry_after = Some(wait + jitter);
@@ -140,7 +144,8 @@ impl Core {
         call: Call<'_>,
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
-        if call.to.is_some_and(|to| to != self.session.short()) {
+        let is_ours = call.to.is_none_or(|to| to == self.session.short());
+        if !is_ours && !planted!(SessionIgnored) {
             let mut fault = Fault::new(ErrorCode::LOST, "the callee has restarted since");
             fault.executed = Executed::Maybe;
             return Err(fault);
@@ -206,7 +211,7 @@ impl Core {
 
     /// A function of this node that may be called now.
     fn offered(&self, name: &str) -> Result<Offered, Fault> {
-        if self.phase != Phase::Running {
+        if self.phase != Phase::Running && !planted!(DrainStarts) {
             let text = format!("`{}` is going down", self.name);
             return Err(Fault::new(ErrorCode::SHUTTING_DOWN, text));
         }
@@ -320,7 +325,8 @@ impl Core {
         loop {
             let key = self.tasks.start_next(now)?;
             let Some(task) = self.tasks.get_mut(key) else { continue };
-            if task.deadline.is_some_and(|deadline| deadline <= now) {
+            let is_late = task.deadline.is_some_and(|deadline| deadline <= now);
+            if is_late && !planted!(StartsLate) {
                 self.expire_queued(now, key);
                 continue;
             }
@@ -551,6 +557,7 @@ impl Core {
         let Some(task) = self.tasks.get_mut(key) else { return };
         task.deadline_timer = None;
         match task.progress {
+            Progress::Queued if planted!(StartsLate) => {}
             Progress::Queued => {
                 self.expire_queued(now, key);
             }

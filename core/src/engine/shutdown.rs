@@ -4,6 +4,7 @@ use super::{Core, Phase};
 use crate::calls::Stage;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::event::Event;
+use crate::mutant::planted;
 use crate::tasks::Progress;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -25,6 +26,9 @@ impl Core {
 
     /// Refuses everything that has not begun, because the node goes down.
     pub(super) fn refuse_queued(&mut self, now: Time) {
+        if planted!(DrainStarts) {
+            return;
+        }
         for key in self.tasks.keys() {
             if self.tasks.get(key).is_some_and(|t| matches!(t.progress, Progress::Queued)) {
                 let text = format!("`{}` is going down", self.config.name);

@@ -1,24 +1,27 @@
 //! Doing one input to the world.
 
-use lanc_codec::JsonCodec;
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::FunctionName;
 use lanc_core::payload::Arguments;
-use lanc_core::ports::{Codec, Format};
+use lanc_core::ports::Format;
 use lanc_core::{Answer, CallRequest, Outcome};
 
 use super::calls::{CallId, Ended, Entry};
-use super::check::Cause;
 use super::dice::Dice;
+use super::glance::Cause;
 use super::input::{Ask, Function, Input, Place, Spec};
 use super::network::AddressId;
 use super::node::{self, Life, Node, NodeId};
-use super::step::{Happening, TRANSIT};
+use super::step::{Arrival, Happening, TRANSIT};
+use super::values;
 use super::world::World;
 
 impl World {
     /// Does an input now, and records it.
     pub fn apply(&mut self, input: Input) {
+        if self.violation.is_some() {
+            return;
+        }
         self.inputs.push((self.now, input.clone()));
         match input {
             Input::Node(spec) => self.create(*spec),
@@ -30,14 +33,14 @@ impl World {
             Input::Get(call) => self.fetch(call),
             Input::Ping(node, peer) => self.begin_ping(node, &peer),
             Input::AddPeer(node, endpoint) => {
-                let now = self.now;
+                let now = self.local(node);
                 let address = endpoint.socket_addr().map(|a| self.air.addresses.intern(a));
                 self.life(node).configured.extend(address);
                 self.life(node).core.add_peer(now, endpoint);
                 self.pump(node, Cause::Any);
             }
             Input::Shutdown(node) => {
-                let now = self.now;
+                let now = self.local(node);
                 self.life(node).draining = true;
                 self.life(node).core.shutdown(now);
                 self.pump(node, Cause::Any);
@@ -58,21 +61,51 @@ impl World {
                 self.air.network.set_pair(from, to, rules);
             }
             Input::Cut(from, to) => self.air.network.cut(from, to),
-            Input::Heal => self.air.network.heal(),
+            Input::Heal => self.air.network.heal(self.now),
             Input::Original(spec) => self.add_original(*spec),
             Input::Act(original, act) => self.act(original, &act),
+            Input::ClockRate(node, rate) => {
+                let now = self.now;
+                self.nodes[node.0].clock.run_at(now, rate);
+                self.clock_changed(node);
+            }
+            Input::Leap(node, by) => {
+                self.nodes[node.0].clock.leap(by);
+                self.clock_changed(node);
+            }
+            Input::Hostile(spec) => self.add_hostile(spec),
+            Input::Hush(hostile) => self.hush(hostile),
             Input::Inject { from, to, cast, bytes } => {
-                self.book.falsified = true;
+                self.book.ledger.falsified = true;
                 let from = self.air.addresses.intern(from);
-                let what = Happening::Arrival { from, to: Some(to), address: from, cast, bytes };
-                self.air.schedule(self.now + TRANSIT, what);
+                let arrival = Arrival::foreign(from, Some(to), from, cast, bytes);
+                self.air.schedule(self.now + TRANSIT, Happening::Arrival(arrival));
             }
         }
     }
 
     fn note_rules(&mut self, rules: &super::network::Rules) {
-        self.book.duplicated |= rules.duplicates();
-        self.book.falsified |= rules.falsifies();
+        self.book.ledger.duplicated |= rules.duplicates();
+    }
+
+    /// What a node's clock shows.
+    pub(super) fn local(&self, node: NodeId) -> lanc_core::Time {
+        self.nodes[node.0].clock.read(self.now)
+    }
+
+    /// The alarm of a clock that was changed rings at another time.
+    fn clock_changed(&mut self, id: NodeId) {
+        let local = self.local(id);
+        let node = &mut self.nodes[id.0];
+        let Some(life) = &mut node.life else { return };
+        life.wake = None;
+        if node.paused {
+            return;
+        }
+        life.core.handle_timeout(local);
+        let clock = node.clock;
+        self.book.resume(id, self.now, &clock);
+        self.pump(id, Cause::Any);
     }
 
     /// # Panics
@@ -95,7 +128,7 @@ impl World {
     }
 
     fn boot(&mut self, id: NodeId) {
-        let now = self.now;
+        let now = self.local(id);
         let node = &mut self.nodes[id.0];
         self.air.addresses.own(node.address, Some(id));
         let stream = u64::try_from(id.0).unwrap_or(0) << 20 | u64::from(node.lives);
@@ -107,11 +140,13 @@ impl World {
             life.register(now, function);
         }
         life.core.start(now);
+        let session = life.core.session().short();
+        self.book.ledger.lives(session);
         self.pump(id, Cause::Any);
     }
 
     fn register_now(&mut self, id: NodeId, function: Function) {
-        let now = self.now;
+        let now = self.local(id);
         let functions = &mut self.nodes[id.0].spec.functions;
         functions.retain(|known| known.name != function.name);
         functions.push(function.clone());
@@ -120,39 +155,47 @@ impl World {
     }
 
     fn unregister_now(&mut self, id: NodeId, name: &str) {
-        let now = self.now;
+        let now = self.local(id);
         self.nodes[id.0].spec.functions.retain(|known| known.name != name);
         self.life(id).core.unregister(now, name);
         self.pump(id, Cause::Any);
     }
 
     fn begin_call(&mut self, id: NodeId, ask: &Ask) {
-        let now = self.now;
+        let now = self.local(id);
+        let clock = self.nodes[id.0].clock;
+        let world_now = self.now;
         let call = CallId(self.book.entries.len());
-        let mut request = match request(ask) {
-            Ok(request) => request,
-            Err(why) => panic!("the call of {}: {why}", ask.function),
-        };
+        self.coverage.calls += 1;
         let serves = ask.within.and_then(|call| self.book.entries[call.0].id);
         let repeats = ask.idempotent || self.is_idempotent(&ask.function);
         let life = self.life(id);
+        let format = life.core.pipeline().first().format();
+        let mut request = match request(ask, format) {
+            Ok(request) => request,
+            Err(why) => panic!("the call of {}: {why}", ask.function),
+        };
         let mut running = life.running.iter();
         let serving = running.find(|(_, task)| serves.is_some() && task.id == serves);
         request.within = serving.map(|(key, _)| *key);
         let config = life.core.config();
         let wish = ask.deadline.unwrap_or(config.call_deadline());
-        let due = now + wish.min(config.max_deadline());
+        let due_local = now + wish.min(config.max_deadline());
+        let due = clock.when(due_local);
         let mut entry = Entry {
             node: id,
             key: None,
             id: None,
             mode: ask.mode,
             repeats,
+            due_local,
             due,
             keeps: ask.keeps,
+            cancelled: false,
             ended: Ended::Open,
             outcome: None,
         };
+        let mut refused = None;
         match life.core.call(now, request) {
             Ok(key) => {
                 life.calls.insert(key, call);
@@ -160,11 +203,15 @@ impl World {
                 entry.id = life.core.exe_id(key);
             }
             Err(error) => {
-                entry.ended = Ended::At(now);
+                entry.ended = Ended::At(world_now);
                 let from = config_name(life);
+                refused = Some(error.code);
                 entry.outcome =
                     Some(Ok(Outcome::One(Answer { from: from.into(), result: Err(error) })));
             }
+        }
+        if let Some(code) = refused {
+            self.coverage.refused(code);
         }
         self.book.add(entry, self.nodes[id.0].paused);
         self.pump(id, Cause::Any);
@@ -177,9 +224,13 @@ impl World {
     }
 
     fn end_call(&mut self, call: CallId, abandon: bool) {
-        let now = self.now;
-        let entry = &self.book.entries[call.0];
+        let entry = &mut self.book.entries[call.0];
         let (id, key) = (entry.node, entry.key);
+        // What a stopped process knows already it tells when it goes on.
+        let is_open = entry.ended == Ended::Open && !self.nodes[id.0].paused;
+        entry.cancelled |= !abandon && is_open;
+        let entry = &self.book.entries[call.0];
+        let now = self.local(id);
         if let (Some(key), true) = (key, entry.ended == Ended::Open || entry.keeps) {
             let life = self.life(id);
             if abandon {
@@ -210,7 +261,7 @@ impl World {
     }
 
     fn begin_ping(&mut self, id: NodeId, peer: &str) {
-        let (now, number) = (self.now, self.pings.len());
+        let (now, number) = (self.local(id), self.pings.len());
         let life = self.life(id);
         let begun = life.core.ping(now, peer);
         if let Ok(key) = &begun {
@@ -222,7 +273,9 @@ impl World {
 
     fn die(&mut self, id: NodeId) {
         let node = &mut self.nodes[id.0];
-        node.life = None;
+        if let Some(life) = node.life.take() {
+            self.coverage.life(life.core.counters());
+        }
         node.paused = false;
         node.backlog.clear();
         self.book.orphan_all(id);
@@ -245,7 +298,8 @@ impl World {
         node.paused = false;
         let backlog = std::mem::take(&mut node.backlog);
         let held = node.life.as_mut().map(|life| std::mem::take(&mut life.held));
-        self.book.resume(id, self.now);
+        let clock = node.clock;
+        self.book.resume(id, self.now, &clock);
         // A driver takes what waits in its sockets before it looks at the clock.
         for datagram in backlog {
             self.hand_over(id, datagram);
@@ -261,13 +315,10 @@ fn config_name(life: &Life) -> String {
     life.core.config().name().clone()
 }
 
-fn request(ask: &Ask) -> Result<CallRequest, String> {
+fn request(ask: &Ask, format: Format) -> Result<CallRequest, String> {
     let function = FunctionName::new(&ask.function).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    if !ask.args.is_null() {
-        JsonCodec.serialize(&ask.args, &mut bytes).map_err(|error| error.to_string())?;
-    }
-    let mut request = CallRequest::new(function, Arguments::new(Format::JSON, &bytes, &[]));
+    let bytes = values::encode_args(format, &ask.args)?;
+    let mut request = CallRequest::new(function, Arguments::new(format, &bytes, &[]));
     request.deadline = ask.deadline;
     request.wait = ask.wait;
     request.target = ask.target.clone();

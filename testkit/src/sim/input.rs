@@ -13,6 +13,7 @@ use lanc_core::{Class, Config, Mode, Pipeline, Target};
 use serde_json::Value;
 
 use super::calls::CallId;
+use super::hostile::{HostileId, HostileSpec};
 use super::network::Rules;
 use super::node::NodeId;
 use super::originals::{OriginalAct, OriginalId, OriginalSpec};
@@ -288,6 +289,14 @@ pub enum Input {
     Cut(NodeId, NodeId),
     /// All cuts and rules are lifted.
     Heal,
+    /// A node's clock runs at so many thousandths of the right speed from now on.
+    ClockRate(NodeId, u32),
+    /// A node's clock leaps forward.
+    Leap(NodeId, Duration),
+    /// A hostile program starts. They are numbered in this order.
+    Hostile(HostileSpec),
+    /// It does nothing of its own accord any more.
+    Hush(HostileId),
     /// An original starts. Originals are numbered in this order.
     Original(Box<OriginalSpec>),
     /// An original does something.

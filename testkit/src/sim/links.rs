@@ -8,6 +8,7 @@ use std::time::Duration;
 use lanc_core::Time;
 use lanc_core::endpoint::{Lane, LinkId};
 
+use super::invariant::{Broken, Invariant};
 use super::network::{AddressId, Addresses};
 
 /// Links one transport keeps; a frame from yet another address is lost.
@@ -142,7 +143,7 @@ impl LinkTable {
         addresses: &Addresses,
         bytes: &[u8],
         budget: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), Broken> {
         let Some(link) = self.get_mut(to) else { return Ok(()) };
         if link.proved {
             return Ok(());
@@ -152,7 +153,8 @@ impl LinkTable {
         if link.sent > 3 * link.heard {
             let (sent, heard) = (link.sent, link.heard);
             let to: SocketAddr = addresses.address(to);
-            return Err(format!("{sent} bytes sent to unproved {to}, which sent {heard}"));
+            let why = format!("{sent} bytes sent to unproved {to}, which sent {heard}");
+            return Err(Invariant::Unamplified.broken(why));
         }
         let host = addresses.host(to);
         if self.sums.len() <= host {
@@ -170,7 +172,8 @@ impl LinkTable {
         if self.sums[host] > budget {
             let sum = self.sums[host];
             let ip = addresses.address(to).ip();
-            return Err(format!("{sum} bytes sent to unproved {ip} within 10 s"));
+            let why = format!("{sum} bytes sent to unproved {ip} within 10 s");
+            return Err(Invariant::Unamplified.broken(why));
         }
         Ok(())
     }

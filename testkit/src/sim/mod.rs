@@ -22,29 +22,41 @@
 //! assert_eq!(lan.result(call), Some(Ok(json!(3))));
 //! ```
 //!
-//! After every event the world checks what must hold whatever the network does (the list is in
-//! `check`, `links` and `calls`); a violation panics with the seed, the time and the last frames.
+//! After every event the world checks what must hold whatever the network does, each
+//! [`Invariant`]; a violation panics with the seed, the time and the last frames.
 //! What a scenario does to its world is data, [`Input`]: [`World::inputs`] lists it and
-//! [`World::replay`] runs it again.
+//! [`World::replay`] runs it again. Scenarios that a seed draws are in [`swarm`].
 
 mod apply;
 mod calls;
 mod check;
+mod clock;
+mod coverage;
 mod dice;
+mod glance;
+mod hostile;
 mod input;
+mod invariant;
+mod ledger;
 mod links;
 mod network;
 mod node;
 mod originals;
 mod pump;
 mod step;
+pub mod swarm;
 mod trace;
+mod values;
 mod view;
+mod watch;
 mod world;
 
 pub use calls::{CallId, Ended};
+pub use coverage::Coverage;
 pub use dice::Dice;
+pub use hostile::{HostileId, HostileSpec, Script};
 pub use input::{Ask, Body, Function, Input, Place, Reply, Spec};
+pub use invariant::{Invariant, Violation};
 pub use network::Rules;
 pub use node::NodeId;
 pub use originals::{OriginalAct, OriginalId, OriginalSpec};

@@ -6,8 +6,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanc_core::Time;
+
 use super::dice::Dice;
 use super::node::NodeId;
+
+/// How long programs suffer from what the network did before it was healed.
+const AFTERMATH: Duration = Duration::from_secs(8);
 
 /// How a path treats datagrams. The default is a good Ethernet: nothing is lost, all arrive
 /// after 200 microseconds in the order they were sent. Where delays vary, they overtake each
@@ -68,11 +73,6 @@ impl Rules {
     pub(super) fn duplicates(&self) -> bool {
         self.duplication > 0
     }
-
-    /// Whether a datagram may arrive as another one.
-    pub(super) fn falsifies(&self) -> bool {
-        self.corruption > 0
-    }
 }
 
 /// A number for each address of the world.
@@ -126,7 +126,15 @@ pub(super) fn segment(address: SocketAddr) -> Option<u8> {
 }
 
 /// The copies of a datagram that arrive: after how long, and what they hold.
-pub(super) type Copies = [Option<(Duration, Arc<[u8]>)>; 2];
+pub(super) type Copies = [Option<Copy>; 2];
+
+/// One of them.
+pub(super) struct Copy {
+    pub(super) after: Duration,
+    pub(super) bytes: Arc<[u8]>,
+    /// It is not what was sent.
+    pub(super) damaged: bool,
+}
 
 /// The paths between nodes.
 pub(super) struct Network {
@@ -134,28 +142,39 @@ pub(super) struct Network {
     everywhere: Rules,
     pairs: BTreeMap<(NodeId, NodeId), Rules>,
     cuts: BTreeSet<(NodeId, NodeId)>,
+    /// Until when what it did to datagrams may still show.
+    bad_until: Option<Time>,
 }
 
 impl Network {
     pub(super) fn new(dice: Dice) -> Self {
         let (pairs, cuts) = (BTreeMap::new(), BTreeSet::new());
-        Self { dice, everywhere: Rules::default(), pairs, cuts }
+        Self { dice, everywhere: Rules::default(), pairs, cuts, bad_until: None }
     }
 
     pub(super) fn set(&mut self, rules: Rules) {
+        self.bad_until = Some(Time::NEVER);
         self.everywhere = rules;
     }
 
     pub(super) fn set_pair(&mut self, from: NodeId, to: NodeId, rules: Rules) {
+        self.bad_until = Some(Time::NEVER);
         self.pairs.insert((from, to), rules);
     }
 
     pub(super) fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.bad_until = Some(Time::NEVER);
         self.cuts.insert((from, to));
     }
 
+    /// Whether it is bad, or was a while ago.
+    pub(super) fn was_bad(&self, now: Time) -> bool {
+        self.bad_until.is_some_and(|until| now < until)
+    }
+
     /// A good network again: no cuts, no rules.
-    pub(super) fn heal(&mut self) {
+    pub(super) fn heal(&mut self, now: Time) {
+        self.bad_until = Some(now + AFTERMATH);
         self.cuts.clear();
         self.pairs.clear();
         self.everywhere = Rules::default();
@@ -169,8 +188,8 @@ impl Network {
             if !sent || dice.chance(rules.loss) {
                 return None;
             }
-            let delay = dice.time(&rules.delay);
-            Some((delay, damage(dice, rules, bytes)))
+            let after = dice.time(&rules.delay);
+            Some(damage(dice, rules, after, bytes))
         })
     }
 
@@ -185,7 +204,8 @@ impl Network {
         };
         if from == to {
             // A node hears its own broadcasts at once: no wire is involved.
-            return [Some((*rules.delay.start(), Arc::clone(bytes))), None];
+            let (after, bytes) = (*rules.delay.start(), Arc::clone(bytes));
+            return [Some(Copy { after, bytes, damaged: false }), None];
         }
         let dice = &mut self.dice;
         let twice = dice.chance(rules.duplication);
@@ -193,13 +213,13 @@ impl Network {
             if !sent || dice.chance(rules.loss) {
                 return None;
             }
-            let delay = dice.time(&rules.delay);
-            Some((delay, damage(dice, rules, bytes)))
+            let after = dice.time(&rules.delay);
+            Some(damage(dice, rules, after, bytes))
         })
     }
 }
 
-fn damage(dice: &mut Dice, rules: &Rules, bytes: &Arc<[u8]>) -> Arc<[u8]> {
+fn damage(dice: &mut Dice, rules: &Rules, after: Duration, bytes: &Arc<[u8]>) -> Copy {
     let mut damaged: Option<Vec<u8>> = None;
     if dice.chance(rules.corruption) {
         let bytes = damaged.get_or_insert_with(|| bytes.to_vec());
@@ -215,5 +235,8 @@ fn damage(dice: &mut Dice, rules: &Rules, bytes: &Arc<[u8]>) -> Arc<[u8]> {
         let bytes = damaged.get_or_insert_with(|| bytes.to_vec());
         bytes.truncate(dice.place(bytes.len()));
     }
-    damaged.map_or_else(|| Arc::clone(bytes), Arc::from)
+    match damaged {
+        None => Copy { after, bytes: Arc::clone(bytes), damaged: false },
+        Some(bytes) => Copy { after, bytes: Arc::from(bytes), damaged: true },
+    }
 }

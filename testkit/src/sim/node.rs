@@ -1,18 +1,20 @@
 //! One simulated program: a core, its transport's links, its running functions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use lanc_core::endpoint::{Endpoint, Lane};
 use lanc_core::event::Event;
-use lanc_core::id::{CallKey, ExeId, FunctionKey, PingKey, TaskKey};
-use lanc_core::ports::Cast;
-use lanc_core::{Core, LocalFunction, Time};
+use lanc_core::id::{CallKey, ExeId, FunctionKey, PingKey, SessionId, TaskKey};
+use lanc_core::ports::{Cast, Format};
+use lanc_core::{Class, Core, LocalFunction, Time};
 
 use super::calls::CallId;
+use super::clock::Clock;
 use super::dice::Dice;
+use super::glance::Cause;
 use super::input::{Function, Spec};
 use super::links::LinkTable;
 use super::network::AddressId;
@@ -51,6 +53,9 @@ pub(super) struct Datagram {
     pub(super) from: AddressId,
     pub(super) cast: Cast,
     pub(super) bytes: Arc<[u8]>,
+    pub(super) cause: Cause,
+    /// The network has changed it on its way.
+    pub(super) damaged: bool,
 }
 
 /// A function that runs.
@@ -58,6 +63,9 @@ pub(super) struct Running {
     pub(super) id: Option<ExeId>,
     pub(super) reply: super::input::Reply,
     pub(super) stops: bool,
+    pub(super) class: Class,
+    /// What its arguments came in.
+    pub(super) format: Format,
 }
 
 /// Everything that ends with the process.
@@ -73,7 +81,13 @@ pub(super) struct Life {
     pub(super) configured: Vec<AddressId>,
     pub(super) delivered: u64,
     pub(super) draining: bool,
-    /// When the next wake-up event of this life is due.
+    /// Peers of which it was told that they are verified.
+    pub(super) verified: BTreeSet<SessionId>,
+    /// Sessions that were met at the address of a hostile program: open mode cannot tell.
+    pub(super) usurped: BTreeSet<SessionId>,
+    /// How often it was looked at.
+    pub(super) looks: u32,
+    /// When the next wake-up event of this life is due, by the time of the world.
     pub(super) wake: Option<Time>,
 }
 
@@ -86,6 +100,7 @@ pub(super) struct Node {
     pub(super) booted: u64,
     pub(super) life: Option<Life>,
     pub(super) paused: bool,
+    pub(super) clock: Clock,
     /// What the socket holds while the process is stopped.
     pub(super) backlog: VecDeque<Datagram>,
     pub(super) events: VecDeque<(Time, Event)>,
@@ -104,6 +119,7 @@ impl Node {
             booted: 0,
             life: None,
             paused: false,
+            clock: Clock::default(),
             backlog: VecDeque::new(),
             events: VecDeque::new(),
             traffic: Traffic::default(),
@@ -136,6 +152,9 @@ impl Node {
             configured: Vec::new(),
             delivered: 0,
             draining: false,
+            verified: BTreeSet::new(),
+            usurped: BTreeSet::new(),
+            looks: 0,
             wake: None,
         });
     }

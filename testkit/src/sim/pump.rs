@@ -2,46 +2,54 @@
 
 use std::sync::Arc;
 
-use lanc_codec::JsonCodec;
 use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::event::Event;
 use lanc_core::message::WireId;
-use lanc_core::payload::Payload;
-use lanc_core::ports::{Cast, Codec, Dest, DownReason, Format, Initiator, LinkEvent};
-use lanc_core::{Done, LinkCommand, Task, TaskStep, Time};
-use serde_json::Value;
+use lanc_core::ports::{Cast, Dest, DownReason, Initiator, LinkEvent};
+use lanc_core::{Class, Done, LinkCommand, Task, TaskStep, Time};
 
 use super::calls::CallBook;
-use super::check::{self, Cause};
+use super::check;
+use super::coverage::Coverage;
+use super::glance::{Cause, Glance};
+use super::invariant::{Broken, Invariant};
 use super::node::{Life, NodeId, Running};
 use super::originals::SHARED_PORT;
-use super::step::Happening;
+use super::step::{Arrival, Happening};
 use super::trace::Trace;
+use super::values;
 use super::view::{Frame, Traffic};
 use super::world::{Air, World};
 
 /// Rounds of outputs that one input may cause; more is an endless loop.
 const MAX_ROUNDS: usize = 100_000;
 /// Frames kept for the report of a violation.
-const RECENT: usize = 12;
+const RECENT: usize = 40;
 /// Frames kept for a scenario that records.
 const MAX_RECORDED: usize = 100_000;
+/// Tables are looked at once in so many times.
+const LOOK: u32 = 16;
 
 /// The parts of a world that the outputs of one node touch.
-struct Pump<'w> {
-    now: Time,
-    id: NodeId,
-    cause: Cause,
-    lives: u32,
-    segment: u8,
-    max_broadcast: usize,
-    max_frame: usize,
-    own_address: super::network::AddressId,
-    traffic: &'w mut Traffic,
-    air: &'w mut Air,
-    book: &'w mut CallBook,
-    trace: &'w mut Trace,
-    pings: &'w mut Vec<Option<Option<std::time::Duration>>>,
+pub(super) struct Pump<'w> {
+    pub(super) now: Time,
+    /// By the node's own clock.
+    pub(super) local: Time,
+    pub(super) id: NodeId,
+    pub(super) cause: Cause,
+    pub(super) lives: u32,
+    pub(super) clock: super::clock::Clock,
+    pub(super) segment: u8,
+    pub(super) max_broadcast: usize,
+    pub(super) max_frame: usize,
+    pub(super) own_address: super::network::AddressId,
+    pub(super) traffic: &'w mut Traffic,
+    pub(super) air: &'w mut Air,
+    pub(super) book: &'w mut CallBook,
+    pub(super) trace: &'w mut Trace,
+    pub(super) coverage: &'w mut Coverage,
+    pub(super) glance: &'w mut Glance,
+    pub(super) pings: &'w mut Vec<Option<Option<std::time::Duration>>>,
 }
 
 impl World {
@@ -52,9 +60,11 @@ impl World {
         let Some(life) = node.life.as_mut().filter(|_| !node.paused) else { return };
         let mut pump = Pump {
             now: self.now,
+            local: node.clock.read(self.now),
             id,
             cause,
             lives: node.lives,
+            clock: node.clock,
             segment: node.spec.segment,
             max_broadcast: node.spec.capabilities.max_broadcast,
             max_frame: node.spec.capabilities.max_frame,
@@ -63,6 +73,8 @@ impl World {
             air: &mut self.air,
             book: &mut self.book,
             trace: &mut self.trace,
+            coverage: &mut self.coverage,
+            glance: &mut self.glance,
             pings: &mut self.pings,
         };
         let drained = pump.drain(life, &mut |now, event| {
@@ -73,14 +85,14 @@ impl World {
                 node.events.push_back((now, event));
             }
         });
-        if let Err(why) = drained {
-            self.fail(&format!("{id:?}: {why}"));
+        if let Err(broken) = drained {
+            self.fail_at(id, broken);
         }
     }
 }
 
 impl Pump<'_> {
-    fn drain(&mut self, life: &mut Life, keep: &mut dyn FnMut(Time, Event)) -> Result<(), String> {
+    fn drain(&mut self, life: &mut Life, keep: &mut dyn FnMut(Time, Event)) -> Result<(), Broken> {
         let mut rounds = 0;
         let mut timeouts = 0;
         loop {
@@ -90,28 +102,34 @@ impl Pump<'_> {
             let done = self.done(life)?;
             let events = self.events(life, keep)?;
             rounds += 1;
-            if rounds > MAX_ROUNDS {
-                return Err("one input causes outputs without end".to_owned());
-            }
+            Invariant::NoCrash.holds_if(rounds <= MAX_ROUNDS, || {
+                "one input causes outputs without end".to_owned()
+            })?;
             if links || frames || tasks || done || events {
                 continue;
             }
             // Timers of this very moment fire now; twice is more than any handler needs.
-            let due = life.core.poll_timeout().is_some_and(|(at, _)| at <= self.now);
+            let due = life.core.poll_timeout().is_some_and(|(at, _)| at <= self.local);
             if !due || timeouts == 2 {
                 break;
             }
             timeouts += 1;
             self.cause = Cause::Any;
-            life.core.handle_timeout(self.now);
+            life.core.handle_timeout(self.local);
         }
-        check::core(&life.core, life.delivered, self.now)?;
-        if let Some((at, _)) = life.core.poll_timeout()
-            && life.wake.is_none_or(|wake| at < wake)
-        {
-            life.wake = Some(at);
-            let what = Happening::Wake { node: self.id, life: self.lives };
-            self.air.schedule(at, what);
+        self.coverage.checks += 1;
+        check::core(&life.core, life.delivered, self.local)?;
+        life.looks = life.looks.wrapping_add(1);
+        if life.looks.is_multiple_of(LOOK) {
+            check::tables(&life.core)?;
+        }
+        if let Some((at, _)) = life.core.poll_timeout() {
+            let at = self.clock.when(at).max(self.now);
+            if life.wake.is_none_or(|wake| at < wake) {
+                life.wake = Some(at);
+                let what = Happening::Wake { node: self.id, life: self.lives };
+                self.air.schedule(at, what);
+            }
         }
         Ok(())
     }
@@ -125,7 +143,7 @@ impl Pump<'_> {
                 LinkCommand::Close(link, _) => {
                     if life.links.close(link) {
                         let reason = DownReason::ClosedHere;
-                        life.core.handle_link(self.now, LinkEvent::Down { link, reason });
+                        life.core.handle_link(self.local, LinkEvent::Down { link, reason });
                     }
                 }
             }
@@ -136,7 +154,7 @@ impl Pump<'_> {
     fn connect(&mut self, life: &mut Life, remote: lanc_core::endpoint::Endpoint) {
         let Some(address) = remote.socket_addr() else {
             let reason = "not an address of this network".to_owned();
-            life.core.handle_link(self.now, LinkEvent::Failed { remote, reason });
+            life.core.handle_link(self.local, LinkEvent::Failed { remote, reason });
             return;
         };
         let address = self.air.addresses.intern(address);
@@ -144,25 +162,20 @@ impl Pump<'_> {
         if let Some(link) = known.or_else(|| life.links.open(address, true)) {
             life.links.prove(address);
             let initiator = Initiator::Us;
-            life.core.handle_link(self.now, LinkEvent::Up { link, remote, initiator });
+            life.core.handle_link(self.local, LinkEvent::Up { link, remote, initiator });
         }
     }
 
-    fn frames(&mut self, life: &mut Life) -> Result<bool, String> {
+    fn frames(&mut self, life: &mut Life) -> Result<bool, Broken> {
         let mut out = Vec::new();
         let mut count = 0;
-        while let Some(dest) = life.core.poll_frame(self.now, &mut out) {
+        while let Some(dest) = life.core.poll_frame(self.local, &mut out) {
             count += 1;
-            if count > MAX_ROUNDS {
-                return Err("frames without end".to_owned());
-            }
+            Invariant::NoCrash.holds_if(count <= MAX_ROUNDS, || "frames without end".to_owned())?;
             let bytes: Arc<[u8]> = Arc::from(out.as_slice());
-            if bytes.is_empty() {
-                return Err("an empty frame".to_owned());
-            }
-            if self.cause == Cause::Unanswerable && check::has_method(&bytes, "error") {
-                return Err("an error in answer to what is never answered by one".to_owned());
-            }
+            Invariant::Readable.holds_if(!bytes.is_empty(), || "an empty frame".to_owned())?;
+            self.glance.read(&bytes)?;
+            self.look_at_messages(life)?;
             match dest {
                 Dest::Broadcast(_) => self.broadcast(&bytes)?,
                 Dest::Link(link) => self.unicast(life, link, &bytes)?,
@@ -171,23 +184,25 @@ impl Pump<'_> {
         Ok(count > 0)
     }
 
-    fn broadcast(&mut self, bytes: &Arc<[u8]>) -> Result<(), String> {
-        check::broadcast(bytes, self.max_broadcast)?;
+    fn broadcast(&mut self, bytes: &Arc<[u8]>) -> Result<(), Broken> {
+        check::broadcast(bytes, self.max_broadcast, self.glance.messages)?;
         self.note(None, bytes);
         self.trace.broadcast(self.now, self.id, bytes);
         let from = self.own_address;
+        let cause = Cause::of(Cast::Broadcast, self.glance);
         let Some(members) = self.air.segments.remove(&self.segment) else { return Ok(()) };
         for to in &members {
-            for (delay, bytes) in self.air.network.carry(self.id, *to, bytes).into_iter().flatten()
-            {
-                let (to, address, cast) = (Some(*to), from, Cast::Broadcast);
-                let what = Happening::Arrival { from, to, address, cast, bytes };
-                self.air.schedule(self.now + delay, what);
+            for copy in self.air.network.carry(self.id, *to, bytes).into_iter().flatten() {
+                let (to, at) = (Some(*to), self.now + copy.after);
+                let cast = Cast::Broadcast;
+                let arrival = Arrival::of(copy, from, to, from, cast, cause);
+                self.air.schedule(at, Happening::Arrival(arrival));
             }
         }
         self.air.segments.insert(self.segment, members);
-        let from = self.air.addresses.address(from).ip();
-        self.air.bring_to_originals(self.now, self.segment, from, bytes);
+        let from = self.air.addresses.address(from);
+        self.air.bring_to_hostiles(self.now, self.segment, from, bytes);
+        self.air.bring_to_originals(self.now, self.segment, from.ip(), bytes);
         Ok(())
     }
 
@@ -196,29 +211,39 @@ impl Pump<'_> {
         life: &mut Life,
         link: lanc_core::endpoint::LinkId,
         bytes: &Arc<[u8]>,
-    ) -> Result<(), String> {
-        if bytes.len() > self.max_frame {
-            return Err(format!("a frame of {} bytes", bytes.len()));
-        }
+    ) -> Result<(), Broken> {
+        Invariant::Bounded.holds_if(bytes.len() <= self.max_frame, || {
+            format!("a frame of {} bytes", bytes.len())
+        })?;
         let Some(address) = life.links.address(link) else {
-            return Err(format!("a frame for {link:?}, which is no link"));
+            let why = format!("a frame for {link:?}, which is no link");
+            return Err(Invariant::NoCrash.broken(why));
         };
         let budget = life.core.config().unproved_budget();
-        life.links.sent(self.now, address, &self.air.addresses, bytes, budget)?;
+        life.links.sent(self.local, address, &self.air.addresses, bytes, budget)?;
         let remote = self.air.addresses.address(address);
         self.note(Some(remote), bytes);
         self.trace.unicast(self.now, self.id, remote, bytes);
-        let own = self.air.addresses.address(self.own_address).ip();
-        if remote.port() == SHARED_PORT
-            && self.air.bring_to_original(self.now, remote.ip(), own, bytes)
-        {
+        let own = self.air.addresses.address(self.own_address);
+        if remote.port() == SHARED_PORT {
+            self.air.look_at_words(remote.ip(), own.ip(), bytes)?;
+            if self.air.bring_to_original(self.now, remote.ip(), own.ip(), bytes) {
+                return Ok(());
+            }
+        }
+        self.air.overhear(self.now, own, remote, bytes);
+        if self.air.bring_to_hostile(self.now, own, remote, bytes) {
+            for call in &self.glance.calls {
+                self.book.ledger.entrust(call.id);
+            }
             return Ok(());
         }
         let Some(to) = self.air.addresses.owner(address) else { return Ok(()) };
-        for (delay, bytes) in self.air.network.carry(self.id, to, bytes).into_iter().flatten() {
-            let (from, cast) = (self.own_address, Cast::Unicast);
-            let what = Happening::Arrival { from, to: None, address, cast, bytes };
-            self.air.schedule(self.now + delay, what);
+        let cause = Cause::of(Cast::Unicast, self.glance);
+        for copy in self.air.network.carry(self.id, to, bytes).into_iter().flatten() {
+            let (from, at) = (self.own_address, self.now + copy.after);
+            let arrival = Arrival::of(copy, from, None, address, Cast::Unicast, cause);
+            self.air.schedule(at, Happening::Arrival(arrival));
         }
         Ok(())
     }
@@ -236,9 +261,9 @@ impl Pump<'_> {
         self.air.recent.push_back(frame);
     }
 
-    fn tasks(&mut self, life: &mut Life) -> Result<bool, String> {
+    fn tasks(&mut self, life: &mut Life) -> Result<bool, Broken> {
         let mut any = false;
-        while let Some(step) = life.core.poll_task(self.now) {
+        while let Some(step) = life.core.poll_task(self.local) {
             any = true;
             match step {
                 TaskStep::Run(task) => self.run(life, task)?,
@@ -248,7 +273,7 @@ impl Pump<'_> {
                         life.running.remove(&key);
                         let mut fault = Fault::new(ErrorCode::CANCELLED, "stopped");
                         fault.executed = Executed::Maybe;
-                        life.core.complete(self.now, key, Err(fault));
+                        life.core.complete(self.local, key, Err(fault));
                     }
                 }
             }
@@ -256,51 +281,75 @@ impl Pump<'_> {
         Ok(any)
     }
 
-    fn run(&mut self, life: &mut Life, task: Task) -> Result<(), String> {
-        if life.draining {
-            return Err(format!("{} starts after the shutdown began", task.name));
-        }
+    fn run(&mut self, life: &mut Life, task: Task) -> Result<(), Broken> {
+        Invariant::DrainsClean.holds_if(!life.draining, || {
+            format!("{} starts after the shutdown began", task.name)
+        })?;
+        let in_time = task.deadline.is_none_or(|deadline| deadline > self.local);
+        Invariant::InTime.holds_if(in_time, || {
+            format!(
+                "{} starts at {:?}, its deadline was {:?}",
+                task.name, self.local, task.deadline
+            )
+        })?;
         self.trace.task_run(self.now, self.id, &task);
+        self.coverage.bodies += 1;
         let id = match task.id {
             Some(WireId::Native(id)) => Some(id),
             _ => None,
         };
         if let Some(id) = id {
-            self.book.started(id)?;
+            self.book.ledger.started(id, life.core.session().short())?;
         }
         let Some(function) = life.functions.get(&task.function) else {
-            return Err(format!("{} is to run, but was never registered", task.name));
+            let why = format!("{} is to run, but was never registered", task.name);
+            return Err(Invariant::NoCrash.broken(why));
         };
-        let args: Vec<Value> = match task.args.positional() {
-            [] => Vec::new(),
-            bytes => serde_json::from_slice(bytes).map_err(|error| error.to_string())?,
+        let format = task.args.format();
+        // A stranger's arguments may be anything: the function refuses them.
+        let reply = match values::decode_args(format, task.args.positional()) {
+            Ok(args) => (function.body)(&args),
+            Err(why) => {
+                (std::time::Duration::ZERO, Err(Fault::new(ErrorCode::INVALID_ARGUMENTS, why)))
+            }
         };
-        let reply = (function.body)(&args);
         let at = self.now + reply.0;
-        let stops = function.stops;
-        life.running.insert(task.key, Running { id, reply, stops });
+        let (stops, class) = (function.stops, function.class);
+        life.running.insert(task.key, Running { id, reply, stops, class, format });
+        let places = [
+            (Class::Blocking, life.core.config().workers()),
+            (Class::Async, life.core.config().max_async_running()),
+        ];
+        for (class, most) in places {
+            let running = life.running.values().filter(|running| running.class == class).count();
+            Invariant::PlacesHold
+                .holds_if(running <= most, || format!("{running} bodies run in {most} places"))?;
+        }
         let what = Happening::Return { node: self.id, life: self.lives, task: task.key };
         self.air.schedule(at, what);
         Ok(())
     }
 
-    fn done(&mut self, life: &mut Life) -> Result<bool, String> {
+    fn done(&mut self, life: &mut Life) -> Result<bool, Broken> {
         let mut any = false;
         while let Some(done) = life.core.poll_done() {
             any = true;
             match done {
                 Done::Call(key) => {
                     let Some(call) = life.calls.remove(&key) else {
-                        return Err(format!("an outcome for {key:?}, which is no open call"));
+                        let why = format!("an outcome for {key:?}, which is no open call");
+                        return Err(Invariant::OneOutcome.broken(why));
                     };
                     if self.book.entries[call.0].keeps {
                         self.book.finish(self.now, call, None)?;
                         continue;
                     }
                     let Some(outcome) = life.core.take(key) else {
-                        return Err(format!("call {} is done but has no outcome", call.0));
+                        let why = format!("call {} is done but has no outcome", call.0);
+                        return Err(Invariant::OneOutcome.broken(why));
                     };
                     self.trace.outcome(self.now, self.id, call.0, &outcome);
+                    self.coverage.outcome(&outcome);
                     self.book.finish(self.now, call, Some(outcome))?;
                 }
                 // Simulated calls have no byte streams.
@@ -320,26 +369,15 @@ impl Pump<'_> {
         &mut self,
         life: &mut Life,
         keep: &mut dyn FnMut(Time, Event),
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Broken> {
         let mut any = false;
         while let Some(event) = life.core.poll_event() {
             any = true;
-            if matches!(&event, Event::PeerUp { session, .. } if *session == life.core.session()) {
-                return Err("the node is its own peer".to_owned());
-            }
+            self.look_at_event(life, &event)?;
             self.trace.event(self.now, self.id, &event);
+            self.coverage.event(&event);
             keep(self.now, event);
         }
         Ok(any)
-    }
-}
-
-/// A function's result as the core takes it.
-pub(super) fn encode(result: Result<Value, Fault>) -> Result<Payload, Fault> {
-    let value = result?;
-    let mut bytes = Vec::new();
-    match JsonCodec.serialize(&value, &mut bytes) {
-        Ok(()) => Ok(Payload { format: Format::JSON, bytes }),
-        Err(error) => Err(Fault::new(ErrorCode::UNENCODABLE, error.to_string())),
     }
 }

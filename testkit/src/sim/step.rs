@@ -1,7 +1,7 @@
 //! Time: the heap of what is going to happen, and doing the next of it.
 
 use std::cmp::Ordering;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,10 @@ use lanc_core::Time;
 use lanc_core::id::TaskKey;
 use lanc_core::ports::{Cast, Initiator, LinkEvent, Origin, Received};
 
-use super::check::Cause;
-use super::network::{AddressId, segment};
+use super::glance::Cause;
+use super::hostile::HostileId;
+use super::invariant::{Broken, Invariant, Violation};
+use super::network::{AddressId, Copy, segment};
 use super::node::{Datagram, Node, NodeId, endpoint};
 use super::originals::OriginalId;
 use super::world::{Air, World};
@@ -22,24 +24,84 @@ const MAX_PENDING: usize = 50_000_000;
 
 /// Something that is going to happen.
 pub(super) enum Happening {
-    /// A datagram arrives at whoever owns `address` then, or at `to`.
-    Arrival {
+    Arrival(Arrival),
+    /// A core asked to be woken.
+    Wake {
+        node: NodeId,
+        life: u32,
+    },
+    /// A datagram arrives at an original.
+    ToOriginal {
+        original: OriginalId,
+        from: IpAddr,
+        bytes: Arc<[u8]>,
+    },
+    /// An original asked to be woken.
+    OriginalWake {
+        original: OriginalId,
+        life: u32,
+    },
+    /// An original registers its functions.
+    Registers {
+        original: OriginalId,
+        life: u32,
+    },
+    /// A datagram arrives at a hostile program: from where, to where. Boxed, so that the many
+    /// others stay small.
+    ToHostile {
+        hostile: HostileId,
+        way: Box<(SocketAddr, SocketAddr)>,
+        bytes: Arc<[u8]>,
+    },
+    /// A hostile program has its turn.
+    HostileWake {
+        hostile: HostileId,
+    },
+    /// A function returns.
+    Return {
+        node: NodeId,
+        life: u32,
+        task: TaskKey,
+    },
+}
+
+/// A datagram arrives at whoever owns `address` then, or at `to`.
+pub(super) struct Arrival {
+    pub(super) from: AddressId,
+    pub(super) to: Option<NodeId>,
+    pub(super) address: AddressId,
+    pub(super) cast: Cast,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) cause: Cause,
+    pub(super) damaged: bool,
+}
+
+impl Arrival {
+    /// A copy of a frame that a node has sent.
+    pub(super) fn of(
+        copy: Copy,
+        from: AddressId,
+        to: Option<NodeId>,
+        address: AddressId,
+        cast: Cast,
+        cause: Cause,
+    ) -> Self {
+        let Copy { bytes, damaged, .. } = copy;
+        let cause = if damaged { Cause::Any } else { cause };
+        Self { from, to, address, cast, bytes, cause, damaged }
+    }
+
+    /// A frame that no node has written.
+    pub(super) fn foreign(
         from: AddressId,
         to: Option<NodeId>,
         address: AddressId,
         cast: Cast,
         bytes: Arc<[u8]>,
-    },
-    /// A core asked to be woken.
-    Wake { node: NodeId, life: u32 },
-    /// A datagram arrives at an original.
-    ToOriginal { original: OriginalId, from: IpAddr, bytes: Arc<[u8]> },
-    /// An original asked to be woken.
-    OriginalWake { original: OriginalId, life: u32 },
-    /// An original registers its functions.
-    Registers { original: OriginalId, life: u32 },
-    /// A function returns.
-    Return { node: NodeId, life: u32, task: TaskKey },
+    ) -> Self {
+        let cause = Cause::of_text(cast, &bytes);
+        Self { from, to, address, cast, bytes, cause, damaged: false }
+    }
 }
 
 /// An entry of the heap: the earliest comes first, among equals the one that was put in first.
@@ -106,7 +168,8 @@ impl World {
 
     /// Does the next thing, if it happens by `end`.
     fn step(&mut self, end: Time) -> bool {
-        if self.air.pending.peek().is_none_or(|pending| pending.at > end) {
+        let nothing = self.air.pending.peek().is_none_or(|pending| pending.at > end);
+        if nothing || self.violation.is_some() {
             return false;
         }
         let Some(Pending { at, what, .. }) = self.air.pending.pop() else { return false };
@@ -114,19 +177,25 @@ impl World {
         self.steps += 1;
         self.check_deadlines();
         if self.air.pending.len() > MAX_PENDING {
-            self.fail("too many datagrams and timers are pending");
+            self.fail(Invariant::NoCrash.broken("too many datagrams and timers are pending"));
         }
         match what {
-            Happening::Arrival { from, to, address, cast, bytes } => {
+            Happening::Arrival(arrival) => {
+                let Arrival { from, to, address, cast, bytes, cause, damaged } = arrival;
                 let remote = self.air.addresses.address(address);
                 let owner = to.or_else(|| self.air.addresses.owner(address));
                 if let Some(to) = owner.or_else(|| self.holder_of_shared_port(remote)) {
-                    self.deliver(to, Datagram { from, cast, bytes });
+                    self.deliver(to, Datagram { from, cast, bytes, cause, damaged });
                 }
             }
             Happening::ToOriginal { original, from, bytes } => {
                 self.original_hears(original, from, &bytes);
             }
+            Happening::ToHostile { hostile, way, bytes } => {
+                let (from, to) = *way;
+                self.hostile_hears(hostile, from, to, &bytes);
+            }
+            Happening::HostileWake { hostile } => self.hostile_wakes(hostile),
             Happening::OriginalWake { original, life } => self.original_wakes(original, life),
             Happening::Registers { original, life } => self.original_registers(original, life),
             Happening::Wake { node, life } => self.wake(node, life),
@@ -139,9 +208,9 @@ impl World {
         true
     }
 
-    fn check_deadlines(&self) {
-        if let Err(why) = self.book.overdue(self.now) {
-            self.fail(&why);
+    fn check_deadlines(&mut self) {
+        if let Err(broken) = self.book.overdue(self.now) {
+            self.fail(broken);
         }
     }
 
@@ -156,7 +225,7 @@ impl World {
         if node.paused {
             return;
         }
-        life.core.handle_timeout(now);
+        life.core.handle_timeout(node.clock.read(now));
         self.pump(id, Cause::Any);
     }
 
@@ -169,7 +238,6 @@ impl World {
 
     /// Hands a datagram to the core of a node that runs. Its outputs wait.
     pub(super) fn hand_over(&mut self, id: NodeId, datagram: Datagram) -> Option<Cause> {
-        let now = self.now;
         let remote = self.air.addresses.address(datagram.from);
         let node = &mut self.nodes[id.0];
         if node.paused {
@@ -178,6 +246,7 @@ impl World {
             }
             return None;
         }
+        let now = node.clock.read(self.now);
         let own = self.air.addresses.address(node.address);
         let origin = match segment(remote) {
             Some(_) if own.ip() == remote.ip() => Origin::Host,
@@ -197,40 +266,55 @@ impl World {
         };
         life.links.heard(datagram.from, &datagram.bytes);
         life.delivered += 1;
-        let cause = Cause::of(datagram.cast, &datagram.bytes);
         // A copy, because a core may open a frame in place.
         self.buffer.clear();
         self.buffer.extend_from_slice(&datagram.bytes);
         let bytes = self.buffer.as_mut_slice();
         let frame = Received { link, cast: datagram.cast, origin, bytes };
+        let taken =
+            |core: &lanc_core::Core| (core.counters().messages_accepted, core.tables().outbox);
+        let before = datagram.damaged.then(|| taken(&life.core));
         life.core.handle_frame(now, frame);
-        Some(cause)
+        if before.is_some_and(|before| before != taken(&life.core)) {
+            // From here on a node believes what nobody has said.
+            self.book.ledger.falsified = true;
+        }
+        Some(datagram.cause)
     }
 
     /// A function has returned.
     pub(super) fn complete(&mut self, id: NodeId, task: TaskKey) {
-        let now = self.now;
         let node = &mut self.nodes[id.0];
+        let now = node.clock.read(self.now);
         let Some(life) = &mut node.life else { return };
         if node.paused {
             life.held.push(task);
             return;
         }
         let Some(running) = life.running.remove(&task) else { return };
-        let result = super::pump::encode(running.reply.1);
-        if let (Some(id), Ok(payload)) = (running.id, &result) {
-            self.book.computed(id, &payload.bytes);
+        let result = super::values::encode_result(running.format, &running.reply.1);
+        if let (Some(id), Ok(value)) = (running.id, &running.reply.1) {
+            self.book.ledger.computed(id, value);
         }
         life.core.complete(now, task, result);
         self.pump(id, Cause::Any);
     }
 
-    /// Reports a broken promise.
-    pub(super) fn fail(&self, why: &str) -> ! {
-        let mut text = format!("seed {}, {:?}: {why}\nthe last frames:", self.seed, self.now);
+    /// Reports a broken promise: the run ends here.
+    pub(super) fn fail(&mut self, broken: Broken) {
+        let mut text = format!("{}\nthe last frames:", broken.why);
         for frame in &self.air.recent {
             text.push_str(&format!("\n  {frame:?}"));
         }
-        panic!("{text}")
+        let violation = Violation { invariant: broken.invariant, at: self.now, report: text };
+        if !self.lenient {
+            panic!("seed {}: {violation}", self.seed);
+        }
+        self.violation.get_or_insert(violation);
+    }
+
+    /// The same of one node.
+    pub(super) fn fail_at(&mut self, id: NodeId, broken: Broken) {
+        self.fail(Broken { why: format!("{id:?}: {}", broken.why), ..broken });
     }
 }

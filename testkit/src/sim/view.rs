@@ -76,6 +76,11 @@ impl World {
         self.nodes[node.0].life.is_some()
     }
 
+    /// Whether a node's process lives and is not stopped.
+    pub fn is_awake(&self, node: NodeId) -> bool {
+        self.is_alive(node) && !self.nodes[node.0].paused
+    }
+
     /// Whether a node's process lives and has not begun to go down.
     pub fn is_open(&self, node: NodeId) -> bool {
         self.nodes[node.0].life.as_ref().is_some_and(|life| !life.draining)

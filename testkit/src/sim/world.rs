@@ -1,6 +1,6 @@
 //! The world: what a scenario says to it.
 
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,12 @@ use lanc_core::{Outcome, Time};
 use serde_json::Value;
 
 use super::calls::{CallBook, CallId, Ended};
+use super::coverage::Coverage;
 use super::dice::Dice;
+use super::glance::Glance;
+use super::hostile::{Hostile, Station};
 use super::input::{Ask, Function, Input, Place, Reply, Spec};
+use super::invariant::Violation;
 use super::network::{Addresses, Network, Rules};
 use super::node::{Node, NodeId, endpoint};
 use super::originals::Program;
@@ -31,6 +35,10 @@ pub(super) struct Air {
     pub(super) segments: BTreeMap<u8, Vec<NodeId>>,
     /// Hosts of originals, and the segments they are on.
     pub(super) originals: Vec<(std::net::IpAddr, u8)>,
+    /// Calls that originals were sent: whose, and their ids.
+    pub(super) asked: BTreeSet<(std::net::IpAddr, String)>,
+    /// Where hostile programs listen.
+    pub(super) hostiles: Vec<Station>,
     pub(super) pending: BinaryHeap<Pending>,
     pub(super) sequence: u64,
     pub(super) traffic: Traffic,
@@ -46,6 +54,7 @@ pub struct World {
     pub(super) now: Time,
     pub(super) nodes: Vec<Node>,
     pub(super) originals: Vec<Program>,
+    pub(super) hostiles: Vec<Hostile>,
     pub(super) last_original_call: Option<u64>,
     pub(super) air: Air,
     pub(super) book: CallBook,
@@ -55,6 +64,11 @@ pub struct World {
     pub(super) keep_events: usize,
     pub(super) steps: u64,
     pub(super) buffer: Vec<u8>,
+    pub(super) glance: Glance,
+    pub(super) coverage: Coverage,
+    /// A violation ends the run instead of panicking, and originals may die of a bad network.
+    pub(super) lenient: bool,
+    pub(super) violation: Option<Violation>,
 }
 
 impl World {
@@ -65,6 +79,8 @@ impl World {
             addresses: Addresses::default(),
             segments: BTreeMap::new(),
             originals: Vec::new(),
+            asked: BTreeSet::new(),
+            hostiles: Vec::new(),
             pending: BinaryHeap::new(),
             sequence: 0,
             traffic: Traffic::default(),
@@ -77,6 +93,7 @@ impl World {
             now: Time::ZERO,
             nodes: Vec::new(),
             originals: Vec::new(),
+            hostiles: Vec::new(),
             last_original_call: None,
             air,
             book: CallBook::default(),
@@ -86,7 +103,22 @@ impl World {
             keep_events: 1024,
             steps: 0,
             buffer: Vec::new(),
+            glance: Glance::default(),
+            coverage: Coverage::default(),
+            lenient: false,
+            violation: None,
         }
+    }
+
+    /// A world that notes a violation and stands still from then on, instead of panicking: see
+    /// [`Self::violation`]. An original may die of what a bad network does to it.
+    pub fn lenient(seed: u64) -> Self {
+        Self { lenient: true, ..Self::new(seed) }
+    }
+
+    /// What went wrong in a lenient world.
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
     }
 
     /// Runs recorded inputs again, up to the time `until`.
@@ -233,6 +265,16 @@ impl World {
         self.apply(Input::Resume(node));
     }
 
+    /// Lets a node's clock run at so many thousandths of the right speed.
+    pub fn clock_rate(&mut self, node: NodeId, per_mille: u32) {
+        self.apply(Input::ClockRate(node, per_mille));
+    }
+
+    /// Lets a node's clock leap forward.
+    pub fn leap(&mut self, node: NodeId, by: Duration) {
+        self.apply(Input::Leap(node, by));
+    }
+
     /// Sets the rules of every path.
     pub fn rules(&mut self, rules: Rules) {
         self.apply(Input::Rules(rules));
@@ -320,8 +362,8 @@ fn read(answer: &lanc_core::Answer) -> Result<Value, CallError> {
     if payload.bytes.is_empty() {
         return Ok(Value::Null);
     }
-    match serde_json::from_slice(&payload.bytes) {
+    match super::values::decode(payload.format, &payload.bytes) {
         Ok(value) => Ok(value),
-        Err(error) => panic!("a result that is no JSON: {error}"),
+        Err(error) => panic!("a result that cannot be read: {error}"),
     }
 }

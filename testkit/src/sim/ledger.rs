@@ -1,0 +1,228 @@
+//! The ledger of calls: what left for whom, what started where, what was computed. Keyed by
+//! caller session and call number, as the promise of one start is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanc_core::Time;
+use lanc_core::id::ExeId;
+use lanc_core::message::Features;
+use serde_json::Value;
+
+use super::glance::SeenCall;
+use super::invariant::{Broken, Invariant};
+
+/// Caller session and call number.
+pub(super) type Number = (u64, u64);
+
+/// Most transmissions of one call.
+const MOST_SENT: u32 = 6;
+/// The shortest time between a call's first and second transmission: the floor of the timer
+/// less its jitter. It doubles with each.
+const FLOOR_MICROS: u64 = 30_000 * 8 / 10;
+/// Further doubling is of no use beyond this.
+const CEILING_MICROS: u64 = 2_000_000 * 8 / 10;
+
+pub(super) fn number(id: ExeId) -> Number {
+    (id.session, id.number)
+}
+
+/// How a call travelled. Times are of its caller's clock.
+struct Sent {
+    count: u32,
+    to: Option<u64>,
+    last: Time,
+    /// When its deadline passes at the caller.
+    ends: Option<Time>,
+}
+
+#[derive(Default)]
+struct Ran {
+    starts: u32,
+    results: Vec<Value>,
+}
+
+/// A session that some node of the world lives or lived.
+#[derive(Clone, Copy, Default)]
+struct Session {
+    acks: bool,
+    said_bye: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    sent: BTreeMap<Number, Sent>,
+    ran: BTreeMap<Number, Ran>,
+    sessions: BTreeMap<u64, Session>,
+    never: BTreeSet<Number>,
+    /// Calls that went to a hostile program: nobody can promise what it says.
+    entrusted: BTreeSet<Number>,
+    /// The network may have delivered a datagram twice.
+    pub(super) duplicated: bool,
+    /// Datagrams are sent again by somebody who has recorded them.
+    pub(super) replayed: bool,
+    /// Datagrams may have been forged or falsified: nobody can promise what they say.
+    pub(super) falsified: bool,
+    /// Transmissions of calls, and those of them that were not the first.
+    pub(super) transmissions: (u64, u64),
+}
+
+/// Who sends a frame, and when by its clock.
+#[derive(Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) session: u64,
+    pub(super) local: Time,
+}
+
+impl Ledger {
+    /// A node's life has begun.
+    pub(super) fn lives(&mut self, session: u64) {
+        self.sessions.entry(session).or_default();
+    }
+
+    pub(super) fn said_hello(&mut self, session: u64, features: Features) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.acks = features.has(Features::ACK);
+        }
+    }
+
+    pub(super) fn said_bye(&mut self, session: u64) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.said_bye = true;
+        }
+    }
+
+    /// Whether a session of this world has not said farewell.
+    pub(super) fn is_silent_about_leaving(&self, session: u64) -> bool {
+        self.sessions.get(&session).is_some_and(|session| !session.said_bye)
+    }
+
+    /// Whether a node of the world lives or lived this session.
+    pub(super) fn knows(&self, session: u64) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    fn acks(&self, session: u64) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.acks)
+    }
+
+    /// A call leaves for a hostile program.
+    pub(super) fn entrust(&mut self, id: ExeId) {
+        self.entrusted.insert(number(id));
+    }
+
+    pub(super) fn is_entrusted(&self, id: ExeId) -> bool {
+        self.entrusted.contains(&number(id))
+    }
+
+    /// A call leaves its caller.
+    pub(super) fn left(&mut self, from: Sender, call: &SeenCall) -> Result<(), Broken> {
+        if call.id.session != from.session {
+            return Ok(());
+        }
+        self.transmissions.0 += 1;
+        let local = from.local;
+        let acks = call.to.is_some_and(|to| self.acks(to));
+        let Some(sent) = self.sent.get_mut(&number(call.id)) else {
+            let left = call.deadline.map(std::time::Duration::from_millis);
+            let ends = left.map(|left| local + left);
+            self.sent.insert(number(call.id), Sent { count: 1, to: call.to, last: local, ends });
+            return Ok(());
+        };
+        self.transmissions.1 += 1;
+        let id = call.id;
+        Invariant::CallsStay.holds_if(sent.to == call.to, || {
+            format!("{id} went to {:x?} first and to {:x?} now", sent.to, call.to)
+        })?;
+        Invariant::OlderUnharmed.holds_if(acks, || {
+            format!("{id} is sent again to somebody who does not acknowledge")
+        })?;
+        Invariant::FewResends.holds_if(sent.count < MOST_SENT, || {
+            format!("{id} is sent for the {}th time", sent.count + 1)
+        })?;
+        let tick = std::time::Duration::from_millis(2);
+        Invariant::FewResends
+            .holds_if(sent.ends.is_none_or(|ends| local <= ends + tick), || {
+                format!("{id} is sent again after its deadline")
+            })?;
+        let least = (FLOOR_MICROS << (sent.count - 1)).min(CEILING_MICROS);
+        let gap = local.since(sent.last);
+        let is_late_enough = gap + tick >= std::time::Duration::from_micros(least);
+        Invariant::FewResends.holds_if(is_late_enough, || {
+            format!("{id} is sent again after {gap:?}, transmission {}", sent.count + 1)
+        })?;
+        sent.count += 1;
+        sent.last = local;
+        Ok(())
+    }
+
+    /// A body starts, in a session.
+    pub(super) fn started(&mut self, id: ExeId, session: u64) -> Result<(), Broken> {
+        let key = number(id);
+        let ran = self.ran.entry(key).or_default();
+        ran.starts += 1;
+        let starts = ran.starts;
+        if self.falsified || !self.knows(id.session) {
+            return Ok(());
+        }
+        // Who does not acknowledge cannot tell a copy that the network made from a call.
+        let copies = self.duplicated || self.replayed;
+        let may_repeat = copies && !(self.acks(session) && self.acks(id.session));
+        Invariant::NoIsNever.holds_if(may_repeat || !self.never.contains(&key), || {
+            format!("{id} runs although its caller was told that it never will")
+        })?;
+        let sent = self.sent.get(&key);
+        let meant = sent.map_or(Some(id.session), |sent| sent.to);
+        Invariant::OneStart.holds_if(meant.is_none_or(|to| to == session), || {
+            format!("{id} was meant for {meant:x?} and runs at {session:x}")
+        })?;
+        Invariant::OneStart
+            .holds_if(may_repeat || starts == 1, || format!("{id} runs for the {starts}th time"))
+    }
+
+    /// A body starts in an older program, which has no session and tells no copies.
+    pub(super) fn started_at_older(&mut self, id: ExeId) -> Result<(), Broken> {
+        let key = number(id);
+        let ran = self.ran.entry(key).or_default();
+        ran.starts += 1;
+        let starts = ran.starts;
+        let may_repeat = self.falsified || self.duplicated || self.replayed;
+        Invariant::NoIsNever.holds_if(may_repeat || !self.never.contains(&key), || {
+            format!("{id} runs although its caller was told that it never will")
+        })?;
+        Invariant::OneStart
+            .holds_if(starts == 1 || may_repeat, || format!("{id} runs for the {starts}th time"))
+    }
+
+    /// A body has ended with this result.
+    pub(super) fn computed(&mut self, id: ExeId, result: &Value) {
+        self.ran.entry(number(id)).or_default().results.push(result.clone());
+    }
+
+    /// A result was given out for a call.
+    pub(super) fn gave(&self, id: ExeId, result: &Value) -> Result<(), Broken> {
+        let ran = self.ran.get(&number(id));
+        Invariant::TrueResult.holds_if(ran.is_some_and(|ran| ran.results.contains(result)), || {
+            format!("{id} gave {result}, which nobody computed for it")
+        })
+    }
+
+    /// It was said that a body never started and never will.
+    pub(super) fn said_no(&mut self, id: ExeId, error: &str) -> Result<(), Broken> {
+        self.never.insert(number(id));
+        Invariant::NoIsNever.holds_if(self.starts(id) == 0, || {
+            format!("{id} was said not to have run, but it did: {error}")
+        })
+    }
+
+    /// It was said that a body has run.
+    pub(super) fn said_yes(&self, id: ExeId, error: &str) -> Result<(), Broken> {
+        Invariant::YesIsOnce.holds_if(self.starts(id) > 0, || {
+            format!("{id} was said to have run, but it did not: {error}")
+        })
+    }
+
+    /// How often the body of a call was started.
+    pub(super) fn starts(&self, id: ExeId) -> u32 {
+        self.ran.get(&number(id)).map_or(0, |ran| ran.starts)
+    }
+}
