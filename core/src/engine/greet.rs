@@ -42,7 +42,7 @@ impl Core {
         let key = match self.peers.by_session(hello.session) {
             Some(key) => key,
             None if !proof && self.is_held(from.link) => {
-                self.challenge_successor(now, from.link);
+                self.challenge_successor(now, from, hello);
                 return Ok(());
             }
             None => self.meet(now, from, hello)?,
@@ -71,19 +71,28 @@ impl Core {
 
     /// Another session speaks for the address of a verified peer: the node there has restarted,
     /// or somebody forges its address. Only what really receives there can tell us.
-    fn challenge_successor(&mut self, now: Time, link: LinkId) {
+    fn challenge_successor(&mut self, now: Time, from: From, hello: &Hello<'_>) {
+        let link = from.link;
         if !self.replies.take(now, self.config.hello_replies) {
             self.limit_hit(now, "hello_replies");
             return;
         }
         if let Some(link) = self.links.get_mut(link) {
             link.challenged = true;
+            // A new session has another token: sent back, it frees what that one may answer.
+            if from.cast == Cast::Unicast {
+                link.echo = hello.token.or(link.echo);
+            }
         }
         self.send(link, Outgoing::Hello { wants: false });
     }
 
     /// Adds a peer heard for the first time, and owes it an answer.
     fn meet(&mut self, now: Time, from: From, hello: &Hello<'_>) -> Result<PeerKey, Drop> {
+        // Ids of calls begin with half the session: nobody else's may begin with the same.
+        if self.peers.by_short(hello.session.short()).is_some() {
+            return Err(Drop::Forged);
+        }
         let link = self.links.get(from.link).ok_or(Drop::UnknownLink)?;
         // Another session at the same endpoint: the node there has restarted.
         if let Some(before) = link.peer {
@@ -217,10 +226,11 @@ impl Core {
             let spare = peer.connection.filter(|link| *link != to);
             peer.connection = spare.or_else(|| stays.then_some(old));
         }
-        for (link, owner) in [(old, stays.then_some(key)), (to, Some(key))] {
-            if let Some(link) = self.links.get_mut(link) {
-                link.peer = owner;
-            }
+        if !stays {
+            self.links.disown(old);
+        }
+        if let Some(link) = self.links.get_mut(to) {
+            link.peer = Some(key);
         }
     }
 

@@ -68,9 +68,7 @@ impl Core {
         for timer in [peer.lease, peer.greet, peer.want, recovery] {
             self.cancel_timer(timer);
         }
-        if let Some(link) = self.links.get_mut(peer.link) {
-            link.peer = None;
-        }
+        self.links.disown(peer.link);
         // Calls that wait for a connection are lost with the others, below.
         for message in peer.waiting {
             if !matches!(message, Outgoing::Call(_)) {

@@ -65,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) streams_had_turn: bool,
     /// Whether the link stands in the outbox's round.
     pub(crate) in_round: bool,
+    /// Whether it stands in the queue of strangers' links.
+    listed: bool,
 }
 
 struct LaneLinks {
@@ -180,6 +182,7 @@ impl Links {
             streams: None,
             streams_had_turn: false,
             in_round: false,
+            listed: true,
         };
         if let Some(place) = lane.links.get_mut(slot) {
             if place.replace(link).is_none() {
@@ -188,6 +191,15 @@ impl Links {
             self.strangers.push_back(id);
         }
         true
+    }
+
+    /// Notes that a link belongs to no peer any more.
+    pub(crate) fn disown(&mut self, id: LinkId) {
+        let Some(link) = self.get_mut(id) else { return };
+        link.peer = None;
+        if !std::mem::replace(&mut link.listed, true) {
+            self.strangers.push_back(id);
+        }
     }
 
     /// Takes a link out. Nothing happens for a stale id.
@@ -228,9 +240,12 @@ impl Links {
     pub(crate) fn surplus_stranger(&mut self, limit: usize) -> Option<LinkId> {
         while self.strangers.len() > limit {
             let id = self.strangers.pop_front()?;
-            if self.get(id).is_some_and(Link::is_strangers) {
+            let Some(link) = self.get_mut(id) else { continue };
+            if link.is_strangers() {
                 return Some(id);
             }
+            // Its peer may go: `disown` lists it again.
+            link.listed = false;
         }
         None
     }
