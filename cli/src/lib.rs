@@ -11,6 +11,8 @@ mod duration;
 mod escape;
 mod exit;
 mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 mod listing;
 mod logging;
 mod manual;

@@ -187,7 +187,8 @@ impl Inbound {
             Some(_) if planted!(CopiesNotSeen) => Seen::New,
             Some(entry) if entry.random == id.random => Seen::Known(entry.standing),
             Some(_) => Seen::Forged,
-            None if id.number < caller.floor => Seen::Stale,
+            // Nothing can be higher than the last number, so that it could never be passed.
+            None if id.number < caller.floor || id.number == u64::MAX => Seen::Stale,
             None => Seen::New,
         }
     }
@@ -197,7 +198,7 @@ impl Inbound {
         let live = self.callers.get(key).map_or(0, |caller| caller.live);
         if live >= self.bounds.per_caller {
             Err(Full("max_deduped_per_caller"))
-        } else if self.entries >= self.bounds.calls {
+        } else if self.is_full() {
             Err(Full("max_deduped"))
         } else if self.answer_bytes >= self.bounds.answer_bytes {
             Err(Full("max_stored_answers"))
@@ -206,9 +207,17 @@ impl Inbound {
         }
     }
 
+    /// Whether nothing more can be remembered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries >= self.bounds.calls
+    }
+
     /// Remembers a call that nothing was known of. [`Self::has_room`] was asked before it became
-    /// a task; what did not become one is remembered in any case.
+    /// a task; one that did not become one is not remembered when the table is full.
     pub(crate) fn remember(&mut self, key: CallerKey, id: ExeId, standing: Standing) {
+        if self.is_full() && !matches!(standing, Standing::Live(_)) {
+            return;
+        }
         let Some(caller) = self.callers.get_mut(key) else { return };
         let entry = Entry { number: id.number, random: id.random, standing };
         let place = match caller.entries.back() {
@@ -292,11 +301,21 @@ impl Inbound {
         self.answer_bytes = self.answer_bytes.saturating_sub(bytes);
     }
 
-    /// Forgets a caller but for its highest number. Its tasks are to be ended.
+    /// Forgets a caller; of one that was a peer the highest number stays. Its tasks are to be
+    /// ended.
     pub(crate) fn forget(&mut self, key: CallerKey) -> Option<Caller> {
         let caller = self.callers.remove(key)?;
         self.by_session.remove(&caller.session);
         self.entries -= caller.entries.len();
+        if caller.peer.is_some() {
+            self.bury(&caller);
+        }
+        Some(caller)
+    }
+
+    /// Keeps the highest number of a caller. Whoever never introduced itself may have made its
+    /// session up, and would spoil it for the node whose it is: of that one nothing is kept.
+    fn bury(&mut self, caller: &Caller) {
         let last = caller.entries.back().map_or(0, |entry| entry.number);
         let highest = last.max(caller.floor.saturating_sub(1));
         if self.forgotten.insert(caller.session, highest).is_none() {
@@ -307,7 +326,6 @@ impl Inbound {
         {
             self.forgotten.remove(&oldest);
         }
-        Some(caller)
     }
 
     /// Callers that are remembered.
@@ -440,12 +458,36 @@ mod tests {
     #[test]
     fn a_caller_that_was_forgotten_cannot_start_an_old_call_again() {
         let mut inbound = table(8, 100);
-        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        let mut peers: Slots<(), tag::Peer> = Slots::new(1);
+        let peer = peers.insert(()).ok();
+        let caller = inbound.caller(Time::ZERO, SESSION, peer).unwrap();
         inbound.remember(caller, id(4), Standing::Over);
         assert!(inbound.forget(caller).is_some());
         assert_eq!((inbound.len(), inbound.calls()), (0, 0));
         let again = inbound.caller(Time::ZERO, SESSION, None).unwrap();
         assert_eq!(inbound.look(again, id(4)), Seen::Stale);
         assert_eq!(inbound.look(again, id(5)), Seen::New);
+    }
+
+    #[test]
+    fn a_stranger_leaves_nothing_behind_that_would_spoil_its_session() {
+        let mut inbound = table(8, 100);
+        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        inbound.remember(caller, id(u64::MAX - 1), Standing::Over);
+        assert!(inbound.forget(caller).is_some());
+        let again = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        assert_eq!(inbound.look(again, id(1)), Seen::New);
+        assert_eq!(inbound.look(again, id(u64::MAX)), Seen::Stale, "it could never be passed");
+    }
+
+    #[test]
+    fn refused_calls_are_remembered_up_to_the_bound_of_all_calls() {
+        let mut inbound = table(8, 3);
+        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        for number in 1..=4 {
+            inbound.remember(caller, id(number), Standing::Refused(ErrorCode::NOT_FOUND));
+        }
+        assert_eq!(inbound.calls(), 3);
+        assert_eq!(inbound.look(caller, id(4)), Seen::New);
     }
 }

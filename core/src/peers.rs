@@ -168,6 +168,8 @@ struct Namesakes {
 pub(crate) struct Peers {
     table: Slots<Peer, tag::Peer>,
     by_session: KeyedMap<SessionId, PeerKey>,
+    /// By the short session, which ids of calls begin with.
+    by_short: KeyedMap<u64, PeerKey>,
     by_name: KeyedMap<Arc<str>, Namesakes>,
     /// Tentative peers, oldest first. Holds verified and stale keys too until they are met.
     tentative: VecDeque<PeerKey>,
@@ -185,6 +187,7 @@ impl Peers {
         Self {
             table: Slots::new(max_verified + max_tentative),
             by_session: KeyedMap::new(hash),
+            by_short: KeyedMap::new(hash),
             by_name: KeyedMap::new(hash),
             tentative: VecDeque::new(),
             tentative_count: 0,
@@ -203,6 +206,11 @@ impl Peers {
 
     pub(crate) fn by_session(&self, session: SessionId) -> Option<PeerKey> {
         self.by_session.get(&session).copied()
+    }
+
+    /// The peer whose calls have ids of this short session.
+    pub(crate) fn by_short(&self, short: u64) -> Option<PeerKey> {
+        self.by_short.get(&short).copied()
     }
 
     /// The peer of a name; if several share it, the one heard of last.
@@ -270,6 +278,9 @@ impl Peers {
         let (session, name, first_seen) = (peer.session, Arc::clone(&peer.name), peer.first_seen);
         let key = self.table.insert(peer).map_err(|_| Full("max_peers"))?;
         self.by_session.insert(session, key);
+        if self.by_short(session.short()).is_none() {
+            self.by_short.insert(session.short(), key);
+        }
         self.note_name(name, (first_seen, key));
         self.tentative.push_back(key);
         self.tentative_count += 1;
@@ -292,6 +303,9 @@ impl Peers {
     pub(crate) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
         let peer = self.table.remove(key)?;
         self.by_session.remove(&peer.session);
+        if self.by_short(peer.session.short()) == Some(key) {
+            self.by_short.remove(&peer.session.short());
+        }
         self.forget_name(&peer.name, (peer.first_seen, key));
         if peer.trust == Trust::Tentative {
             self.tentative_count -= 1;

@@ -1,5 +1,7 @@
-//! Simulator and contract suites for LANC.
+//! Simulator, contract suites and fuzzing harness for LANC.
 
 pub mod contract;
+pub mod fuzz;
 pub mod original;
 pub mod sim;
+pub mod solo;

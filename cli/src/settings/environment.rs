@@ -11,7 +11,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// A variable whose value makes no sense.
-pub(super) fn layer(variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
+pub(crate) fn layer(variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
     let value = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let list = |name: &str| {
         let value = value(name)?;

@@ -39,7 +39,7 @@ struct Address(Endpoint);
 ///
 /// # Errors
 /// Broken TOML, an unknown key, or a value that makes no sense, with file and line.
-pub(super) fn layer(path: &str, text: &str) -> Result<Settings, Failure> {
+pub(crate) fn layer(path: &str, text: &str) -> Result<Settings, Failure> {
     let at = |span: Option<Range<usize>>| format!("{path}:{}", line_of(text, span));
     let wrong = |error: toml::de::Error| {
         let message = format!("{}: {}", at(error.span()), error.message());

@@ -1,8 +1,8 @@
 //! Settings and where they come from. First wins: option, `LANC_*` variable, project
 //! `lanc.toml`, user file, default.
 
-mod environment;
-mod file;
+pub(crate) mod environment;
+pub(crate) mod file;
 mod sources;
 
 use std::collections::BTreeMap;

@@ -90,6 +90,10 @@ impl Core {
 
     /// Adds a peer heard for the first time, and owes it an answer.
     fn meet(&mut self, now: Time, from: From, hello: &Hello<'_>) -> Result<PeerKey, Drop> {
+        // Ids of calls begin with half the session: nobody else's may begin with the same.
+        if self.peers.by_short(hello.session.short()).is_some() {
+            return Err(Drop::Forged);
+        }
         let link = self.links.get(from.link).ok_or(Drop::UnknownLink)?;
         // Another session at the same endpoint: the node there has restarted.
         if let Some(before) = link.peer {

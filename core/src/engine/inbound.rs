@@ -47,6 +47,9 @@ impl Core {
             return Ok(Meeting::Untracked);
         }
         let peer = self.peer_of(from.link, id.session);
+        if let Some(owner) = self.peers.by_short(id.session).filter(|_| peer.is_none()) {
+            return self.doubt(now, from, owner);
+        }
         let Some(caller) = self.caller_of(now, id.session, peer) else {
             self.limit_hit(now, "max_callers");
             let text = format!("`{}` has too many callers", self.name);
@@ -55,7 +58,8 @@ impl Core {
             fault.executed = Executed::Maybe;
             return Ok(Meeting::Refused(fault));
         };
-        if let Some(watermark) = call.watermark {
+        // Whoever has not introduced itself may have made the session up.
+        if let Some(watermark) = call.watermark.filter(|_| peer.is_some()) {
             self.pass(now, caller, watermark);
         }
         match self.inbound.look(caller, id) {
@@ -69,6 +73,20 @@ impl Core {
             Seen::Stale => Err(Drop::Stale),
             Seen::Forged => Err(Drop::Forged),
         }
+    }
+
+    /// A call in the name of a peer that came by a link which the peer has not proved: the peer
+    /// has several addresses, or somebody borrows its name. What is remembered of the peer's own
+    /// calls is left alone. Where the call will come again, the proof is asked for first; where
+    /// it will not, it cannot come twice either.
+    fn doubt(&mut self, now: Time, from: From, owner: PeerKey) -> Result<Meeting, Drop> {
+        if !self.may_lose(from.link) || !self.sends_receipts(owner) {
+            return Ok(Meeting::Untracked);
+        }
+        if self.replies.take(now, self.config.hello_replies) {
+            self.send(from.link, Outgoing::Hello { wants: false });
+        }
+        Err(Drop::Forged)
     }
 
     fn caller_of(&mut self, now: Time, session: u64, peer: Option<PeerKey>) -> Option<CallerKey> {
@@ -88,10 +106,9 @@ impl Core {
         peer.is_some_and(|peer| self.peers.get(peer).is_some())
     }
 
-    /// The peer at the end of a link, if it is this session.
+    /// The peer of a session, if a link is known to be its.
     fn peer_of(&self, link: LinkId, session: u64) -> Option<PeerKey> {
-        let key = self.links.get(link)?.peer?;
-        (self.peers.get(key)?.session.short() == session).then_some(key)
+        self.peers.by_short(session).filter(|peer| self.speaks_for(link, *peer))
     }
 
     /// Whether a caller sends receipts for answers.

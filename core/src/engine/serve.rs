@@ -96,7 +96,12 @@ impl Core {
                 Err(full) => {
                     self.limit_hit(now, full.0);
                     let text = format!("`{}` remembers as many calls as it may", self.name);
-                    Err(self.busy(text))
+                    let mut fault = self.busy(text);
+                    if self.inbound.is_full() {
+                        // Not even the refusal can be remembered: a copy might be taken later.
+                        fault.executed = Executed::Maybe;
+                    }
+                    Err(fault)
                 }
             },
             _ => self.accept_call(now, from, call, stream),

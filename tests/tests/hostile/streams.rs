@@ -110,7 +110,7 @@ impl Attacker {
         let port = attacker.stream.local_addr().unwrap().port();
         let hello = format!(
             "{{\"type\":\"LANC\",\"method\":\"hello\",\"version\":\"0.2\",\"data\":\
-             {{\"node\":\"attacker\",\"sid\":\"a{port:031x}\"}}}}"
+             {{\"node\":\"attacker\",\"sid\":\"a{port:015x}{port:016x}\"}}}}"
         );
         attacker.send(&message(0, 0, hello.as_bytes())).await;
         attacker
