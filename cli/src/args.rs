@@ -129,7 +129,8 @@ Example:
 #[derive(Args, Debug)]
 #[command(
     after_help = "Prints one line `ready ADDR:PORT` on standard output once it serves; logs go to standard
-error. The first Ctrl-C lets running functions finish and says farewell, the second exits at once.
+error. The first Ctrl-C lets running functions finish and says farewell, the second only says
+farewell.
 
 Programs of --cmd are run without a shell. The template is split into words once, quotes
 honoured; then {0}, {1}.. and {name} are replaced inside single words by the call's arguments,

@@ -1,8 +1,9 @@
 //! The folder of control sockets, and what the names in it mean.
 //!
-//! `EXE_ID.job` is a call in the background. When it ends its socket is renamed, which needs no
-//! room on the disk: `EXE_ID.fetched-yes` says for a day what became of it. A socket on which
-//! nobody listens belonged to a process that was killed.
+//! `SESSION.node` is a node that serves, `EXE_ID.job` a call in the background. When that ends,
+//! its socket is renamed, which needs no room on the disk: `EXE_ID.fetched-yes` says for a day
+//! what became of it. A socket on which nobody listens belonged to a process that was killed, or
+//! to one of another machine: the folder is for one machine alone.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io;
@@ -34,6 +35,8 @@ pub(crate) struct Folder(PathBuf);
 /// What a name in the folder stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
+    /// A node that serves.
+    Node,
     /// A call in the background.
     Job,
     /// A call that was in the background, and whether its function ran.
@@ -58,7 +61,7 @@ pub(crate) enum Fate {
 /// One name in a folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// What stands before the ending: the call's id.
+    /// What stands before the ending: the call's id, or the node's session.
     pub(crate) id: String,
     /// What the ending says.
     pub(crate) kind: Kind,
@@ -148,7 +151,7 @@ impl Folder {
     /// # Errors
     /// The system's refusal, a full disk say.
     pub(crate) fn bind(&self) -> Result<(UnixListener, Socket), Failure> {
-        let path = self.0.join(format!(".{}.new", std::process::id()));
+        let path = self.0.join(format!(".{}.{UNNAMED}", std::process::id()));
         // What another process of this number has left behind.
         let _ = std::fs::remove_file(&path);
         let bound = with_short(&path, |path| UnixListener::bind(path));
@@ -165,7 +168,7 @@ impl Folder {
             match entry.kind {
                 Kind::Ended(..) => ended.push((age, entry.path)),
                 Kind::Unnamed if age > UNNAMED_FOR => drop(std::fs::remove_file(entry.path)),
-                Kind::Unnamed | Kind::Job => {}
+                Kind::Unnamed | Kind::Job | Kind::Node => {}
             }
         }
         for path in surplus(ended) {
@@ -179,6 +182,11 @@ impl Folder {
     }
 }
 
+/// Endings of names.
+const NODE: &str = "node";
+const JOB: &str = "job";
+const UNNAMED: &str = "new";
+
 /// What can be done about a folder that does not serve.
 const SET_ANOTHER: &str = "set LANC_STATE_DIR to a folder of your own on a local disk";
 
@@ -190,12 +198,16 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Gives it the name under which it is looked for.
+    /// Gives it the name under which a call in the background is looked for.
     ///
     /// # Errors
     /// The system's refusal.
-    pub(crate) fn publish(&mut self, id: &str) -> Result<(), Failure> {
-        let path = self.folder.0.join(format!("{id}.job"));
+    pub(crate) fn publish_job(&mut self, id: &str) -> Result<(), Failure> {
+        self.publish(id, JOB)
+    }
+
+    fn publish(&mut self, id: &str, ending: &str) -> Result<(), Failure> {
+        let path = self.folder.0.join(format!("{id}.{ending}"));
         let renamed = std::fs::rename(&self.path, &path);
         renamed.map_err(|error| self.folder.failure("make a control socket in", &error))?;
         id.clone_into(&mut self.id);
@@ -243,8 +255,9 @@ impl Fate {
 
 fn kind(ending: &str) -> Option<Kind> {
     match ending {
-        "job" => return Some(Kind::Job),
-        "new" => return Some(Kind::Unnamed),
+        NODE => return Some(Kind::Node),
+        JOB => return Some(Kind::Job),
+        UNNAMED => return Some(Kind::Unnamed),
         _ => {}
     }
     let (fate, executed) = ending.split_once('-')?;

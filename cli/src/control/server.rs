@@ -133,7 +133,7 @@ async fn serve(mut stream: UnixStream, sender: mpsc::Sender<Question>) {
     write(stream, &answer).await;
 }
 
-/// `None`: who asked has gone.
+/// `None`: who asked has gone, or this process ends.
 async fn answered(
     stream: &mut UnixStream,
     sender: mpsc::Sender<Question>,
@@ -141,12 +141,12 @@ async fn answered(
 ) -> Option<Answer> {
     let (reply, answer) = oneshot::channel();
     let answer = async {
-        // When nobody takes questions any more, the answer says so.
-        let _ = sender.send(Question { ask, reply }).await;
-        answer.await.unwrap_or_else(|_| Err(ending()))
+        // A process that ends answers by closing: what became of its call is in its folder.
+        sender.send(Question { ask, reply }).await.ok()?;
+        answer.await.ok()
     };
     tokio::select! {
-        answer = answer => Some(answer),
+        answer = answer => answer,
         // Others are answered at once, even one that says no more after its request.
         () = gone(stream), if ask == Ask::Join => None,
     }
@@ -167,11 +167,6 @@ async fn write(mut stream: UnixStream, answer: &Answer) {
 fn crowded() -> Failure {
     let text = format!("{MAX_CONNECTIONS} others ask this process already");
     Failure::before_call(ErrorCode::BUSY, text).executed(Executed::Maybe)
-}
-
-fn ending() -> Failure {
-    let text = "the process at the control socket is ending";
-    Failure::before_call(ErrorCode::LOST, text).executed(Executed::Maybe)
 }
 
 /// The folder lets nobody else in; this holds even if somebody opens it later.

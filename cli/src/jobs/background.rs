@@ -43,10 +43,9 @@ pub(crate) fn run() -> Result<u8, Failure> {
 async fn serve() -> Result<u8, Failure> {
     let mut caller = Caller::connect()?;
     match begin(&mut caller).await {
-        Ok(job) => {
-            let is_heard = tell(&good(&job.exe_id()))?;
-            if is_heard {
-                job.serve().await?;
+        Ok((job, interrupts)) => {
+            if tell(&good(&job.exe_id()))? {
+                job.serve(interrupts).await;
             } else {
                 job.give_up().await;
             }
@@ -61,7 +60,7 @@ fn tell(answer: &Answer) -> Result<bool, Failure> {
     output::while_read(&to_line(answer))
 }
 
-async fn begin(caller: &mut Caller) -> Result<Job, Failure> {
+async fn begin(caller: &mut Caller) -> Result<(Job, Interrupts), Failure> {
     let order = caller.order().await?;
     let mut interrupts = Interrupts::listen()?;
     let folder = Folder::at(order.folder.clone())?;
@@ -82,9 +81,9 @@ async fn begin(caller: &mut Caller) -> Result<Job, Failure> {
             biased;
             failure = job.over_early() => match failure {
                 Some(failure) => failure,
-                None => return Ok(job),
+                None => return Ok((job, interrupts)),
             },
-            () = is_under_way(&node) => return Ok(job),
+            () = is_under_way(&node) => return Ok((job, interrupts)),
             () = caller.gone() => given_up(),
             () = interrupts.next() => given_up(),
         },

@@ -125,7 +125,8 @@ fn find(text: &str) -> Result<Entry, Failure> {
     for folder in Folder::existing()? {
         found.extend(folder.entries()?);
     }
-    found.retain(|entry| entry.kind != Kind::Unnamed && is_meant(&entry.id, text));
+    let is_call = |kind| matches!(kind, Kind::Job | Kind::Ended(..));
+    found.retain(|entry| is_call(entry.kind) && is_meant(&entry.id, text));
     match found.as_slice() {
         [_] => {}
         [] => {

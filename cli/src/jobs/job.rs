@@ -62,7 +62,7 @@ impl Job {
     /// The system's refusal.
     pub(super) fn publish(&mut self) -> Result<(), Failure> {
         let id = self.exe_id();
-        self.socket.publish(&id)
+        self.socket.publish_job(&id)
     }
 
     /// Waits for the outcome. `Some`: a failure before the function ran, of which it is best
@@ -85,11 +85,7 @@ impl Job {
     }
 
     /// Answers until the result is fetched, its time is up, or the call is given up.
-    ///
-    /// # Errors
-    /// The system does not tell of signals.
-    pub(super) async fn serve(mut self) -> Result<(), Failure> {
-        let mut interrupts = Interrupts::listen()?;
+    pub(super) async fn serve(mut self, mut interrupts: Interrupts) {
         let (fate, executed) = loop {
             self.answer_waiting();
             tokio::select! {
@@ -119,7 +115,6 @@ impl Job {
             () = last => {}
             () = interrupts.next() => {}
         }
-        Ok(())
     }
 
     /// Answers a question, or keeps it until there is an answer. `Some`: the end.

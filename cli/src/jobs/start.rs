@@ -64,7 +64,9 @@ pub(crate) async fn start(
     };
     let id: String = serde_json::from_str(answer?.get()).map_err(|error| internal(&error))?;
     let text = if as_json { escape::json(&json!({ "exe_id": id })) } else { id };
-    output::line(&text).map_err(|failure| failure.executed(Executed::Maybe))?;
+    output::line(&text).map_err(|failure| {
+        failure.executed(Executed::Maybe).hint("the call is in the background: see `lanc jobs`")
+    })?;
     Ok(exit::OK)
 }
 
@@ -132,7 +134,7 @@ mod tests {
     /// A process that answers, whatever it is asked.
     fn answers(folder: &Folder, id: &str) -> (JoinHandle<()>, Socket) {
         let (listener, mut socket) = folder.bind().unwrap();
-        socket.publish(id).unwrap();
+        socket.publish_job(id).unwrap();
         let mut server = Server::new(listener).unwrap();
         let answering = async move {
             loop {
