@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::duration;
 
@@ -79,6 +80,26 @@ pub(crate) enum Verb {
     Serve(ServeArgs),
     /// Call a function and print its result.
     Call(CallArgs),
+    /// Wait for a call in the background and print its result.
+    #[command(hide = cfg!(not(unix)))]
+    #[command(
+        after_help = "Prints what `lanc call` would have printed, and exits with the same code. The call goes on
+when this is interrupted. Once it is printed the result is kept no longer.
+
+Example:
+  id=$(lanc call render scene.blend --async --timeout 1h)
+  lanc join $id"
+    )]
+    Join(JobArgs),
+    /// Print the result of a call in the background if it is there; exit code 4 if not.
+    #[command(hide = cfg!(not(unix)))]
+    Get(JobArgs),
+    /// Give up a call in the background; says whether the function may have run.
+    #[command(hide = cfg!(not(unix)))]
+    Cancel(JobArgs),
+    /// List the calls in the background.
+    #[command(hide = cfg!(not(unix)))]
+    Jobs,
     /// List the nodes that are there.
     Peers(PeersArgs),
     /// List the functions that are offered, and by whom.
@@ -108,7 +129,8 @@ pub(crate) enum Verb {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Prints one line `ready ADDR:PORT` on standard output once it serves; logs go to standard
-error. The first Ctrl-C lets running functions finish and says farewell, the second exits at once.
+error. The first Ctrl-C lets running functions finish and says farewell, the second only says
+farewell.
 
 Programs of --cmd are run without a shell. The template is split into words once, quotes
 honoured; then {0}, {1}.. and {name} are replaced inside single words by the call's arguments,
@@ -132,8 +154,16 @@ pub(crate) struct ServeArgs {
     pub(crate) name: Option<String>,
 }
 
-/// Options of `call`.
+/// Options of `join`, `get` and `cancel`.
 #[derive(Args, Debug)]
+pub(crate) struct JobArgs {
+    /// What `call --async` printed, or its first digits.
+    #[arg(value_name = "EXE_ID")]
+    pub(crate) id: String,
+}
+
+/// Options of `call`.
+#[derive(Args, Debug, Serialize, Deserialize)]
 #[command(
     after_help = "Arguments are JSON where they parse, else text. k=v is a named argument, @FILE and - read one
 value from a file or from standard input. What stands after `--` is none of these: it is always
@@ -152,7 +182,8 @@ Examples:
   lanc call echo -- a=b
   lanc call hostname --all
   lanc call lookup kitchen --idempotent --hedge
-  lanc call readings kitchen --stream --timeout 1h"
+  lanc call readings kitchen --stream --timeout 1h
+  lanc call render scene.blend --async --timeout 1h"
 )]
 pub(crate) struct CallArgs {
     /// The function.
@@ -194,6 +225,14 @@ pub(crate) struct CallArgs {
     /// Print the values of a function that returns many as they come, one in a line.
     #[arg(long, conflicts_with_all = ["all", "one_way", "fastest"])]
     pub(crate) stream: bool,
+    /// Leave the call in the background and print its id, for `lanc join`, `get` and `cancel`.
+    #[arg(long = "async", hide = cfg!(not(unix)))]
+    #[arg(conflicts_with_all = ["all", "one_way", "stream"])]
+    pub(crate) detached: bool,
+    /// How long the result of an --async call is kept for who fetches it [default: 10m].
+    #[arg(long, value_name = "DUR", value_parser = positive, requires = "detached")]
+    #[arg(hide = cfg!(not(unix)))]
+    pub(crate) keep: Option<Duration>,
     /// What the call travels by; `auto` takes TCP for what is larger than a datagram should be.
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Transport::Auto)]
     pub(crate) transport: Transport,
@@ -203,7 +242,7 @@ pub(crate) struct CallArgs {
 }
 
 /// Which of several providers is called.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Policy {
     /// The one that announced the function last.
     Latest,
@@ -216,7 +255,7 @@ pub(crate) enum Policy {
 }
 
 /// What a call travels by.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Transport {
     /// UDP, and TCP for large calls and answers.
     Auto,
@@ -227,7 +266,7 @@ pub(crate) enum Transport {
 }
 
 /// What a call is written in.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Codec {
     /// What both ends do best.
     Auto,
@@ -276,14 +315,18 @@ pub(crate) struct PingArgs {
     pub(crate) wait: Option<Duration>,
 }
 
+fn positive(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
 fn time_limit(text: &str) -> Result<Duration, String> {
     if text == "none" {
         return Ok(Duration::MAX);
     }
-    match duration::parse(text)? {
-        Duration::ZERO => Err("a call needs more time than none".to_owned()),
-        duration => Ok(duration),
-    }
+    positive(text)
 }
 
 #[cfg(test)]
@@ -335,6 +378,11 @@ mod tests {
             &["call", "f", "--hedge", "--fastest", "2"],
             &["call", "f", "--idempotent", "--stream"],
             &["call", "f", "--timeout", "0"],
+            &["call", "f", "--async", "--all"],
+            &["call", "f", "--async", "--one-way"],
+            &["call", "f", "--async", "--stream"],
+            &["call", "f", "--keep", "1m"],
+            &["call", "f", "--async", "--keep", "0"],
             &["call", "f", "--transport", "pigeon"],
             &["call", "f", "--codec", "xml"],
             &["peers", "--port", "0"],

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::values::{self, Arguments, Style};
-use crate::{escape, exit, network, output, suggest};
+use crate::{escape, exit, jobs, network, output, suggest};
 
 /// Makes the call and prints what comes of it; returns the exit code.
 ///
@@ -22,6 +22,9 @@ pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> R
     let config = Config::default();
     let limit = config.max_message();
     let arguments = values::arguments(&args.args, &args.literal, io::stdin().lock(), limit)?;
+    if args.detached {
+        return jobs::start(args, arguments, settings, as_json).await;
+    }
     let mut interrupts = Interrupts::listen()?;
     let node = network::open(settings, None, config).await?;
     let timeout = args.timeout.or(settings.timeout);
@@ -122,7 +125,8 @@ async fn make_other(
     call.one_way().await.map(|()| exit::OK).map_err(explain)
 }
 
-fn prepare<T>(
+/// The call that the options describe.
+pub(crate) fn prepare<T>(
     node: &Node,
     args: &CallArgs,
     arguments: Arguments,
@@ -207,7 +211,7 @@ fn print_all(
 }
 
 /// Adds the nearest known name where a name was not found.
-fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failure {
+pub(crate) fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failure {
     if !matches!(failure.code(), Some(ErrorCode::NO_PROVIDER | ErrorCode::NOT_FOUND)) {
         return failure;
     }

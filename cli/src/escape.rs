@@ -17,7 +17,11 @@ pub(crate) fn block(text: &str) -> Cow<'_, str> {
 /// A value as compact JSON on one line. What a terminal would obey is written `\uXXXX`, so the
 /// text stays the same JSON.
 pub(crate) fn json(value: &serde_json::Value) -> String {
-    let text = value.to_string();
+    json_text(value.to_string())
+}
+
+/// The same for JSON that is written already.
+pub(crate) fn json_text(text: String) -> String {
     if !text.contains(is_unsafe) {
         return text;
     }

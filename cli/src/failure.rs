@@ -71,6 +71,23 @@ impl Failure {
         Self { executed: Executed::Yes, ..self }
     }
 
+    /// Whether the function ran.
+    pub(crate) fn ran(&self) -> Executed {
+        self.executed
+    }
+
+    /// The same failure, with what is known about the function.
+    #[must_use]
+    pub(crate) fn executed(self, executed: Executed) -> Self {
+        Self { executed, ..self }
+    }
+
+    /// The same failure, with other advice.
+    #[must_use]
+    pub(crate) fn next(self, next: impl Into<String>) -> Self {
+        Self { next: next.into(), ..self }
+    }
+
     /// Puts a better hint before the general advice.
     #[must_use]
     pub(crate) fn hint(mut self, hint: &str) -> Self {
@@ -124,6 +141,31 @@ impl Failure {
             "executed": self.executed.to_string(),
             "retry_ms": self.retry_after.and_then(|after| u64::try_from(after.as_millis()).ok()),
             "next": self.next,
+        })
+    }
+
+    /// Reads what [`Failure::to_json`] wrote. `None`: it is something else.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        let text = |key: &str| value.get(key)?.as_str().map(str::to_owned);
+        let kind = match value.get("code")?.as_u64() {
+            Some(code) => Kind::Call(ErrorCode(u16::try_from(code).ok()?)),
+            None => match text("name")?.as_str() {
+                "usage" => Kind::Usage,
+                "partial" => Kind::Partial,
+                "interrupted" => Kind::Interrupted,
+                _ => return None,
+            },
+        };
+        let executed = text("executed")?;
+        let all = [Executed::No, Executed::Maybe, Executed::Yes];
+        let executed = all.into_iter().find(|known| known.to_string() == executed)?;
+        let retry_after = value.get("retry_ms").and_then(Value::as_u64);
+        Some(Self {
+            kind,
+            message: text("message")?,
+            executed,
+            retry_after: retry_after.map(Duration::from_millis),
+            next: text("next")?,
         })
     }
 
@@ -185,6 +227,26 @@ mod tests {
         assert!(value["next"].as_str().unwrap().starts_with("try again"));
         let usage = Failure::usage("what", "do").to_json();
         assert!(usage["code"].is_null() && usage["retry_ms"].is_null());
+    }
+
+    #[test]
+    fn json_is_read_back() {
+        for failure in [
+            busy(),
+            Failure::usage("what", "do"),
+            Failure::partial("", ""),
+            Failure::interrupted("", Executed::Yes),
+            Failure::before_call(ErrorCode(1234), "").hint("hint"),
+        ] {
+            assert_eq!(Failure::from_json(&failure.to_json()), Some(failure));
+        }
+        for (key, value) in
+            [("code", json!(70_000)), ("executed", json!("perhaps")), ("name", json!("x"))]
+        {
+            let mut broken = Failure::usage("", "").to_json();
+            broken[key] = value;
+            assert_eq!(Failure::from_json(&broken), None, "{key}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 mod args;
 mod as_json;
 mod call;
+#[cfg(unix)]
+mod control;
 mod demo;
 mod demo_functions;
 mod duration;
@@ -13,6 +15,11 @@ mod exit;
 mod failure;
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(unix)]
+mod jobs;
+#[cfg(not(unix))]
+#[path = "no_jobs.rs"]
+mod jobs;
 mod listing;
 mod logging;
 mod manual;
@@ -40,9 +47,17 @@ use settings::Settings;
 
 /// Runs the command with this process's arguments; returns its exit code.
 pub fn main() -> ExitCode {
+    // No verb for people: it is in no help, no completion and no manual page.
+    if std::env::args_os().skip(1).eq([jobs::BACKGROUND]) {
+        return ended(jobs::background(), false);
+    }
     let Cli { verb, network, output } = Cli::parse();
     let as_json = output.json;
-    match run(verb, &network, &output) {
+    ended(run(verb, &network, &output), as_json)
+}
+
+fn ended(outcome: Result<u8, Failure>, as_json: bool) -> ExitCode {
+    match outcome {
         Ok(code) => code.into(),
         Err(failure) => {
             failure.report(as_json);
@@ -77,7 +92,11 @@ async fn dispatch(verb: Verb, settings: &Settings, as_json: bool) -> Result<u8, 
         Verb::Functions(args) => listing::functions(args, settings, as_json).await,
         Verb::Ping(args) => ping::run(args, settings, as_json).await,
         Verb::Demo => demo::run().await,
-        // Need no node: done before.
+        Verb::Join(args) => jobs::join(&args, as_json).await,
+        Verb::Get(args) => jobs::get(&args, as_json).await,
+        Verb::Cancel(args) => jobs::cancel(&args, as_json).await,
+        Verb::Jobs => jobs::list(as_json).await,
+        // Need no settings: done before.
         Verb::Completions { .. } | Verb::Man { .. } => Ok(exit::OK),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanc::{Config, ErrorCode, FunctionInfo, Node, PeerInfo, Trust};
+use lanc::{Config, Dialect, ErrorCode, FunctionInfo, Node, PeerInfo, Trust};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -34,7 +34,7 @@ pub(crate) async fn peers(
     } else if peers.is_empty() {
         nothing("no peers were heard; wait longer with --wait, or check --iface and --port");
     } else {
-        let heading = ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "TRUST"];
+        let heading = ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "DIALECT", "TRUST"];
         let rows: Vec<_> = peers.iter().map(peer_row).collect();
         output::bytes(table::render(heading, &rows).as_bytes())?;
     }
@@ -113,13 +113,23 @@ fn trust(peer: &PeerInfo) -> &'static str {
     }
 }
 
-fn peer_row(peer: &PeerInfo) -> [String; 6] {
+/// What a peer speaks, named after who speaks it.
+fn dialect(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Native | Dialect::Lean => "native",
+        Dialect::S0 => "0.1",
+        Dialect::Published => "published",
+    }
+}
+
+fn peer_row(peer: &PeerInfo) -> [String; 7] {
     [
         peer.name.clone(),
         peer.endpoint.address(),
         peer.functions.to_string(),
         format!("{} ago", duration::show(peer.silent_for)),
         peer.round_trip.map_or_else(|| "-".to_owned(), duration::show),
+        dialect(peer.dialect).to_owned(),
         trust(peer).to_owned(),
     ]
 }
@@ -133,6 +143,7 @@ fn peer_object(peer: &PeerInfo) -> Value {
         "functions": peer.functions,
         "seen_ms": u64::try_from(peer.silent_for.as_millis()).ok(),
         "round_trip_us": round_trip,
+        "dialect": dialect(peer.dialect),
         "trust": trust(peer),
     })
 }
@@ -140,4 +151,15 @@ fn peer_object(peer: &PeerInfo) -> Value {
 fn function_object(function: &FunctionInfo) -> Value {
     let (name, providers) = (&function.name, &function.providers);
     json!({ "name": name, "providers": providers, "idempotent": function.idempotent })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_programs_are_told_apart() {
+        let all = [Dialect::Native, Dialect::Lean, Dialect::S0, Dialect::Published];
+        assert_eq!(all.map(dialect), ["native", "native", "0.1", "published"]);
+    }
 }

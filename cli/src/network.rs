@@ -68,6 +68,13 @@ pub(crate) async fn close(node: &Node) {
     }
 }
 
+/// Says farewell and no more: what runs is cut off.
+pub(crate) async fn cut_off(node: &Node) {
+    if tokio::time::timeout(FAREWELL, node.close_now()).await.is_err() {
+        tracing::warn!("the farewell took too long and was given up");
+    }
+}
+
 /// The peer a person means, as the core finds it: by name (the one heard of last if several share
 /// it), address, or the first digits of its session.
 pub(crate) fn find_peer<'p>(peers: &'p [PeerInfo], text: &str) -> Option<&'p PeerInfo> {

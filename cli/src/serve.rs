@@ -48,6 +48,11 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     let ended = tokio::select! {
         () = node.shutdown() => Ok(exit::OK),
         () = interrupts.next() => {
+            // Its peers need not wait for answers that do not come.
+            tokio::select! {
+                () = network::cut_off(&node) => {}
+                () = interrupts.next() => {}
+            }
             let executed = lanc::Executed::Maybe;
             Err(Failure::interrupted("running functions were cut off", executed))
         }

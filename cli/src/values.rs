@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::escape;
 use crate::failure::Failure;
 
 /// The arguments of a call.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Arguments {
     /// In order.
     pub(crate) positional: Vec<Value>,
@@ -140,6 +142,14 @@ pub(crate) fn show(value: &Value, style: Style) -> String {
     }
 }
 
+/// The same for a result that is JSON already: no number is read and written anew.
+pub(crate) fn show_raw(value: &RawValue, style: Style) -> String {
+    match serde_json::from_str::<String>(value.get()) {
+        Ok(text) if style != Style::Json => show(&Value::String(text), style),
+        _ => escape::json_text(value.get().to_owned()),
+    }
+}
+
 /// A result in one line, for lists: text as it is where that is one harmless line.
 pub(crate) fn show_in_line(value: &Value) -> String {
     match value {
@@ -230,6 +240,8 @@ mod tests {
             (&text, Style::Json, "\"a\\u001b\\n\""),
         ] {
             assert_eq!(show(value, style), shown);
+            let raw = serde_json::value::to_raw_value(value).unwrap();
+            assert_eq!(show_raw(&raw, style), shown);
         }
         assert_eq!(show_in_line(&json!("two words")), "two words");
         assert_eq!(show_in_line(&json!("two\nlines")), "\"two\\nlines\"");

@@ -86,7 +86,7 @@ codes! {
     /// The arguments do not fit the function.
     INVALID_ARGUMENTS = 3, "invalid_arguments", Never, "compare the arguments with the function's signature";
     /// The function ran and failed.
-    EXECUTION_ERROR = 4, "execution_error", Never, "the message is the function's own; mend the cause or the arguments";
+    EXECUTION_ERROR = 4, "execution_error", Never, "the message says why the function failed; mend the cause or the arguments";
     /// The caller may not use it.
     UNAUTHORISED = 5, "unauthorised", Never, "ask the operator for access or use the right key";
     /// A queue or a limit is full.

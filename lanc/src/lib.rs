@@ -33,9 +33,10 @@ pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_node::{
     AllCall, Args, ByteStream, Bytes, Call, CallError, Calling, Carrier, Class, Config, Context,
-    ErrorCode, Event, Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler, IntoArgs,
-    IntoFunction, IntoStreaming, Items, Node, NodeBuilder, OpenError, PeerDownReason, PeerInfo,
-    Policy, RegisterError, Registration, Reply, Running, SessionId, Tables, Trust, Values,
+    Dialect, ErrorCode, Event, Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler,
+    IntoArgs, IntoFunction, IntoStreaming, Items, Node, NodeBuilder, OpenError, PeerDownReason,
+    PeerInfo, Policy, RegisterError, Registration, Reply, Running, SessionId, Tables, Trust,
+    Values,
 };
 pub use lanc_transport_tcp::{TcpConfig, TcpStats, TcpTransport};
 pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpStats, UdpTransport};

@@ -41,6 +41,7 @@ pub use call::{AllCall, Call, Calling};
 pub use context::Context;
 pub use events::Events;
 pub use functions::{Handler, Registration};
+pub use lanc_core::dialect::Dialect;
 pub use lanc_core::error::{CallError, ErrorCode, Executed, Fault};
 pub use lanc_core::event::{Event, PeerDownReason};
 pub use lanc_core::id::{ExeId, SessionId};

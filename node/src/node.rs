@@ -222,6 +222,15 @@ impl Node {
         self.hub.submit(|state| state.core.shutdown(now));
         self.hub.wait_closed().await;
     }
+
+    /// Closes the node at once: running functions are cut off, and their callers hear the
+    /// farewell and nothing else. Returns when that has left. Cancel safe as
+    /// [`Node::shutdown`] is.
+    pub async fn close_now(&self) {
+        let now = self.hub.clock.now();
+        self.hub.submit(|state| state.core.close_now(now));
+        self.hub.wait_closed().await;
+    }
 }
 
 impl std::fmt::Debug for Node {

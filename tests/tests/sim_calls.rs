@@ -138,6 +138,27 @@ fn a_cancelled_function_is_told_and_a_queued_one_never_runs() {
     assert_eq!((lan.starts(runs), lan.starts(waits)), (1, 0));
 }
 
+/// Its farewell may overtake what it says of them.
+#[test]
+fn calls_of_a_caller_that_leaves_are_cancelled_and_one_way_ones_are_not() {
+    let mut lan = World::new(7);
+    let sleeper = Function::new("sleep", sleep).stops_when_cancelled();
+    let spec = Spec::new("a").config(|c| c.with_workers(1)).offers(sleeper);
+    let a = lan.add(spec.offers(Function::new("add", add)));
+    let b = lan.node("b");
+    lan.run_for(secs(2));
+    let runs = lan.call(b, "sleep", json!([20_000]));
+    let waits = lan.call(b, "sleep", json!([20_000]));
+    lan.ask(b, Ask::new("add", json!([1, 2])).mode(Mode::OneWay));
+    lan.run_for(ms(10));
+    assert_eq!((lan.tables(a).running, lan.tables(a).queued), (1, 2));
+    lan.shutdown(b);
+    lan.run_for(ms(50));
+    assert_eq!((lan.tables(a).running, lan.tables(a).queued), (0, 0));
+    assert_eq!((lan.starts(runs), lan.starts(waits)), (1, 0));
+    assert_eq!(lan.core(a).counters().tasks_started, 2);
+}
+
 #[test]
 fn a_cancelled_call_keeps_its_place_until_the_function_ends() {
     let mut lan = World::new(8);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lanc_codec::{JsonCodec, MsgpackCodec, PythonText};
 use lanc_core::Pipeline;
+use lanc_core::dialect::Dialect;
 use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::ports::Cast;
 use lanc_testkit::original::PythonFunction;
@@ -51,7 +52,8 @@ fn a_node_and_an_original_find_and_call_each_other() {
     lan.run_for(secs(1));
     assert_eq!(lan.result(call), Some(Ok(json!(3))));
     assert_eq!(lan.look_at_original(strong).result(back), Some(&json!(7)));
-    assert!(lan.peer(desk, "10.0.250.1").is_some());
+    let original = lan.peer(desk, "10.0.250.1").unwrap();
+    assert_eq!(original.dialect, Dialect::Published);
     // It goes without a word.
     lan.crash_original(strong);
     lan.run_for(secs(32));

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lanc::Endpoint;
+use serde::{Deserialize, Serialize};
 
 use crate::args::NetworkArgs;
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ use crate::{escape, suggest};
 pub(crate) use sources::load;
 
 /// One layer of settings, or all layers merged. What is `None` is for a lower layer to say.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Settings {
     /// The shared discovery port.
     pub(crate) port: Option<u16>,
@@ -37,6 +38,7 @@ pub(crate) struct Settings {
     /// Peers to contact, by address or by a name of `peers`.
     pub(crate) peer: Option<Vec<String>>,
     /// Addresses of peers by name.
+    #[serde(skip)]
     pub(crate) peers: BTreeMap<String, Endpoint>,
 }
 
@@ -81,6 +83,15 @@ impl Settings {
     pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
         let wanted = self.peer.iter().flatten();
         wanted.map(|peer| self.endpoint(peer)).collect()
+    }
+
+    /// The same settings with every peer by its address: what another process needs to know.
+    ///
+    /// # Errors
+    /// As [`Settings::endpoints`].
+    pub(crate) fn resolved(&self) -> Result<Self, Failure> {
+        let addresses = self.endpoints()?.iter().map(ToString::to_string).collect();
+        Ok(Self { peer: Some(addresses), peers: BTreeMap::new(), ..self.clone() })
     }
 
     fn endpoint(&self, peer: &str) -> Result<Endpoint, Failure> {
@@ -168,6 +179,20 @@ mod tests {
         settings.peer = Some(vec!["s11".into()]);
         let text = settings.endpoints().unwrap_err().to_text();
         assert!(text.contains("did you mean `s1`?"), "{text}");
+    }
+
+    #[test]
+    fn resolved_settings_survive_a_pipe() {
+        let settings = Settings { peer: Some(vec!["s1".into(), "[::1]:7".into()]), ..full(3) };
+        let resolved = settings.resolved().unwrap();
+        let text = serde_json::to_string(&resolved).unwrap();
+        let back: Settings = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, resolved);
+        assert_eq!(back.endpoints().unwrap(), settings.endpoints().unwrap());
+        assert_eq!(
+            Settings { peer: None, peers: full(3).peers, ..back },
+            Settings { peer: None, ..full(3) }
+        );
     }
 
     #[test]

@@ -18,16 +18,19 @@ fn peers_are_listed() {
     assert_eq!(lines.len(), 2, "{done:?}");
     let heading: Vec<_> =
         lines[0].split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect();
-    assert_eq!(heading, ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "TRUST"]);
+    assert_eq!(heading, ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "DIALECT", "TRUST"]);
     assert!(lines[1].starts_with(&format!("shop  {}", server.address)), "{done:?}");
     let at = lines[0].find("TRUST").unwrap();
     assert_eq!(&lines[1][at..], "verified", "{done:?}");
+    let at = lines[0].find("DIALECT").unwrap();
+    assert!(lines[1][at..].starts_with("native  "), "{done:?}");
 
     let peers = lan.run(&["peers", "--json"]).json();
     let [peer] = peers.as_array().unwrap().as_slice() else { panic!("{peers}") };
     assert_eq!(peer["name"], "shop");
     assert_eq!(peer["endpoint"], format!("udp://{}", server.address));
     assert_eq!((&peer["functions"], &peer["trust"]), (&json!(4), &json!("verified")));
+    assert_eq!(peer["dialect"], "native");
     assert!(peer["round_trip_us"].is_u64() && peer["seen_ms"].is_u64(), "{peer}");
 }
 

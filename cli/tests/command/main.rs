@@ -4,6 +4,8 @@
 
 mod calls;
 mod endings;
+mod job_folder;
+mod jobs;
 mod listings;
 mod offline;
 mod programs;

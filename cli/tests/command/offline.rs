@@ -22,7 +22,20 @@ fn help_and_version_are_printed() {
     let lan = Lan::new();
     let version = finish(&mut lan.bare(&["--version"]));
     version.expect(0, &format!("lanc {}\n", env!("CARGO_PKG_VERSION")));
-    for verb in ["serve", "call", "peers", "functions", "ping", "demo", "completions", "man"] {
+    for verb in [
+        "serve",
+        "call",
+        "join",
+        "get",
+        "cancel",
+        "jobs",
+        "peers",
+        "functions",
+        "ping",
+        "demo",
+        "completions",
+        "man",
+    ] {
         let help = finish(&mut lan.bare(&[verb, "--help"]));
         assert_eq!(help.code, 0);
         assert!(help.out.contains("Usage: lanc "), "{help:?}");

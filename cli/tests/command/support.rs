@@ -70,8 +70,22 @@ impl Lan {
     }
 }
 
+impl Lan {
+    /// The calls that are in the background.
+    pub(crate) fn jobs(&self) -> Vec<serde_json::Value> {
+        let jobs = finish(&mut self.bare(&["jobs", "--json"])).json();
+        jobs.as_array().unwrap().clone()
+    }
+}
+
 impl Drop for Lan {
     fn drop(&mut self) {
+        // What a test has left in the background ends with it.
+        if self.folder.join(".local").exists() {
+            for job in self.jobs() {
+                signal(job["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap(), "-KILL");
+            }
+        }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -167,6 +181,20 @@ pub(crate) fn end(child: Child) -> Done {
     }
 }
 
+/// Reads what a child with a pipe writes to standard error until a line holds `text`.
+pub(crate) fn wait_for_log(child: &mut Child, text: &str) {
+    let stderr = child.stderr.as_mut().unwrap();
+    let (mut log, mut byte) = (Vec::new(), [0]);
+    // Byte by byte, so that what follows stays for the next reader.
+    while stderr.read(&mut byte).unwrap() == 1 {
+        log.extend(byte);
+        if byte == *b"\n" && String::from_utf8_lossy(&log).contains(text) {
+            return;
+        }
+    }
+    panic!("`{text}` is not in the log: {}", String::from_utf8_lossy(&log));
+}
+
 /// Sends a signal to one process.
 pub(crate) fn signal(pid: u32, signal: &str) {
     let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
@@ -201,16 +229,7 @@ impl Server {
 
     /// Reads its log until a line holds `text`.
     pub(crate) fn wait_for_log(&mut self, text: &str) {
-        let stderr = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
-        let (mut log, mut byte) = (Vec::new(), [0]);
-        // Byte by byte, so that what follows stays for the next reader.
-        while stderr.read(&mut byte).unwrap() == 1 {
-            log.extend(byte);
-            if byte == *b"\n" && String::from_utf8_lossy(&log).contains(text) {
-                return;
-            }
-        }
-        panic!("`{text}` is not in the log: {}", String::from_utf8_lossy(&log));
+        wait_for_log(self.child.as_mut().unwrap(), text);
     }
 
     /// Waits for its end.

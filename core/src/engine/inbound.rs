@@ -452,11 +452,18 @@ impl Core {
         }
     }
 
-    /// The session of a peer is over.
-    pub(super) fn caller_gone(&mut self, session: u64) {
-        if let Some(caller) = self.inbound.find(session) {
-            self.forget_caller(caller);
+    /// The session of a peer is over: it waits for no answer any more. If it cancelled calls
+    /// before, that may come by another socket after its farewell, when it is a stranger's.
+    pub(super) fn caller_gone(&mut self, now: Time, session: u64) {
+        let Some(key) = self.inbound.find(session) else { return };
+        let tasks: Vec<_> = self.inbound.get(key).into_iter().flat_map(|c| c.tasks()).collect();
+        for task in tasks {
+            let waits = |task: &Task| matches!(task.caller, Caller::Remote { id: Some(_), .. });
+            if self.tasks.get(task).is_some_and(waits) {
+                self.cancel_task(now, task);
+            }
         }
+        self.forget_caller(key);
     }
 
     /// Forgets callers that are no peers any more.

@@ -83,7 +83,7 @@ impl Core {
             self.hosts.remove_tentative(now, ip);
         }
         if matches!(reason, PeerDownReason::Left | PeerDownReason::Restarted) {
-            self.caller_gone(peer.session.short());
+            self.caller_gone(now, peer.session.short());
         }
         for function in peer.functions {
             self.withdraw(function, key, &peer.name);

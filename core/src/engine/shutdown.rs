@@ -24,6 +24,12 @@ impl Core {
         self.close_if_drained(now);
     }
 
+    /// Ends at once: functions that run are cut off, and all that is said is the farewell, by
+    /// which their callers know that no answer comes. Then [`Event::Closed`] comes.
+    pub fn close_now(&mut self, now: Time) {
+        self.close(now);
+    }
+
     /// Refuses everything that has not begun, because the node goes down.
     pub(super) fn refuse_queued(&mut self, now: Time) {
         if planted!(DrainStarts) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Core;
+use crate::dialect::Dialect;
 use crate::directory::Class;
 use crate::endpoint::Endpoint;
 use crate::id::{PeerKey, SessionId};
@@ -23,6 +24,8 @@ pub struct PeerInfo {
     pub trust: Trust,
     /// What it can do.
     pub features: Features,
+    /// Which vocabulary it speaks.
+    pub dialect: Dialect,
     /// How often it says hello.
     pub interval: Duration,
     /// Time since it was first heard.
@@ -104,6 +107,7 @@ impl Core {
             endpoint: peer.endpoint.clone(),
             trust: peer.trust,
             features: peer.features,
+            dialect: peer.dialect,
             interval: peer.interval,
             known_for: now.since(peer.first_seen),
             silent_for: now.since(peer.last_seen),
