@@ -19,6 +19,7 @@ fn results_are_printed() {
         (&["echo", "\u{e4}\u{1f600}"], "\u{e4}\u{1f600}\n"),
         (&["sleep", "1"], "1\n"),
         (&["echo", "x", "--fastest", "2"], "x\n"),
+        (&["echo", "x", "--policy", "least-loaded"], "x\n"),
         (&["echo", "x", "--one-way"], ""),
     ] {
         let mut all = vec!["call"];
@@ -56,6 +57,7 @@ fn failures_exit_with_their_code() {
         (&["sleep", "soon"], 6, &["invalid_arguments", did_not]),
         (&["add", "1"], 6, &["invalid_arguments"]),
         (&["add", "1", "2", "--wait", "later"], 2, &[]),
+        (&["add", "1", "2", "--policy", "nearest"], 2, &[]),
         (&["two words"], 6, &["invalid_arguments"]),
     ] {
         let mut all = vec!["call"];
