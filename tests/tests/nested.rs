@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lanc::{CallError, Context, ErrorCode, Executed, Fault, JsonCodec, Node, NodeBuilder};
+use lanc::{CallError, Config, Context, ErrorCode, Executed, Fault, JsonCodec, Node, NodeBuilder};
 use lanc_transport_memory::MemoryNetwork;
 
 async fn node(network: &MemoryNetwork, name: &str) -> Node {
@@ -178,4 +178,36 @@ async fn a_hedged_call_of_an_announced_function_is_answered_by_whoever_is_there(
     // The one that lost is told, and has a second to end.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(slow.tables().running, 0);
+}
+
+#[tokio::test]
+async fn a_call_whose_function_is_taken_away_here_is_not_made_elsewhere_without_its_arguments() {
+    let network = MemoryNetwork::new();
+    let other = node(&network, "other").await;
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ran);
+    other
+        .register("g", move |_: Option<u64>| {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+        .unwrap();
+    let config = Config::default().with_workers(1);
+    let builder = NodeBuilder::new().config(config).name("me").codec(JsonCodec);
+    let me = builder.transport(Box::new(network.transport())).open().await.unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    me.register("f", move || released.lock().unwrap().recv().is_ok()).unwrap();
+    me.register("g", |_: Option<u64>| ()).unwrap();
+    let knows = || me.functions().iter().any(|f| f.name == "g" && f.providers == ["other"]);
+    until("known", knows).await;
+    let holds = tokio::spawn(me.call::<bool>("f", ()).into_future());
+    until("running", || me.tables().running == 1).await;
+    let waits = tokio::spawn(me.call::<()>("g", (7,)).into_future());
+    until("queued", || me.tables().queued == 1).await;
+    assert!(me.unregister("g"));
+    release.send(()).unwrap();
+    assert_eq!(holds.await.unwrap(), Ok(true));
+    let error = waits.await.unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::NOT_FOUND, Executed::No));
+    assert_eq!(ran.load(Ordering::Relaxed), 0);
 }

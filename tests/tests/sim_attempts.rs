@@ -290,6 +290,25 @@ fn a_lost_idempotent_call_goes_on_where_it_may() {
 }
 
 #[test]
+fn a_late_call_is_not_stale_where_later_ones_have_been() {
+    let (mut lan, nodes, caller) =
+        room(35, vec![small("one", work("one", 10)), small("two", work("two", 90_000))]);
+    let ask = Ask::new("work", json!([])).idempotent().deadline(secs(600));
+    let call = lan.ask(caller, ask.keeps_result());
+    lan.run_for(ms(50));
+    lan.crash(nodes[1]);
+    // Nobody waits for any of these any more when the call comes after them.
+    for _ in 0..20 {
+        let other = lan.call(caller, "own_one", json!([1]));
+        lan.run_for(secs(2));
+        assert_eq!(lan.result(other), Some(Ok(json!(1))));
+    }
+    // The application knows it by the id that it began with.
+    assert!(lan.get(call).is_ok_and(|outcome| outcome.is_success()));
+    assert_eq!(lan.core(caller).counters().calls_moved, 1);
+}
+
+#[test]
 fn a_function_announced_anew_is_known_as_what_it_is() {
     let (mut lan, nodes, caller) =
         room(12, vec![small("one", work("one", 10)), small("two", work("two", 90_000))]);

@@ -191,7 +191,7 @@ impl Core {
             peer.connection = Some(link);
         }
         for message in std::mem::take(&mut peer.waiting) {
-            self.send_by(now, link, message);
+            self.send_by(now, key, link, message);
         }
     }
 
@@ -233,16 +233,14 @@ impl Core {
         }
     }
 
-    /// Sends by a link what was to go by another.
-    fn send_by(&mut self, now: Time, link: LinkId, message: Outgoing) {
+    /// Sends to a peer by a link what was to go by another.
+    fn send_by(&mut self, now: Time, to: PeerKey, link: LinkId, message: Outgoing) {
         if let Outgoing::Call(key) = message {
-            // It may be over: its deadline does not wait for a connection.
-            let Some(Stage::Remote { link: by, .. }) =
-                self.calls.get_mut(key).map(|call| &mut call.stage)
-            else {
-                return;
-            };
-            *by = link;
+            // It may be over, or have gone on to another provider: neither waits for a connection.
+            match self.calls.get_mut(key).map(|call| &mut call.stage) {
+                Some(Stage::Remote { peer, link: by, .. }) if *peer == to => *by = link,
+                _ => return,
+            }
             self.land(now, key, false);
             if let Some(link) = self.links.get_mut(link) {
                 link.carried_calls = true;
@@ -271,7 +269,7 @@ impl Core {
         }
         let Some(key) = self.links.get(link).and_then(|link| link.peer) else { return false };
         match self.connect(now, key) {
-            Way::Link(link) => self.send_by(now, link, message.clone()),
+            Way::Link(link) => self.send_by(now, key, link, message.clone()),
             Way::Dialling => self.wait_for_connection(key, message.clone()),
             Way::None => return false,
         }

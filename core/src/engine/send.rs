@@ -307,7 +307,8 @@ impl Core {
             }
             Outgoing::Probe(key) => {
                 let Some(call) = self.calls.get(*key) else { return false };
-                let asks = matches!(call.stage, Stage::Remote { .. });
+                // It may have gone on to another provider, who is not the one to be asked.
+                let asks = matches!(call.stage, Stage::Remote { link: by, .. } if by == link);
                 let id = WireId::Native(call.wire);
                 return asks && frame.write(&Message::Probe(id), out);
             }
