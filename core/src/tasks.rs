@@ -332,7 +332,9 @@ impl Tasks {
             Progress::Queued => self.queue.remove(key),
             Progress::Running { since } => match task.kind() {
                 Kind::Blocking => {
-                    self.running_blocking -= 1;
+                    if !(planted!(CancelFreesPlace) && task.cancelled) {
+                        self.running_blocking -= 1;
+                    }
                     // One that expired as its turn came has not run.
                     if task.args.is_none() {
                         self.mean_service = (self.mean_service * 7 + now.since(since)) / 8;

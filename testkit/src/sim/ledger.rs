@@ -54,6 +54,10 @@ pub(super) struct Ledger {
     ran: BTreeMap<Number, Ran>,
     sessions: BTreeMap<u64, Session>,
     never: BTreeSet<Number>,
+    /// The numbers that calls began with; and those by what a call keeps when it goes on to
+    /// another provider: its random part.
+    begun: BTreeMap<Number, bool>,
+    by_random: BTreeMap<(u64, u32), u64>,
     /// Calls that went to a hostile program: nobody can promise what it says.
     entrusted: BTreeSet<Number>,
     /// The network may have delivered a datagram twice.
@@ -105,13 +109,30 @@ impl Ledger {
         self.sessions.get(&session).is_some_and(|session| session.acks)
     }
 
+    /// A call begins; it may run more than once if it `repeats`.
+    pub(super) fn begun(&mut self, id: ExeId, repeats: bool) {
+        self.begun.insert(number(id), repeats);
+        self.by_random.insert((id.session, id.random), id.number);
+    }
+
+    /// The number that a call began with, which is another where it has gone on to another
+    /// provider since.
+    fn first(&self, id: ExeId) -> Number {
+        if self.begun.contains_key(&number(id)) {
+            return number(id);
+        }
+        let first = self.by_random.get(&(id.session, id.random)).copied();
+        (id.session, first.unwrap_or(id.number))
+    }
+
     /// A call leaves for a hostile program.
     pub(super) fn entrust(&mut self, id: ExeId) {
-        self.entrusted.insert(number(id));
+        let first = self.first(id);
+        self.entrusted.insert(first);
     }
 
     pub(super) fn is_entrusted(&self, id: ExeId) -> bool {
-        self.entrusted.contains(&number(id))
+        self.entrusted.contains(&self.first(id))
     }
 
     /// A call leaves its caller.
@@ -157,7 +178,7 @@ impl Ledger {
 
     /// A body starts, in a session.
     pub(super) fn started(&mut self, id: ExeId, session: u64) -> Result<(), Broken> {
-        let key = number(id);
+        let key = self.first(id);
         let ran = self.ran.entry(key).or_default();
         ran.starts += 1;
         let starts = ran.starts;
@@ -166,11 +187,12 @@ impl Ledger {
         }
         // Who does not acknowledge cannot tell a copy that the network made from a call.
         let copies = self.duplicated || self.replayed;
-        let may_repeat = copies && !(self.acks(session) && self.acks(id.session));
+        let repeats = self.begun.get(&key).is_some_and(|repeats| *repeats);
+        let may_repeat = repeats || (copies && !(self.acks(session) && self.acks(id.session)));
         Invariant::NoIsNever.holds_if(may_repeat || !self.never.contains(&key), || {
             format!("{id} runs although its caller was told that it never will")
         })?;
-        let sent = self.sent.get(&key);
+        let sent = self.sent.get(&number(id));
         let meant = sent.map_or(Some(id.session), |sent| sent.to);
         Invariant::OneStart.holds_if(meant.is_none_or(|to| to == session), || {
             format!("{id} was meant for {meant:x?} and runs at {session:x}")
@@ -181,11 +203,12 @@ impl Ledger {
 
     /// A body starts in an older program, which has no session and tells no copies.
     pub(super) fn started_at_older(&mut self, id: ExeId) -> Result<(), Broken> {
-        let key = number(id);
+        let key = self.first(id);
         let ran = self.ran.entry(key).or_default();
         ran.starts += 1;
         let starts = ran.starts;
-        let may_repeat = self.falsified || self.duplicated || self.replayed;
+        let repeats = self.begun.get(&key).is_some_and(|repeats| *repeats);
+        let may_repeat = repeats || self.falsified || self.duplicated || self.replayed;
         Invariant::NoIsNever.holds_if(may_repeat || !self.never.contains(&key), || {
             format!("{id} runs although its caller was told that it never will")
         })?;
@@ -195,12 +218,13 @@ impl Ledger {
 
     /// A body has ended with this result.
     pub(super) fn computed(&mut self, id: ExeId, result: &Value) {
-        self.ran.entry(number(id)).or_default().results.push(result.clone());
+        let first = self.first(id);
+        self.ran.entry(first).or_default().results.push(result.clone());
     }
 
     /// A result was given out for a call.
     pub(super) fn gave(&self, id: ExeId, result: &Value) -> Result<(), Broken> {
-        let ran = self.ran.get(&number(id));
+        let ran = self.ran.get(&self.first(id));
         Invariant::TrueResult.holds_if(ran.is_some_and(|ran| ran.results.contains(result)), || {
             format!("{id} gave {result}, which nobody computed for it")
         })
@@ -208,7 +232,8 @@ impl Ledger {
 
     /// It was said that a body never started and never will.
     pub(super) fn said_no(&mut self, id: ExeId, error: &str) -> Result<(), Broken> {
-        self.never.insert(number(id));
+        let first = self.first(id);
+        self.never.insert(first);
         Invariant::NoIsNever.holds_if(self.starts(id) == 0, || {
             format!("{id} was said not to have run, but it did: {error}")
         })
@@ -223,6 +248,6 @@ impl Ledger {
 
     /// How often the body of a call was started.
     pub(super) fn starts(&self, id: ExeId) -> u32 {
-        self.ran.get(&number(id)).map_or(0, |ran| ran.starts)
+        self.ran.get(&self.first(id)).map_or(0, |ran| ran.starts)
     }
 }

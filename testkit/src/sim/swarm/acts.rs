@@ -135,6 +135,9 @@ impl Run<'_> {
         if let Some(target) = wish.target {
             ask = ask.to(&format!("n{target}"));
         }
+        if wish.idempotent {
+            ask = ask.idempotent();
+        }
         if wish.keeps {
             ask = ask.keeps_result();
         }

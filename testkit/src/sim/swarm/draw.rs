@@ -147,6 +147,7 @@ impl Temper {
             0 => Mode::All,
             1 | 2 => Mode::Fastest(dice.place(4) + 1),
             3 => Mode::OneWay,
+            4 => Mode::Hedged,
             _ => Mode::One,
         };
         let policy = match dice.below(4) {
@@ -168,6 +169,7 @@ impl Temper {
             policy,
             mode,
             keeps: dice.chance(60),
+            idempotent: dice.chance(200),
         }
     }
 }

@@ -140,6 +140,8 @@ pub struct Wish {
     pub policy: Policy,
     /// How many.
     pub mode: Mode,
+    /// It may run more than once.
+    pub idempotent: bool,
     /// Its result is left in the core.
     pub keeps: bool,
 }
