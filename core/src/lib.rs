@@ -29,6 +29,8 @@ mod homes;
 pub mod id;
 mod inbound;
 pub mod keyed;
+pub mod latency;
+pub mod measures;
 pub mod message;
 pub mod payload;
 mod peers;
@@ -46,8 +48,8 @@ pub use calls::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
 pub use config::Config;
 pub use directory::{Class, LocalFunction};
 pub use engine::{
-    Core, Done, FunctionInfo, LinkCommand, PeerInfo, PipeKey, RegisterError, StreamGone, StreamKey,
-    Tables, Task, TaskStep,
+    Core, Done, FunctionInfo, InFlight, LinkCommand, PeerInfo, PipeKey, RegisterError, StreamGone,
+    StreamKey, Tables, Task, TaskStep,
 };
 pub use peers::Trust;
 pub use time::Time;

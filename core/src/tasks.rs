@@ -75,6 +75,8 @@ pub(crate) struct Task {
     pub(crate) deadline: Option<Time>,
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) progress: Progress,
+    /// When it was queued.
+    pub(crate) since: Time,
     pub(crate) cancelled: bool,
     /// The byte stream that belongs to the call.
     pub(crate) stream: Option<StreamKey>,
@@ -366,6 +368,7 @@ mod tests {
                 deadline: None,
                 deadline_timer: None,
                 progress: Progress::Queued,
+                since: Time::ZERO,
                 cancelled: false,
                 stream: None,
                 stranger: false,

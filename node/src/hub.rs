@@ -5,15 +5,14 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
-use lanc_core::error::{ErrorCode, Fault};
-use lanc_core::id::{CallKey, PingKey, TaskKey};
-use lanc_core::payload::Payload;
+use lanc_core::error::ErrorCode;
+use lanc_core::id::{CallKey, PingKey};
 use lanc_core::{Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, TaskStep};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::context::{Cancellation, Spent};
-use crate::functions::Functions;
+use crate::functions::{Ended, Functions};
 use crate::outlets::Outlets;
 
 /// Events a slow subscriber may lag behind before it loses the oldest.
@@ -276,15 +275,11 @@ impl State {
     }
 
     /// Ends a task and takes back the buffers it is done with.
-    pub(crate) fn complete(
-        &mut self,
-        now: lanc_core::Time,
-        key: TaskKey,
-        result: Result<Payload, Fault>,
-        spent: Spent,
-    ) {
+    pub(crate) fn complete(&mut self, ended: Ended) {
+        let Ended { key, ran, result, spent } = ended;
         self.give_back(spent);
-        self.core.complete(now, key, result);
+        self.core.began(key, ran.start);
+        self.core.complete(ran.end, key, result);
     }
 
     /// Takes buffers back that nobody needs any more.

@@ -7,6 +7,7 @@ use lanc_core::counters::Counters;
 use lanc_core::endpoint::Endpoint;
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::SessionId;
+use lanc_core::ports::Statistics;
 use lanc_core::{Class, FunctionInfo, LocalFunction, PeerInfo, RegisterError, Tables};
 
 use crate::args::IntoArgs;
@@ -31,6 +32,8 @@ pub(crate) struct Owner {
     name: String,
     session: SessionId,
     endpoints: Vec<Endpoint>,
+    /// What each transport counts by itself.
+    statistics: Vec<Option<Arc<dyn Statistics>>>,
 }
 
 impl Owner {
@@ -39,8 +42,9 @@ impl Owner {
         name: String,
         session: SessionId,
         endpoints: Vec<Endpoint>,
+        statistics: Vec<Option<Arc<dyn Statistics>>>,
     ) -> Self {
-        Self { hub, name, session, endpoints }
+        Self { hub, name, session, endpoints, statistics }
     }
 }
 
@@ -156,6 +160,11 @@ impl Node {
     /// What happened so far, in numbers.
     pub fn counters(&self) -> Counters {
         self.hub.state().core.counters().clone()
+    }
+
+    /// What each transport counts by itself, in the order of [`Self::endpoints`].
+    pub(crate) fn statistics(&self) -> &[Option<Arc<dyn Statistics>>] {
+        &self.owner.statistics
     }
 
     /// How full the tables are.

@@ -19,6 +19,19 @@ impl Core {
     /// [`CallError`] when this node cannot take the call at all: closed, too many open, or
     /// arguments larger than any message may be. The function did not run.
     pub fn call(&mut self, now: Time, mut request: CallRequest) -> Result<CallKey, CallError> {
+        self.counters.calls_started += 1;
+        let may_begin = self.may_begin(&request);
+        request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
+        let begun = may_begin.and_then(|()| self.insert_call(now, request, None));
+        match begun {
+            Ok(key) => self.route(now, key),
+            Err(ref error) => self.count_call(error.code),
+        }
+        begun
+    }
+
+    /// Whether this node takes calls, and calls of this size.
+    fn may_begin(&self, request: &CallRequest) -> Result<(), CallError> {
         if self.phase != Phase::Running {
             return Err(CallError::new(ErrorCode::CLOSED, Executed::No, "this node is shut down"));
         }
@@ -30,10 +43,7 @@ impl Core {
             );
             return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::No, text));
         }
-        request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
-        let key = self.insert_call(now, request, None)?;
-        self.route(now, key);
-        Ok(key)
+        Ok(())
     }
 
     /// Adds a call to the table and sets its deadline.
@@ -77,7 +87,7 @@ impl Core {
         if let Some(call) = self.calls.get_mut(key) {
             call.deadline_timer = Some(timer);
         }
-        self.counters.calls_started += 1;
+        self.counters.attempts_started += u64::from(parent.is_some());
         Ok(key)
     }
 
@@ -226,7 +236,7 @@ impl Core {
             Ok(stream) => stream,
             Err(error) => return self.finish_failed(now, key, error),
         };
-        match self.begin_local(&name, args, key, deadline, stream) {
+        match self.begin_local(now, &name, args, key, deadline, stream) {
             Err(fault) => self.finish_failed(now, key, CallError::from_fault(fault)),
             Ok(_) if one_way => self.finish_one_way(now, key),
             Ok(task) => {

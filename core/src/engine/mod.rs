@@ -27,6 +27,7 @@
 //! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
 //! | `siblings` | what one node of a host has heard for the others |
 //! | `shutdown` | the end: what runs may finish, then the farewell |
+//! | `measure` | what calls and functions cost |
 //! | `wake` | a timer that fired |
 //! | `view` | the tables, for people; and whom a person means |
 
@@ -41,6 +42,7 @@ mod keepalive;
 mod lane;
 mod leave;
 mod link;
+mod measure;
 mod older;
 mod older_send;
 mod one_shot;
@@ -75,6 +77,7 @@ use crate::homes::Homes;
 use crate::id::{CallKey, FunctionName, PingKey, SessionId, tag};
 use crate::inbound::{Bounds, Inbound};
 use crate::keyed::{HashKey, KeyedMap};
+use crate::measures::{Measured, Measures};
 use crate::message::{Features, Watermark};
 use crate::peers::Peers;
 use crate::ports::{Capabilities, Close, Entropy};
@@ -92,7 +95,7 @@ pub use pipe::PipeKey;
 pub use register::RegisterError;
 pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
-pub use view::{FunctionInfo, PeerInfo, Tables};
+pub use view::{FunctionInfo, InFlight, PeerInfo, Tables};
 
 /// Something the driver must do with a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -170,6 +173,7 @@ pub struct Core {
     token_key: HashKey,
     phase: Phase,
     counters: Counters,
+    measures: Measures,
     events: Events,
     limits_told: Vec<(&'static str, Time)>,
     timers: Timers,
@@ -254,6 +258,7 @@ impl Core {
             token_key,
             phase: Phase::Fresh,
             counters: Counters::default(),
+            measures: Measures::new(hash),
             events: Events::new(config.max_events),
             limits_told: Vec::new(),
             timers: Timers::new(),
@@ -373,6 +378,12 @@ impl Core {
         &self.counters
     }
 
+    /// How long the functions took that ran here or were called from here, in the order of their
+    /// first call.
+    pub fn measures(&self) -> &[Measured] {
+        self.measures.rows()
+    }
+
     /// A buffer to encode arguments or a result into, empty; for something large if there is
     /// one. Whoever decodes gives the buffer back.
     pub fn take_buffer(&mut self) -> Vec<u8> {
@@ -426,6 +437,7 @@ impl Core {
 
     /// Tells that a limit was hit.
     fn limit_hit(&mut self, now: Time, limit: &'static str) {
+        self.counters.hit(limit);
         if self.may_tell(now, limit) {
             self.event(Event::LimitHit { limit });
         }

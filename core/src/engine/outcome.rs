@@ -96,11 +96,7 @@ impl Core {
         for timer in timers {
             self.cancel_timer(timer);
         }
-        if outcome.is_success() {
-            self.counters.calls_succeeded += 1;
-        } else {
-            self.counters.calls_failed += 1;
-        }
+        self.measure_call(now, key, outcome.code());
         if let Some(args) = self.calls.finish(key, outcome) {
             self.buffers.give(args.into_buffer());
         }

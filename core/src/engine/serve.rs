@@ -78,6 +78,7 @@ impl Core {
             }
             Ok(meeting) => meeting,
             Err(why) => {
+                self.counters.calls_dropped += 1;
                 self.turn_away_stream(stream.filter(|_| has_room), ErrorCode::CANCELLED);
                 return Err(why);
             }
@@ -103,6 +104,7 @@ impl Core {
             self.call_met(now, from, (caller, id), became);
         }
         if let Err(fault) = accepted {
+            self.counters.calls_refused.count(fault.code);
             self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
@@ -161,7 +163,8 @@ impl Core {
         let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
         let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
         let attempt = call.attempt;
-        let key = self.begin_task(offered, args, caller, deadline, stream)?;
+        let key = self.begin_task(now, offered, args, caller, deadline, stream)?;
+        self.counters.calls_accepted += 1;
         if let Some(task) = self.tasks.get_mut(key) {
             task.attempt = attempt;
         }
@@ -171,6 +174,7 @@ impl Core {
     /// Queues a call of this node to itself.
     pub(super) fn begin_local(
         &mut self,
+        now: Time,
         name: &FunctionName,
         args: Arguments,
         call: CallKey,
@@ -178,7 +182,7 @@ impl Core {
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
         let offered = self.offered(name.as_str())?;
-        self.begin_task(offered, args, Caller::Local(call), Some(deadline), stream)
+        self.begin_task(now, offered, args, Caller::Local(call), Some(deadline), stream)
     }
 
     /// A function of this node that may be called now.
@@ -204,6 +208,7 @@ impl Core {
 
     fn begin_task(
         &mut self,
+        now: Time,
         offered: Offered,
         args: Arguments,
         caller: Caller,
@@ -225,6 +230,7 @@ impl Core {
             deadline,
             deadline_timer: None,
             progress: Progress::Queued,
+            since: now,
             cancelled: false,
             stream,
             stranger,
@@ -243,6 +249,7 @@ impl Core {
             let text = format!("the queue of `{}` is full", self.name);
             self.busy(text)
         })?;
+        self.counters.tasks_queued += 1;
         if let Some(deadline) = deadline {
             let timer = self.timers.set(deadline, Timer::TaskDeadline(key));
             if let Some(task) = self.tasks.get_mut(key) {
@@ -280,7 +287,9 @@ impl Core {
 
     fn expire_queued(&mut self, now: Time, key: TaskKey) {
         let text = "the deadline passed in the queue";
-        self.complete(now, key, Err(Fault::new(ErrorCode::TIMEOUT, text)));
+        self.counters.tasks_unstarted.count(ErrorCode::TIMEOUT);
+        self.settle(now, key, Err(Fault::new(ErrorCode::TIMEOUT, text)));
+        self.close_if_drained(now);
     }
 
     fn describe(&self, key: TaskKey, args: Arguments) -> Option<Task> {
@@ -312,10 +321,8 @@ impl Core {
 
     /// A function has ended. Its answer goes to whoever still waits for it.
     pub fn complete(&mut self, now: Time, key: TaskKey, result: Result<Payload, Fault>) {
-        match &result {
-            Ok(_) => self.counters.tasks_succeeded += 1,
-            Err(_) => self.counters.tasks_failed += 1,
-        }
+        let code = result.as_ref().err().map_or(ErrorCode::OK, |fault| fault.code);
+        self.measure_task(now, key, code);
         let fit = |payload: Payload| {
             let bytes = self.buffers.fit(payload.bytes);
             Payload { bytes, ..payload }
@@ -460,6 +467,7 @@ impl Core {
                     self.stream_drop(stream, ErrorCode::CANCELLED);
                 }
                 let fault = Fault::new(ErrorCode::CANCELLED, "cancelled in the queue");
+                self.counters.tasks_unstarted.count(fault.code);
                 self.tasks.settle(now, key, Err(fault));
                 self.remove_task(key, Standing::Refused(ErrorCode::CANCELLED));
                 Executed::No

@@ -82,6 +82,7 @@ pub(super) fn core(core: &Core, delivered: u64, now: Time) -> Result<(), String>
         ));
     }
     let (tables, config) = (core.tables(), core.config());
+    counters.audit(&tables)?;
     let peers = config.max_peers() + config.max_tentative();
     let bounds = [
         ("hosts", tables.hosts, 4096),
