@@ -1,13 +1,13 @@
 //! The command line: verbs, options, and their help.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::duration;
+use crate::{duration, metrics};
 
 /// Call functions of other machines on your network by name.
 #[derive(Parser, Debug)]
@@ -119,6 +119,7 @@ result (JSON if it parses, else text); exit codes other than 0 are failures of t
 
 Examples:
   lanc serve --demo
+  lanc serve --demo --metrics
   lanc serve --name workshop --cmd disk='df -h {0}' --cmd size='stat -c %s -- {path}'"
 )]
 pub(crate) struct ServeArgs {
@@ -131,6 +132,9 @@ pub(crate) struct ServeArgs {
     /// This node's name, for people and for `call --on` [default: host name and four digits].
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Serve statistics to Prometheus at http://ADDR:PORT/metrics [default: 127.0.0.1:9127].
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = metrics::DEFAULT, value_parser = metrics::address)]
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 /// Options of `call`.

@@ -14,6 +14,7 @@ mod failure;
 mod listing;
 mod logging;
 mod manual;
+mod metrics;
 mod network;
 mod output;
 mod ping;

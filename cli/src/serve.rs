@@ -1,11 +1,15 @@
 //! `lanc serve`.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lanc::{Config, ErrorCode, Event, Events, Node};
+use tokio::task::JoinHandle;
 
 use crate::args::ServeArgs;
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::signals::Interrupts;
@@ -37,6 +41,10 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         "OPEN MODE: anyone who reaches this node over the network can call its functions, and \
          nothing is encrypted\n",
     );
+    let metrics = match args.metrics {
+        Some(address) => Some(serve_metrics(&node, address).await?),
+        None => None,
+    };
     let news = tokio::spawn(tell(node.events()));
     let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();
     output::line(&format!("ready {address}"))?;
@@ -53,7 +61,24 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         }
     };
     news.abort();
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
     ended
+}
+
+/// Serves the node's statistics until the task is aborted.
+async fn serve_metrics(
+    node: &Node,
+    address: SocketAddr,
+) -> Result<JoinHandle<Infallible>, Failure> {
+    let metrics = Metrics::bind(address).await?;
+    tracing::info!("metrics at {}", metrics.url());
+    if metrics.is_exposed() {
+        tracing::warn!("anyone who reaches this machine can read the metrics");
+    }
+    let node = node.clone();
+    Ok(tokio::spawn(metrics.serve(move || node.stats().prometheus())))
 }
 
 fn register(node: &Node, name: &str, program: Program) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 
 mod gather;
 mod latency;
+mod prometheus;
 
 use std::collections::BTreeMap;
 
