@@ -86,6 +86,8 @@ pub(crate) enum Verb {
     Functions(FunctionsArgs),
     /// Measure the round trip to a node.
     Ping(PingArgs),
+    /// Show peers, functions, calls, latency and drops, live.
+    Top(TopArgs),
     /// Show two nodes on this machine find and call each other.
     Demo,
     /// Print a completion script for a shell.
@@ -255,6 +257,31 @@ pub(crate) struct PingArgs {
     /// How long to look for the peer [default: 1.5s].
     #[arg(long, value_name = "DUR", value_parser = duration::parse)]
     pub(crate) wait: Option<Duration>,
+}
+
+/// Options of `stats`.
+#[derive(Args, Debug)]
+pub(crate) struct StatsArgs {
+    /// The node of this name only.
+    pub(crate) name: Option<String>,
+    /// This process only.
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+}
+
+/// Options of `top`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Rates and latencies are those of the last five seconds. Without a terminal it prints once.
+
+Examples:
+  lanc top
+  lanc top --once --json"
+)]
+pub(crate) struct TopArgs {
+    /// Print what there is and end.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 fn positive(text: &str) -> Result<Duration, String> {

@@ -32,6 +32,7 @@ pub mod keyed;
 pub mod latency;
 pub mod measures;
 pub mod message;
+pub mod note;
 pub mod payload;
 mod peers;
 pub mod policy;

@@ -18,7 +18,7 @@ use crate::functions::{Ended, Function, Started};
 use crate::hub::{Effects, Hub, slot};
 use crate::node::{Node, Owner};
 use crate::patience::Patience;
-use crate::workers;
+use crate::{trace, workers};
 
 /// Callers woken before what they submit is sent. Waking a batch in chunks lets the first full
 /// frame leave while the rest of the callers still run, which keeps both sides busy; measured
@@ -142,6 +142,7 @@ impl Driver {
     fn turn(&mut self) {
         let hub = Arc::clone(&self.hub);
         let now = hub.clock.now();
+        let is_traced = trace::is_wanted();
         let mut batch = std::mem::take(&mut self.batch);
         // The functions of one frame start before the next frame is read: the queue of waiting
         // calls is not filled by calls that could have run.
@@ -163,6 +164,7 @@ impl Driver {
         });
         self.batch = batch;
         let mut state = hub.state();
+        state.core.note_calls(is_traced);
         if state.orphaned {
             state.core.shutdown(now);
         }
@@ -180,6 +182,7 @@ impl Driver {
                 // The user's code may block.
                 tokio::task::spawn_blocking(move || on_done(outcome));
             }
+            self.effects.notes.drain(..).for_each(trace::log);
             for event in self.effects.events.drain(..) {
                 tracing::debug!(?event);
                 // Nobody may be listening.

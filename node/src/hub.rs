@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use lanc_core::error::ErrorCode;
 use lanc_core::id::{CallKey, PingKey};
+use lanc_core::note::Note;
 use lanc_core::{Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, TaskStep};
 use tokio::sync::{broadcast, watch};
 
@@ -96,6 +97,7 @@ pub(crate) struct Effects {
     pub(crate) steps: Vec<TaskStep>,
     pub(crate) links: Vec<LinkCommand>,
     pub(crate) events: Vec<lanc_core::event::Event>,
+    pub(crate) notes: Vec<Note>,
 }
 
 impl Effects {
@@ -106,12 +108,14 @@ impl Effects {
             && self.steps.is_empty()
             && self.links.is_empty()
             && self.events.is_empty()
+            && self.notes.is_empty()
     }
 
     /// What a flood of strangers has grown is given back; calls keep their room.
     pub(crate) fn give_back(&mut self) {
         self.links.shrink_to(KEPT);
         self.events.shrink_to(KEPT);
+        self.notes.shrink_to(KEPT);
     }
 }
 
@@ -325,6 +329,9 @@ impl State {
         }
         while let Some(event) = self.core.poll_event() {
             effects.events.push(event);
+        }
+        while let Some(note) = self.core.poll_note() {
+            effects.notes.push(note);
         }
     }
 }

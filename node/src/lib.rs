@@ -30,6 +30,7 @@ mod results;
 pub mod stats;
 mod stream;
 mod streaming;
+mod trace;
 mod typed;
 mod values;
 mod workers;

@@ -5,6 +5,7 @@
 mod calls;
 mod endings;
 mod listings;
+mod observing;
 mod offline;
 mod programs;
 mod settings;

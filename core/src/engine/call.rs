@@ -88,6 +88,7 @@ impl Core {
             call.deadline_timer = Some(timer);
         }
         self.counters.attempts_started += u64::from(parent.is_some());
+        self.note_begun(key);
         Ok(key)
     }
 

@@ -29,11 +29,14 @@ impl Core {
     /// A call ends. What it consists of is counted apart: the application made one call.
     pub(super) fn measure_call(&mut self, now: Time, key: CallKey, code: ErrorCode) {
         let Some(call) = self.calls.get(key) else { return };
+        let took = now.since(call.started);
+        self.note_ended(key, code, took);
+        let Some(call) = self.calls.get(key) else { return };
         if call.parent.is_some() {
             self.counters.attempts_ended.count(code);
             return;
         }
-        self.measures.called(&call.request.function, code, now.since(call.started));
+        self.measures.called(&call.request.function, code, took);
         self.count_call(code);
     }
 
@@ -41,7 +44,9 @@ impl Core {
     pub(super) fn measure_task(&mut self, now: Time, key: TaskKey, code: ErrorCode) {
         let Some(task) = self.tasks.get(key) else { return };
         let Progress::Running { since } = task.progress else { return };
-        self.measures.served(&task.name, code, since.since(task.since), now.since(since));
+        let (waited, ran) = (since.since(task.since), now.since(since));
+        self.measures.served(&task.name, code, waited, ran);
+        self.note_finished(key, code, waited, ran);
         self.counters.tasks_ended.count(code);
         match code {
             ErrorCode::OK => self.counters.tasks_succeeded += 1,

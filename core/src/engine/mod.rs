@@ -28,6 +28,7 @@
 //! | `siblings` | what one node of a host has heard for the others |
 //! | `shutdown` | the end: what runs may finish, then the farewell |
 //! | `measure` | what calls and functions cost |
+//! | `note` | the steps of calls, where somebody traces them |
 //! | `wake` | a timer that fired |
 //! | `view` | the tables, for people; and whom a person means |
 
@@ -43,6 +44,7 @@ mod lane;
 mod leave;
 mod link;
 mod measure;
+mod note;
 mod older;
 mod older_send;
 mod one_shot;
@@ -79,6 +81,7 @@ use crate::inbound::{Bounds, Inbound};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::measures::{Measured, Measures};
 use crate::message::{Features, Watermark};
+use crate::note::Notes;
 use crate::peers::Peers;
 use crate::ports::{Capabilities, Close, Entropy};
 use crate::random::Random;
@@ -174,6 +177,7 @@ pub struct Core {
     phase: Phase,
     counters: Counters,
     measures: Measures,
+    notes: Notes,
     events: Events,
     limits_told: Vec<(&'static str, Time)>,
     timers: Timers,
@@ -259,6 +263,7 @@ impl Core {
             phase: Phase::Fresh,
             counters: Counters::default(),
             measures: Measures::new(hash),
+            notes: Notes::default(),
             events: Events::new(config.max_events),
             limits_told: Vec::new(),
             timers: Timers::new(),

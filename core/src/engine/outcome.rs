@@ -120,7 +120,7 @@ impl Core {
     }
 
     /// The name of whoever a call went to; this node's own while it went to nobody.
-    fn callee_name(&self, key: CallKey) -> Arc<str> {
+    pub(super) fn callee_name(&self, key: CallKey) -> Arc<str> {
         match self.calls.get(key).map(|call| &call.stage) {
             Some(Stage::Remote { peer_name, .. }) => Arc::clone(peer_name),
             _ => Arc::clone(&self.name),

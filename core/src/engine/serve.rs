@@ -13,7 +13,7 @@ use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
-use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
+use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey};
 use crate::inbound::Standing;
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
@@ -105,6 +105,7 @@ impl Core {
         }
         if let Err(fault) = accepted {
             self.counters.calls_refused.count(fault.code);
+            self.note_refused(from.link, id.as_ref(), fault.code);
             self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
@@ -168,6 +169,7 @@ impl Core {
         if let Some(task) = self.tasks.get_mut(key) {
             task.attempt = attempt;
         }
+        self.note_received(key);
         Ok(key)
     }
 
@@ -281,7 +283,9 @@ impl Core {
             }
             let Some(args) = task.args.take() else { continue };
             self.counters.tasks_started += 1;
-            return Some(TaskStep::Run(self.describe(key, args)?));
+            let task = self.describe(key, args)?;
+            self.note_started(&task);
+            return Some(TaskStep::Run(task));
         }
     }
 
@@ -294,18 +298,7 @@ impl Core {
 
     fn describe(&self, key: TaskKey, args: Arguments) -> Option<Task> {
         let task = self.tasks.get(key)?;
-        let (id, caller) = match &task.caller {
-            Caller::Local(call) => {
-                let id = self.calls.get(*call).map(|call| WireId::Native(call.id));
-                (id, Arc::clone(&self.name))
-            }
-            Caller::Remote { link, peer, id, .. } => {
-                let name =
-                    peer.and_then(|key| self.peers.get(key)).map(|peer| Arc::clone(&peer.name));
-                let remote = || self.links.get(*link).map(|link| link.remote.to_string().into());
-                (id.clone(), name.or_else(remote).unwrap_or_default())
-            }
-        };
+        let (id, caller) = self.who_asked(&task.caller);
         Some(Task {
             key,
             function: task.function,
@@ -317,6 +310,24 @@ impl Core {
             args,
             stream: task.stream,
         })
+    }
+
+    /// The id of a call, and its caller's name.
+    pub(super) fn who_asked(&self, caller: &Caller) -> (Option<WireId<'static>>, Arc<str>) {
+        match caller {
+            Caller::Local(call) => {
+                let id = self.calls.get(*call).map(|call| WireId::Native(call.id));
+                (id, Arc::clone(&self.name))
+            }
+            Caller::Remote { link, peer, id, .. } => (id.clone(), self.name_at(*link, *peer)),
+        }
+    }
+
+    /// The name of whoever is at the end of a link, or where that is.
+    pub(super) fn name_at(&self, link: LinkId, peer: Option<PeerKey>) -> Arc<str> {
+        let name = peer.and_then(|key| self.peers.get(key)).map(|peer| Arc::clone(&peer.name));
+        let remote = || self.links.get(link).map(|link| link.remote.to_string().into());
+        name.or_else(remote).unwrap_or_default()
     }
 
     /// A function has ended. Its answer goes to whoever still waits for it.
