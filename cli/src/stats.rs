@@ -15,6 +15,7 @@ use crate::{duration, escape, output, table};
 ///
 /// # Errors
 /// `no_provider` when none of them is meant, and the system's refusal of the output.
+#[cfg_attr(not(test), expect(dead_code, reason = "the control socket brings what it prints"))]
 pub(crate) fn print(all: &[Stats], args: &StatsArgs, as_json: bool) -> Result<(), Failure> {
     let is_meant = |stats: &&Stats| {
         let named = args.name.as_ref().is_none_or(|name| *name == stats.node);
@@ -41,6 +42,7 @@ pub(crate) fn print(all: &[Stats], args: &StatsArgs, as_json: bool) -> Result<()
 }
 
 /// One line.
+#[cfg_attr(not(test), expect(dead_code, reason = "see `print`"))]
 fn json(stats: &Stats) -> String {
     // Names and numbers have a form in JSON.
     let value = serde_json::to_value(stats).unwrap_or_default();

@@ -96,6 +96,8 @@ pub struct PeerStats {
     pub lane: String,
     /// Smoothed round trip in microseconds, once one was measured.
     pub round_trip_us: Option<u64>,
+    /// How many calls may be on their way to it by datagrams without a receipt.
+    pub window: u64,
     /// Calls of this node that it has not answered.
     pub calls_in_flight: u64,
     /// Functions it offers.

@@ -89,6 +89,7 @@ fn peer(peer: &PeerInfo) -> PeerStats {
         },
         lane: peer.endpoint.scheme().to_owned(),
         round_trip_us: peer.round_trip.map(|trip| to_u64(trip.as_micros())),
+        window: u64::from(peer.window),
         calls_in_flight: to_u64(peer.open_calls),
         functions: to_u64(peer.functions),
         known_ms: millis(peer.known_for),
