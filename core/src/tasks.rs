@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
@@ -134,6 +135,18 @@ pub(crate) struct Room {
     pub(crate) async_running: usize,
     /// Queued and running for addresses that have not proved themselves.
     pub(crate) strangers: usize,
+}
+
+impl Room {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            queued: config.max_queued,
+            queued_bytes: config.max_queued_bytes,
+            workers: config.workers,
+            async_running: config.max_async_running,
+            strangers: config.max_stranger_tasks,
+        }
+    }
 }
 
 /// All tasks.

@@ -247,13 +247,7 @@ impl Core {
         let hash = HashKey::new(random.bytes());
         let session = SessionId(random.bytes());
         let token_key = HashKey::new(random.bytes());
-        let room = Room {
-            queued: config.max_queued,
-            queued_bytes: config.max_queued_bytes,
-            workers: config.workers,
-            async_running: config.max_async_running,
-            strangers: config.max_stranger_tasks,
-        };
+        let room = Room::of(&config);
         Ok(Self {
             features: pipeline.features().with(Features::CANCEL).with(Features::ACK),
             pipeline: Arc::new(pipeline),
