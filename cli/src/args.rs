@@ -1,7 +1,6 @@
 //! The command line: verbs, options, and their help.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -158,6 +157,7 @@ Examples:
   lanc call echo @big.json --transport tcp
   lanc call echo -- a=b
   lanc call hostname --all
+  lanc call lookup kitchen --idempotent --hedge
   lanc call readings kitchen --stream --timeout 1h"
 )]
 pub(crate) struct CallArgs {
@@ -169,8 +169,8 @@ pub(crate) struct CallArgs {
     /// Positional arguments taken literally.
     #[arg(last = true, value_name = "LITERAL")]
     pub(crate) literal: Vec<String>,
-    /// Give up after this time: 500ms, 2s, 1m [default: 30s].
-    #[arg(long, value_name = "DUR", value_parser = positive)]
+    /// Give up after this time: 500ms, 2s, 1m; `none` waits up to a day [default: 30s].
+    #[arg(long, value_name = "DUR", value_parser = time_limit)]
     pub(crate) timeout: Option<Duration>,
     /// How long to look for a provider [default: 1.5s].
     #[arg(long, value_name = "DUR", value_parser = duration::parse)]
@@ -178,12 +178,22 @@ pub(crate) struct CallArgs {
     /// Call this peer: its name, address or the first digits of its session.
     #[arg(long, value_name = "PEER")]
     pub(crate) on: Option<String>,
-    /// Ask N providers at once and take the first answer.
-    #[arg(long, value_name = "N", conflicts_with_all = ["on", "all", "one_way"])]
-    pub(crate) fastest: Option<NonZeroU8>,
+    /// Ask N providers at once, 1 to 5, and take the first answer.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(conflicts_with_all = ["on", "all", "one_way"])]
+    pub(crate) fastest: Option<u8>,
+    /// The function may run more than once: go on to another provider when one dies or is silent.
+    #[arg(long, conflicts_with_all = ["all", "one_way", "stream"])]
+    pub(crate) idempotent: bool,
+    /// Ask another provider too when the answer is late, if the function may run more than once.
+    #[arg(long, conflicts_with_all = ["on", "fastest", "all", "one_way", "stream"])]
+    pub(crate) hedge: bool,
     /// Call every provider and print a line for each.
     #[arg(long, conflicts_with_all = ["on", "one_way"])]
     pub(crate) all: bool,
+    /// Which of several providers to call.
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Policy::Latest)]
+    pub(crate) policy: Policy,
     /// Send the call and ask for no answer.
     #[arg(long)]
     pub(crate) one_way: bool,
@@ -196,6 +206,19 @@ pub(crate) struct CallArgs {
     /// What the call is written in; `auto` is MessagePack for who reads it, else JSON.
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Codec::Auto)]
     pub(crate) codec: Codec,
+}
+
+/// Which of several providers is called.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Policy {
+    /// The one that announced the function last.
+    Latest,
+    /// The one that has offered it longest.
+    Sticky,
+    /// Any, by chance.
+    Random,
+    /// The less loaded of two by chance.
+    LeastLoaded,
 }
 
 /// What a call travels by.
@@ -284,7 +307,10 @@ pub(crate) struct TopArgs {
     pub(crate) once: bool,
 }
 
-fn positive(text: &str) -> Result<Duration, String> {
+fn time_limit(text: &str) -> Result<Duration, String> {
+    if text == "none" {
+        return Ok(Duration::MAX);
+    }
     match duration::parse(text)? {
         Duration::ZERO => Err("a call needs more time than none".to_owned()),
         duration => Ok(duration),
@@ -317,6 +343,7 @@ mod tests {
         assert_eq!(args.args, ["-1", "-2.5", "k=v", "-", "x"]);
         assert_eq!(args.literal, ["a=b", "-x"]);
         assert_eq!(args.timeout, Some(Duration::from_secs(2)));
+        assert_eq!(call(&["f", "--timeout", "none"]).timeout, Some(Duration::MAX));
     }
 
     #[test]
@@ -334,6 +361,10 @@ mod tests {
             &["call", "f", "--stream", "--all"],
             &["call", "f", "--stream", "--fastest", "2"],
             &["call", "f", "--fastest", "0"],
+            &["call", "f", "--fastest", "6"],
+            &["call", "f", "--hedge", "--on", "x"],
+            &["call", "f", "--hedge", "--fastest", "2"],
+            &["call", "f", "--idempotent", "--stream"],
             &["call", "f", "--timeout", "0"],
             &["call", "f", "--transport", "pigeon"],
             &["call", "f", "--codec", "xml"],

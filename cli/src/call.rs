@@ -6,7 +6,7 @@ use std::time::Duration;
 use lanc::{Call, CallError, Carrier, Config, ErrorCode, Executed, Format, Node};
 use serde_json::{Value, json};
 
-use crate::args::{CallArgs, Codec, Transport};
+use crate::args::{CallArgs, Codec, Policy, Transport};
 use crate::as_json::AsJson;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -151,8 +151,20 @@ fn prepare<T>(
         Transport::Udp => Carrier::Datagrams,
         Transport::Tcp => Carrier::Connection,
     });
+    call = call.policy(match args.policy {
+        Policy::Latest => lanc::Policy::Latest,
+        Policy::Sticky => lanc::Policy::Sticky,
+        Policy::Random => lanc::Policy::Random,
+        Policy::LeastLoaded => lanc::Policy::LeastLoaded,
+    });
     if let Some(count) = args.fastest {
-        call = call.fastest(count.get().into());
+        call = call.fastest(count.into());
+    }
+    if args.idempotent {
+        call = call.idempotent();
+    }
+    if args.hedge {
+        call = call.hedge();
     }
     call
 }

@@ -138,5 +138,6 @@ fn peer_object(peer: &PeerInfo) -> Value {
 }
 
 fn function_object(function: &FunctionInfo) -> Value {
-    json!({ "name": function.name, "providers": function.providers })
+    let (name, providers) = (&function.name, &function.providers);
+    json!({ "name": name, "providers": providers, "idempotent": function.idempotent })
 }

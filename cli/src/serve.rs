@@ -106,7 +106,21 @@ fn log(event: &Event) {
             escape::line(peer),
             escape::line(function),
         ),
+        // The transport has said so, with advice.
+        Event::LimitHit { limit: "receive_buffer" | "send_buffer" } => {}
         Event::LimitHit { limit } => tracing::warn!("the limit {limit} was reached"),
+        Event::RateLimited { endpoint } => {
+            tracing::warn!("strangers send too much and are not heard, {endpoint} among them");
+        }
+        Event::SlowPeer { endpoint } => {
+            tracing::warn!(
+                "{endpoint} does not take what is sent to it: its connection was closed"
+            );
+        }
+        Event::SendBufferFull => tracing::warn!("the system's send buffer is full: sending waits"),
+        Event::KernelDrops { count } => {
+            tracing::warn!("the system dropped {count} datagrams: they came too fast");
+        }
         Event::Unreachable { endpoint, reason } => {
             let error = ErrorCode::NETWORK;
             tracing::warn!("{error}: {endpoint} cannot be reached: {}", escape::line(reason));

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::byte_budget::Account;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
 use crate::error::{CallError, ErrorCode};
-use crate::id::{CallKey, ExeId, FunctionName, PeerKey, SessionId, TaskKey, tag};
+use crate::id::{CallKey, ExeId, FunctionKey, FunctionName, PeerKey, SessionId, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::payload::{Arguments, Payload};
 use crate::policy::Policy;
@@ -36,8 +37,12 @@ pub enum Mode {
     /// One provider, one answer.
     #[default]
     One,
-    /// Up to so many providers at once; the first success wins and the others are cancelled.
+    /// Up to so many providers at once, at most five; the first success wins and the others are
+    /// cancelled.
     Fastest(usize),
+    /// One provider, and a copy to another each time the answer is later than such answers are,
+    /// if the call may run more than once; else like [`Self::One`].
+    Hedged,
     /// Every provider; all answers are collected.
     All,
     /// One provider, no answer: the call is over once it has left.
@@ -83,6 +88,12 @@ pub struct CallRequest {
     pub stream: bool,
     /// What it must be written in. If absent, what this node prefers and its callee reads.
     pub format: Option<Format>,
+    /// Whether the function may run more than once. What its providers have announced so may in
+    /// any case.
+    pub idempotent: bool,
+    /// The running function that makes the call: the call ends with it in time, and with the
+    /// call that it serves.
+    pub within: Option<TaskKey>,
 }
 
 impl CallRequest {
@@ -99,6 +110,8 @@ impl CallRequest {
             carrier: Carrier::Auto,
             stream: false,
             format: None,
+            idempotent: false,
+            within: None,
         }
     }
 }
@@ -166,15 +179,31 @@ pub(crate) enum Stage {
     },
     /// This node runs it.
     Local(TaskKey),
-    /// Several calls of their own stand for it.
+    /// Its own attempt is over; copies of it are open, or it is about to leave for another
+    /// provider.
+    Elsewhere,
+    /// Calls to every provider stand for it.
     Many { members: Vec<CallKey>, open: usize },
     /// Over; nobody has taken the outcome yet.
     Done(Outcome),
 }
 
+/// What came of a call's attempts, once one was not enough.
+#[derive(Default)]
+pub(crate) struct Attempts {
+    /// Whom it went to. It never goes to one of them again.
+    pub(crate) asked: Vec<SessionId>,
+    /// Copies without an outcome.
+    pub(crate) copies: Vec<CallKey>,
+    /// What failed, and where.
+    pub(crate) failures: Vec<(Arc<str>, CallError)>,
+}
+
 /// One call.
 pub(crate) struct Call {
     pub(crate) id: ExeId,
+    /// What its messages say: the id, until it goes on to another provider.
+    pub(crate) wire: ExeId,
     /// What its answer must show if it comes by a connection of its own.
     pub(crate) token: u64,
     /// Its byte stream, once it is on its way.
@@ -184,8 +213,18 @@ pub(crate) struct Call {
     pub(crate) deadline: Time,
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) other_timer: Option<TimerKey>,
-    /// The call to several that this one is part of.
+    /// The call that this one is a copy of, or part of.
     pub(crate) parent: Option<CallKey>,
+    /// To whom its own attempt went last, and when.
+    pub(crate) asked: Option<(SessionId, Time)>,
+    /// The function, once it is known that it may run more than once.
+    pub(crate) idempotent: Option<FunctionKey>,
+    /// A function of this node has its arguments.
+    pub(crate) args_gone: bool,
+    /// What it has besides its own attempt.
+    pub(crate) attempts: Option<Box<Attempts>>,
+    /// Bytes that are charged for it: its arguments while it is open, then its outcome.
+    pub(crate) held: usize,
     /// The application dropped its handle: nobody will take the outcome.
     pub(crate) abandoned: bool,
     /// The waiter was told of the outcome: from now on it is kept only within the limits.
@@ -213,10 +252,16 @@ pub(crate) struct Calls {
     finished_bytes: usize,
     done: VecDeque<CallKey>,
     max_open: usize,
+    account: Account,
 }
 
 impl Calls {
-    pub(crate) fn new(max_open: usize, max_results: usize, hash: HashKey) -> Self {
+    pub(crate) fn new(
+        max_open: usize,
+        max_results: usize,
+        hash: HashKey,
+        account: Account,
+    ) -> Self {
         Self {
             table: Slots::new(max_open.saturating_add(max_results).saturating_add(1)),
             by_number: KeyedMap::new(hash),
@@ -227,6 +272,7 @@ impl Calls {
             finished_bytes: 0,
             done: VecDeque::new(),
             max_open,
+            account,
         }
     }
 
@@ -245,11 +291,39 @@ impl Calls {
         self.table.len() - self.finished_count
     }
 
-    pub(crate) fn insert(&mut self, call: Call) -> Option<CallKey> {
+    pub(crate) fn insert(&mut self, mut call: Call) -> Option<CallKey> {
         let number = call.id.number;
+        call.held = call.request.args.len();
+        let held = call.held;
         let key = self.table.insert(call).ok()?;
+        self.account.charge(held);
         self.by_number.insert(number, key);
         Some(key)
+    }
+
+    /// Whether another call with so many bytes of arguments may be begun.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        self.account.budget().has_room_for_work(bytes)
+    }
+
+    /// Whether a result of so many bytes may be kept in the place of a call's arguments.
+    pub(crate) fn has_room_for_result(&self, key: CallKey, bytes: usize) -> bool {
+        let held = self.table.get(key).map_or(0, |call| call.held);
+        self.account.budget().has_room(bytes.saturating_sub(held))
+    }
+
+    /// Moves a call's arguments out: this node runs it.
+    pub(crate) fn take_args(&mut self, key: CallKey) -> Option<Arguments> {
+        let call = self.table.get_mut(key)?;
+        self.account.replace(&mut call.held, 0);
+        Some(call.request.args.take())
+    }
+
+    /// Puts other arguments in the place of a call's.
+    pub(crate) fn set_args(&mut self, key: CallKey, args: Arguments) {
+        let Some(call) = self.table.get_mut(key) else { return };
+        self.account.replace(&mut call.held, args.len());
+        call.request.args = args;
     }
 
     /// The number of the next call of this session.
@@ -264,9 +338,29 @@ impl Calls {
         self.next_number
     }
 
+    /// Gives a call that goes on to another provider a number for that: what is said of the last
+    /// one there means this one no more, and no watermark has passed it. The random part stays: by
+    /// it one call is found in every node's log.
+    pub(crate) fn renumber(&mut self, key: CallKey) {
+        let number = self.draw_number();
+        let Some(call) = self.table.get_mut(key) else { return };
+        let old = std::mem::replace(&mut call.wire, ExeId { number, ..call.id });
+        if old != call.id {
+            self.by_number.remove(&old.number);
+        }
+        self.by_number.insert(number, key);
+    }
+
     /// Whether a call waits for its outcome.
-    pub(crate) fn is_open(&self, key: CallKey) -> bool {
+    fn is_open(&self, key: CallKey) -> bool {
         self.table.get(key).is_some_and(|call| !matches!(call.stage, Stage::Done(_)))
+    }
+
+    /// Whether a call waits for an answer under this number.
+    pub(crate) fn waits_for(&self, key: CallKey, number: u64) -> bool {
+        let waits =
+            |call: &Call| call.wire.number == number && matches!(call.stage, Stage::Remote { .. });
+        self.table.get(key).is_some_and(waits)
     }
 
     /// Not above the lowest number of a call that waits for a provider.
@@ -291,7 +385,7 @@ impl Calls {
 
     pub(crate) fn by_id(&self, id: ExeId) -> Option<CallKey> {
         let key = self.by_number.get(&id.number).copied()?;
-        self.table.get(key).filter(|call| call.id == id).map(|_| key)
+        self.table.get(key).filter(|call| call.id == id || call.wire == id).map(|_| key)
     }
 
     pub(crate) fn keys(&self) -> Vec<CallKey> {
@@ -323,6 +417,7 @@ impl Calls {
             return None;
         }
         let args = call.request.args.take();
+        self.account.replace(&mut call.held, outcome.bytes());
         call.stage = Stage::Done(outcome);
         // Part of another call: that one takes it.
         if call.parent.is_none() && !call.abandoned {
@@ -337,7 +432,11 @@ impl Calls {
             return None;
         }
         let call = self.table.remove(key)?;
+        self.account.refund(call.held);
         self.by_number.remove(&call.id.number);
+        if call.wire != call.id {
+            self.by_number.remove(&call.wire.number);
+        }
         if !call.told {
             return Some(call);
         }

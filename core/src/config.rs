@@ -102,10 +102,10 @@ settings! {
 
     /// Peers that have proved their address. Default 4096, ceiling 65,536.
     max_peers, with_max_peers: usize = 4096, in 1..=65_536;
-    /// Peers that have not. Default 2048, ceiling 65,536.
-    max_tentative, with_max_tentative: usize = 2048, in 1..=65_536;
-    /// Peers that have not, per IP address; not counted on loopback. Default 8.
-    max_tentative_per_ip, with_max_tentative_per_ip: usize = 8, in 1..=65_536;
+    /// Peers that have not. Default 2048, ceiling 4096.
+    max_tentative, with_max_tentative: usize = 2048, in 1..=4096;
+    /// Peers that have not, per IP address; not counted on loopback. Default 8, ceiling 64.
+    max_tentative_per_ip, with_max_tentative_per_ip: usize = 8, in 1..=64;
     /// Functions one peer may announce. Default 1024, ceiling 16,384.
     max_functions_per_peer, with_max_functions_per_peer: usize = 1024, in 1..=16_384;
     /// Function names known in all. Default 65,536.
@@ -114,6 +114,8 @@ settings! {
     max_calls, with_max_calls: usize = 16_384, in 1..=1 << 20;
     /// The same, towards one peer. Default 1024.
     max_calls_per_peer, with_max_calls_per_peer: usize = 1024, in 1..=1 << 20;
+    /// Providers that one call may go to, one after the other. Default 3.
+    max_attempts, with_max_attempts: usize = 3, in 1..=5;
     /// Results kept until they are fetched. Default 4096.
     max_results, with_max_results: usize = 4096, in 1..=1 << 20;
     /// Bytes of results kept until they are fetched. Default 64 MiB.
@@ -126,6 +128,10 @@ settings! {
     max_stranger_tasks, with_max_stranger_tasks: usize = 64, in 1..=65_536;
     /// Bytes of arguments waiting with them. Default 64 MiB.
     max_queued_bytes, with_max_queued_bytes: usize = 64 << 20, in 1024..=1 << 40;
+    /// Bytes that everything together may hold: arguments queued and running, answers and calls
+    /// waiting to be sent, large messages on their way in and out, streams, results kept. Then
+    /// new work is refused as `busy`; the last eighth is for results. Default 512 MiB.
+    max_buffered, with_max_buffered: usize = 512 << 20, in 64 << 10..=1 << 40;
     /// Blocking functions running at once. Default 4; a driver sets the number of cores.
     workers, with_workers: usize = 4, in 1..=4096;
     /// Async functions running at once. Default 1024.
@@ -191,6 +197,10 @@ settings! {
     /// Bytes of large messages that wait to be sent on one link. A single message may be larger.
     /// Default 64 MiB.
     max_message_queue, with_max_message_queue: usize = 64 << 20, in 1200..=1 << 40;
+    /// Bytes that may wait on a connection whose far end has taken nothing for a second. More:
+    /// it is closed, [`Event::SlowPeer`](crate::event::Event::SlowPeer). Default 16 MiB, ceiling
+    /// 256 MiB.
+    max_backlog, with_max_backlog: usize = 16 << 20, in 1200..=256 << 20;
     /// Pings in flight. Default 1024.
     max_pings, with_max_pings: usize = 1024, in 1..=1 << 20;
     /// Whether sources that are on no directly attached network are heard. Default no;
@@ -235,6 +245,8 @@ mod tests {
         let error = Config::default().with_max_peers(65_537).check().unwrap_err();
         assert_eq!(error.to_string(), "max_peers is 65537, but must be between 1 and 65536");
         assert!(Config::default().with_hello_interval(ms(99)).check().is_err());
+        assert!(Config::default().with_max_attempts(5).check().is_ok());
+        assert!(Config::default().with_max_attempts(6).check().is_err());
         let late = Config::default().with_max_deadline(ms(5)).with_call_deadline(ms(6));
         assert_eq!(late.check().unwrap_err().setting, "call_deadline");
         assert!(Config::default().with_name("a".repeat(65)).check().is_err());

@@ -1,6 +1,8 @@
 //! Counters for everything that happens to a frame, a message or a call. Nothing is dropped
 //! uncounted, and nothing ends twice: [`Counters::audit`] says which numbers add up to which.
 
+use std::collections::BTreeMap;
+
 use crate::engine::Tables;
 use crate::error::ErrorCode;
 
@@ -44,8 +46,10 @@ drops! {
     Malformed => "malformed",
     /// Containers too deep in each other.
     TooDeep => "too_deep",
-    /// Too many values or messages.
+    /// Too many values in one message.
     TooMany => "too_many",
+    /// Too many messages in one frame.
+    TooManyMessages => "too_many_messages",
     /// Not of type `LANC`.
     NotLanc => "not_lanc",
     /// A method this version does not know.
@@ -149,8 +153,8 @@ macro_rules! counters {
             pub tasks_ended: Outcomes,
             /// Tasks that ended before their function was started.
             pub tasks_unstarted: Outcomes,
-            /// How often each limit of the configuration was hit, in the order of the first time.
-            pub limits: Vec<(&'static str, u64)>,
+            /// How often each limit was hit that ever was, by the name of its setting.
+            pub limits: BTreeMap<&'static str, u64>,
         }
 
         impl Counters {
@@ -204,10 +208,22 @@ counters! {
     answers_not_kept,
     /// Questions what became of a call.
     probes_sent,
+    /// Calls that went to another provider after one had failed.
+    calls_moved,
+    /// Copies of calls that went to another provider beside one that had not answered.
+    calls_copied,
+    /// Times that neither was done because the provider has failed too often of late.
+    retries_withheld,
     /// Connections closed because no sign of life came.
     connections_dead,
     /// Connections closed because nobody used them.
     connections_idle,
+    /// Connections closed because their far end does not take what is sent to it.
+    connections_slow,
+    /// Sends that the system had no room for; they were tried again.
+    sends_full,
+    /// Datagrams that the system dropped because they were not read fast enough.
+    kernel_drops,
     /// Large messages turned away because they stood still half-way.
     messages_stalled,
     /// Calls received from elsewhere, copies included.
@@ -288,19 +304,21 @@ impl Counters {
         }
     }
 
+    /// How often this limit was hit.
+    pub fn limit_hits(&self, limit: &str) -> u64 {
+        self.limits.get(limit).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn limit(&mut self, limit: &'static str) {
+        *self.limits.entry(limit).or_default() += 1;
+    }
+
     pub(crate) fn drop_frame(&mut self, why: Drop) {
         add(&mut self.drops, why);
     }
 
     pub(crate) fn drop_message(&mut self, why: Drop) {
         add(&mut self.message_drops, why);
-    }
-
-    pub(crate) fn hit(&mut self, limit: &'static str) {
-        match self.limits.iter_mut().find(|(name, _)| *name == limit) {
-            Some((_, count)) => *count += 1,
-            None => self.limits.push((limit, 1)),
-        }
     }
 }
 

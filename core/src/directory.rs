@@ -1,7 +1,10 @@
 //! The directory of functions: this node's own, and every provider of every name it has heard.
 
+use std::time::Duration;
+
 use crate::id::{FunctionKey, FunctionName, PeerKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
+use crate::latency::Latency;
 use crate::slots::Slots;
 
 /// How a function is run. Decided at registration.
@@ -33,6 +36,16 @@ pub struct LocalFunction {
     pub class: Class,
     /// What it does, for people; not sent.
     pub doc: String,
+    /// Whether to run it more than once does no more than to run it once. Announced: callers may
+    /// then go on to another provider when they do not know whether it ran, and send copies.
+    pub idempotent: bool,
+}
+
+impl LocalFunction {
+    /// A function that must run at most once for each call.
+    pub const fn new(class: Class) -> Self {
+        Self { class, doc: String::new(), idempotent: false }
+    }
 }
 
 /// One name.
@@ -41,6 +54,29 @@ pub(crate) struct Function {
     pub(crate) local: Option<LocalFunction>,
     /// In the order of their first announcement: the latest is last.
     pub(crate) providers: Vec<PeerKey>,
+    /// Those of them where it may run more than once.
+    idempotent_at: Vec<PeerKey>,
+    /// How long answers of providers take, once it was called as one that may run more than
+    /// once.
+    latency: Option<Box<Latency>>,
+}
+
+impl Function {
+    /// Whether this provider says that the function may run more than once.
+    pub(crate) fn is_idempotent_at(&self, peer: PeerKey) -> bool {
+        self.idempotent_at.contains(&peer)
+    }
+
+    /// Whether everybody who offers it says that it may run more than once.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        let here = self.local.as_ref().is_none_or(|local| local.idempotent);
+        here && self.idempotent_at.len() == self.providers.len()
+    }
+
+    /// In what time 95 of 100 answers come; `None` while too few have come.
+    pub(crate) fn p95(&self) -> Option<Duration> {
+        self.latency.as_ref()?.p95()
+    }
 }
 
 /// Every function known here.
@@ -84,9 +120,16 @@ impl Directory {
         self.local_count
     }
 
-    /// The names of this node's functions, in the order they were first heard of.
-    pub(crate) fn local_names(&self) -> impl Iterator<Item = &str> {
-        self.table.iter().filter(|(_, f)| f.local.is_some()).map(|(_, f)| f.name.as_str())
+    /// This node's functions, in the order they were first heard of.
+    pub(crate) fn locals(&self) -> impl Iterator<Item = (&str, &LocalFunction)> {
+        self.table.iter().filter_map(|(_, f)| Some((f.name.as_str(), f.local.as_ref()?)))
+    }
+
+    /// Counts how long an answer of a provider took. Allocates for the first of a function.
+    pub(crate) fn record_latency(&mut self, key: FunctionKey, took: Duration) {
+        if let Some(function) = self.table.get_mut(key) {
+            function.latency.get_or_insert_default().record(took);
+        }
     }
 
     pub(crate) fn local(&self, name: &str) -> Option<(FunctionKey, &LocalFunction)> {
@@ -99,7 +142,13 @@ impl Directory {
         if let Some(key) = self.find(name.as_str()) {
             return Some(key);
         }
-        let function = Function { name: name.clone(), local: None, providers: Vec::new() };
+        let function = Function {
+            name: name.clone(),
+            local: None,
+            providers: Vec::new(),
+            idempotent_at: Vec::new(),
+            latency: None,
+        };
         let key = self.table.insert(function).ok()?;
         self.by_name.insert(name.clone(), key);
         Some(key)
@@ -113,8 +162,10 @@ impl Directory {
     ) -> Option<FunctionKey> {
         let key = self.intern(name)?;
         let function = self.table.get_mut(key)?;
-        if function.local.replace(local).is_none() {
-            self.local_count += 1;
+        let idempotent = local.idempotent;
+        let before = function.local.replace(local);
+        self.local_count += usize::from(before.is_none());
+        if before.is_none_or(|before| before.idempotent != idempotent) {
             self.revision += 1;
         }
         Some(key)
@@ -139,18 +190,24 @@ impl Directory {
         had
     }
 
-    /// Notes that `peer` offers `name`. The second value tells whether that is news; `None`:
-    /// the table is full.
+    /// Notes that `peer` offers `name`, and whether it may run more than once there. The second
+    /// value tells whether the offer is news; `None`: the table is full.
     pub(crate) fn announce(
         &mut self,
         name: &FunctionName,
         peer: PeerKey,
+        idempotent: bool,
     ) -> Option<(FunctionKey, bool)> {
         let key = self.intern(name)?;
         let function = self.table.get_mut(key)?;
         let news = !function.providers.contains(&peer);
         if news {
             function.providers.push(peer);
+        }
+        if !idempotent {
+            function.idempotent_at.retain(|provider| *provider != peer);
+        } else if !function.is_idempotent_at(peer) {
+            function.idempotent_at.push(peer);
         }
         Some((key, news))
     }
@@ -159,6 +216,7 @@ impl Directory {
     pub(crate) fn withdraw(&mut self, key: FunctionKey, peer: PeerKey) {
         if let Some(function) = self.table.get_mut(key) {
             function.providers.retain(|provider| *provider != peer);
+            function.idempotent_at.retain(|provider| *provider != peer);
         }
         self.drop_if_unused(key);
     }

@@ -33,8 +33,21 @@ impl fmt::Display for Executed {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ErrorCode(pub u16);
 
+/// When a call may go to another provider after a failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Elsewhere {
+    /// Another provider would say the same, or the call is over.
+    Never,
+    /// If the function did not run; wherever it ran, if it may run more than once.
+    IfNotRun,
+    /// If it may run more than once.
+    IfIdempotent,
+}
+
+use Elsewhere::{IfIdempotent, IfNotRun, Never};
+
 macro_rules! codes {
-    ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal, $advice:literal;)*) => {
+    ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal, $elsewhere:ident, $advice:literal;)*) => {
         impl ErrorCode {
             $($(#[$doc])* pub const $constant: Self = Self($number);)*
 
@@ -55,59 +68,63 @@ macro_rules! codes {
             pub fn advice(self) -> &'static str {
                 match self.0 { $($number => $advice,)* _ => "see the function's own documentation" }
             }
+
+            fn elsewhere(self) -> Elsewhere {
+                match self.0 { $($number => $elsewhere,)* _ => Never }
+            }
         }
     };
 }
 
 codes! {
     /// Success.
-    OK = 0, "ok", "";
+    OK = 0, "ok", Never, "";
     /// The callee has no such function.
-    NOT_FOUND = 1, "not_found", "check the name with `lanc functions`";
+    NOT_FOUND = 1, "not_found", IfNotRun, "check the name with `lanc functions`";
     /// The function is not part of that service.
-    SERVICE_NOT_FOUND = 2, "service_not_found", "check the service's name";
+    SERVICE_NOT_FOUND = 2, "service_not_found", IfNotRun, "check the service's name";
     /// The arguments do not fit the function.
-    INVALID_ARGUMENTS = 3, "invalid_arguments", "compare the arguments with the function's signature";
+    INVALID_ARGUMENTS = 3, "invalid_arguments", Never, "compare the arguments with the function's signature";
     /// The function ran and failed.
-    EXECUTION_ERROR = 4, "execution_error", "the message is the function's own; mend the cause or the arguments";
+    EXECUTION_ERROR = 4, "execution_error", Never, "the message is the function's own; mend the cause or the arguments";
     /// The caller may not use it.
-    UNAUTHORISED = 5, "unauthorised", "ask the operator for access or use the right key";
+    UNAUTHORISED = 5, "unauthorised", Never, "ask the operator for access or use the right key";
     /// A queue or a limit is full.
-    BUSY = 6, "busy", "try again after the time it names, or call another provider";
+    BUSY = 6, "busy", IfNotRun, "try again after the time it names, or call another provider";
     /// The deadline passed.
-    TIMEOUT = 7, "timeout", "allow more time, or check that the provider is alive with `lanc ping`";
+    TIMEOUT = 7, "timeout", IfNotRun, "allow more time, or check that the provider is alive with `lanc ping`";
     /// The caller gave up.
-    CANCELLED = 8, "cancelled", "call again if you still want the result";
+    CANCELLED = 8, "cancelled", Never, "call again if you still want the result";
     /// A message would be larger than a limit.
-    TOO_LARGE = 9, "too_large", "keep arguments and results below the size it names";
+    TOO_LARGE = 9, "too_large", Never, "keep arguments and results below the size it names";
     /// Another major version of the protocol.
-    INCOMPATIBLE_VERSION = 10, "incompatible_version", "bring both sides to the same major version";
+    INCOMPATIBLE_VERSION = 10, "incompatible_version", IfNotRun, "bring both sides to the same major version";
     /// Bytes could not be read as what they should be.
-    DECODE_ERROR = 11, "decode_error", "compare the types on both sides";
+    DECODE_ERROR = 11, "decode_error", Never, "compare the types on both sides";
     /// Nobody offers the function.
-    NO_PROVIDER = 12, "no_provider", "start a provider, wait longer with --wait, or list what there is with `lanc functions`";
+    NO_PROVIDER = 12, "no_provider", Never, "start a provider, wait longer with --wait, or list what there is with `lanc functions`";
     /// The callee died, restarted or left.
-    LOST = 13, "lost", "call again if the function may run twice";
+    LOST = 13, "lost", IfIdempotent, "call again if the function may run twice";
     /// The result is no longer kept.
-    RESULT_EXPIRED = 14, "result_expired", "fetch results sooner, or raise the limit on kept results";
+    RESULT_EXPIRED = 14, "result_expired", Never, "fetch results sooner, or raise the limit on kept results";
     /// The callee is going down.
-    SHUTTING_DOWN = 15, "shutting_down", "call another provider, or this one once it is back";
+    SHUTTING_DOWN = 15, "shutting_down", IfNotRun, "call another provider, or this one once it is back";
     /// A codec, compression or feature the callee does not know.
-    UNSUPPORTED = 16, "unsupported", "use what both sides speak";
+    UNSUPPORTED = 16, "unsupported", IfNotRun, "use what both sides speak";
     /// The result cannot be written in the wire format.
-    UNENCODABLE = 17, "unencodable", "return a value the format can express";
+    UNENCODABLE = 17, "unencodable", Never, "return a value the format can express";
     /// A bug in LANC or a panic it caught.
-    INTERNAL = 18, "internal", "please report it with the log of both sides";
+    INTERNAL = 18, "internal", Never, "please report it with the log of both sides";
     /// The peer broke the rules of the protocol.
-    PROTOCOL = 19, "protocol", "check which program answers there, and its version";
+    PROTOCOL = 19, "protocol", Never, "check which program answers there, and its version";
     /// Sending failed for good.
-    NETWORK = 20, "network", "check the interface and the address";
+    NETWORK = 20, "network", IfNotRun, "check the interface and the address";
     /// This node is shut down.
-    CLOSED = 21, "closed", "open a new node";
+    CLOSED = 21, "closed", Never, "open a new node";
     /// The result is not there yet.
-    NOT_READY = 22, "not_ready", "wait for it with join";
+    NOT_READY = 22, "not_ready", Never, "wait for it with join";
     /// Nobody knows this call.
-    UNKNOWN_CALL = 23, "unknown_call", "check the call id";
+    UNKNOWN_CALL = 23, "unknown_call", Never, "check the call id";
 }
 
 impl ErrorCode {
@@ -157,6 +174,16 @@ impl Fault {
             retry_after: None,
         }
     }
+
+    /// The same, returned by a function that had begun: it ran, although its code alone would
+    /// say that the call may go to another provider.
+    #[must_use]
+    pub fn from_function(mut self) -> Self {
+        if self.executed == Executed::No && self.code.elsewhere() != Never {
+            self.executed = Executed::Yes;
+        }
+        self
+    }
 }
 
 impl fmt::Display for Fault {
@@ -201,6 +228,16 @@ impl CallError {
     pub fn advice(&self) -> &'static str {
         self.code.advice()
     }
+
+    /// Whether the call may go to another provider after this. Without `idempotent` that needs
+    /// a function that did not run, and a reason that is the provider's own.
+    pub fn may_move(&self, idempotent: bool) -> bool {
+        match self.code.elsewhere() {
+            Never => false,
+            IfNotRun => idempotent || self.executed == Executed::No,
+            IfIdempotent => idempotent,
+        }
+    }
 }
 
 impl fmt::Display for CallError {
@@ -237,6 +274,38 @@ mod tests {
         assert_eq!(ErrorCode(999).executed_by_callee(), Executed::Maybe);
         assert_eq!(ErrorCode(1000).name(), "application");
         assert_eq!(ErrorCode(1000).executed_by_callee(), Executed::Yes);
+    }
+
+    #[test]
+    fn a_call_moves_where_the_function_did_not_run_or_may_run_again() {
+        let movable = |executed, idempotent| {
+            let may = |code: &&ErrorCode| CallError::new(**code, executed, "").may_move(idempotent);
+            ErrorCode::ALL.iter().filter(may).map(|code| code.name()).collect::<Vec<_>>()
+        };
+        let not_run = [
+            "not_found",
+            "service_not_found",
+            "busy",
+            "timeout",
+            "incompatible_version",
+            "shutting_down",
+            "unsupported",
+            "network",
+        ];
+        assert_eq!(movable(Executed::No, false), not_run);
+        assert!(movable(Executed::Maybe, false).is_empty());
+        assert!(movable(Executed::Yes, false).is_empty());
+        let mut repeatable = not_run.to_vec();
+        repeatable.insert(5, "lost");
+        assert_eq!(movable(Executed::Maybe, true), repeatable);
+    }
+
+    #[test]
+    fn what_a_function_returns_never_says_that_it_did_not_run_and_may_move() {
+        for code in ErrorCode::ALL {
+            let fault = Fault::new(*code, "").from_function();
+            assert!(!CallError::from_fault(fault).may_move(false), "{code}");
+        }
     }
 
     #[test]

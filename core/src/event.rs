@@ -63,6 +63,26 @@ pub enum Event {
         /// The setting's name.
         limit: &'static str,
     },
+    /// Somebody who has not proved its address sends too much, or all such together do; told at
+    /// most once a second.
+    RateLimited {
+        /// Where one of them is.
+        endpoint: Endpoint,
+    },
+    /// A connection was closed because its far end does not take what is sent to it. What was
+    /// under way on it is over.
+    SlowPeer {
+        /// Where it is.
+        endpoint: Endpoint,
+    },
+    /// The system's send buffer or the interface's queue is full: what is to be sent waits; told
+    /// at most once a second.
+    SendBufferFull,
+    /// The system dropped datagrams because they were not read fast enough.
+    KernelDrops {
+        /// How many since the last time.
+        count: u64,
+    },
     /// The network interfaces changed.
     InterfacesChanged,
     /// A configured peer could not be reached; it is tried again.
@@ -133,5 +153,21 @@ impl Events {
             self.queue.shrink_to(KEPT);
         }
         event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_fetches_is_bounded() {
+        let mut events = Events::new(2);
+        assert!(events.push(Event::InterfacesChanged) && events.push(Event::SendBufferFull));
+        assert!(!events.push(Event::Closed));
+        assert_eq!(events.pop(), Some(Event::InterfacesChanged));
+        assert!(events.push(Event::Closed));
+        assert_eq!([events.pop(), events.pop()], [Event::SendBufferFull, Event::Closed].map(Some));
+        assert_eq!(events.pop(), None);
     }
 }

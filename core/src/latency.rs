@@ -1,145 +1,122 @@
-//! How long things take: a histogram of fixed size, so that measuring allocates nothing.
+//! How long answers of a function take: a histogram of fixed size in which old answers fade.
 
 use std::time::Duration;
 
-/// Sub-buckets of each power of two: a bucket is at most an eighth as wide as what it holds.
-const STEPS: u64 = 8;
-const BUCKETS: usize = 256;
-/// Above this many microseconds, 4.8 hours, everything shares the last bucket.
-const LIMIT: u64 = 1 << 34;
+/// Four classes for each doubling from 64 us to 64 s; the ends take what is beyond them.
+const CLASSES: usize = 80;
+/// The upper end of the first class.
+const LEAST_MICROS: u64 = 64;
+/// Answers after which all that were counted weigh half.
+const FADES_AT: u16 = 1024;
+/// Fewer answers say nothing about one in twenty.
+const ENOUGH: u16 = 20;
 
-/// Durations in 256 buckets: from 0 to 8 µs one for each microsecond, above it eight for each
-/// power of two, to 4.8 hours. What it tells is at most an eighth too high.
-///
-/// A bucket holds what is longer than the upper edge of the one before it and not longer than its
-/// own, as Prometheus counts.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Histogram {
-    buckets: [u64; BUCKETS],
-    count: u64,
-    sum: Duration,
-    max: Duration,
+/// The latest answers, by their class.
+#[derive(Clone, Debug)]
+pub(crate) struct Latency {
+    classes: [u16; CLASSES],
+    total: u16,
 }
 
-impl Default for Histogram {
+impl Default for Latency {
     fn default() -> Self {
-        Self { buckets: [0; BUCKETS], count: 0, sum: Duration::ZERO, max: Duration::ZERO }
+        Self { classes: [0; CLASSES], total: 0 }
     }
 }
 
-impl Histogram {
-    /// Adds one duration.
-    pub fn record(&mut self, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(bucket) = self.buckets.get_mut(place(nanos.saturating_sub(1) / 1000)) {
-            *bucket += 1;
+impl Latency {
+    /// Counts an answer.
+    pub(crate) fn record(&mut self, took: Duration) {
+        if self.total >= FADES_AT {
+            self.classes.iter_mut().for_each(|count| *count /= 2);
+            self.total = self.classes.iter().sum();
         }
-        self.count += 1;
-        self.sum = self.sum.saturating_add(took);
-        self.max = self.max.max(took);
-    }
-
-    /// How many durations it holds.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// All of them together.
-    pub fn sum(&self) -> Duration {
-        self.sum
-    }
-
-    /// The longest.
-    pub fn max(&self) -> Duration {
-        self.max
-    }
-
-    /// The buckets that hold anything, the shortest first: upper edge in microseconds, and how
-    /// many are in it. Longer ones than the last edge, 2^34, are in the last bucket.
-    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.buckets.iter().enumerate().filter(|(_, count)| **count > 0).map(|(place, count)| {
-            let place = u64::try_from(place).unwrap_or(u64::MAX);
-            (edge(place), *count)
-        })
-    }
-}
-
-impl std::fmt::Debug for Histogram {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Histogram").field("count", &self.count).finish_non_exhaustive()
-    }
-}
-
-/// The bucket of a number of whole microseconds.
-fn place(micros: u64) -> usize {
-    let micros = micros.min(LIMIT - 1);
-    let place = match micros.checked_ilog2() {
-        // Below 8 a bucket is one microsecond.
-        None | Some(..3) => micros,
-        Some(power) => {
-            let within = (micros >> (power - 3)) % STEPS;
-            u64::from(power - 2) * STEPS + within
+        if let Some(count) = self.classes.get_mut(class(took)) {
+            *count += 1;
+            self.total += 1;
         }
-    };
-    usize::try_from(place).unwrap_or(usize::MAX)
+    }
+
+    /// The time in which 95 of 100 answers came, rounded up by at most a quarter. `None`: too
+    /// few have come.
+    pub(crate) fn p95(&self) -> Option<Duration> {
+        if self.total < ENOUGH {
+            return None;
+        }
+        let mut later = self.total / 20;
+        for (class, count) in self.classes.iter().enumerate().rev() {
+            if *count > later {
+                return Some(upper_end(class));
+            }
+            later -= count;
+        }
+        None
+    }
 }
 
-/// The upper edge of a bucket in microseconds: the lower edge of the next one.
-fn edge(place: u64) -> u64 {
-    let next = place + 1;
-    if next < STEPS {
-        return next;
-    }
-    (STEPS + next % STEPS) << (next / STEPS - 1)
+/// The class of a time: two bits behind its highest one.
+fn class(took: Duration) -> usize {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(LEAST_MICROS);
+    let doublings = micros.ilog2() - LEAST_MICROS.ilog2();
+    let quarter = (micros >> (micros.ilog2() - 2)) & 3;
+    let class = u64::from(doublings) * 4 + quarter;
+    usize::try_from(class).unwrap_or(CLASSES).min(CLASSES - 1)
+}
+
+/// The shortest time beyond a class.
+fn upper_end(class: usize) -> Duration {
+    let next = u32::try_from(class + 1).unwrap_or(0);
+    let base = LEAST_MICROS << (next / 4);
+    Duration::from_micros(base + base / 4 * u64::from(next % 4))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_duration_is_in_the_bucket_whose_edges_enclose_it() {
-        let mut micros: Vec<u64> = (1..5000).collect();
-        micros.extend((0..200).map(|step| 5000 + step * 7_919_993));
-        micros.extend((3..34).flat_map(|power| {
-            let edge = 1_u64 << power;
-            [edge - 1, edge, edge + 1]
-        }));
-        for micros in micros {
-            let mut histogram = Histogram::default();
-            histogram.record(Duration::from_micros(micros));
-            let (upper, count) = histogram.buckets().next().unwrap();
-            assert_eq!(count, 1);
-            assert!(upper >= micros, "{micros} us is above its bucket's edge {upper}");
-            assert!(upper - micros <= micros / 8 + 1, "{micros} us in a bucket up to {upper}");
-        }
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
     }
 
     #[test]
-    fn edges_rise_and_belong_to_the_bucket_below_them() {
-        for place_of in 0..255_u64 {
-            let upper = edge(place_of);
-            assert!(upper < edge(place_of + 1));
-            assert_eq!(u64::try_from(place(upper - 1)), Ok(place_of));
-            assert_eq!(u64::try_from(place(upper)), Ok(place_of + 1));
+    fn every_time_is_in_the_class_that_ends_behind_it() {
+        let mut micros = 1;
+        while micros < 70_000_000 {
+            let took = Duration::from_micros(micros);
+            let at = class(took);
+            if at < CLASSES - 1 {
+                assert!(took < upper_end(at), "{took:?}");
+            }
+            if at > 0 {
+                assert!(took >= upper_end(at - 1), "{took:?}");
+            }
+            micros += 1 + micros / 7;
         }
-        assert_eq!(edge(255), LIMIT);
+        assert_eq!(class(Duration::ZERO), 0);
+        assert_eq!(class(Duration::MAX), CLASSES - 1);
     }
 
     #[test]
-    fn the_ends_of_the_range_are_counted() {
-        let mut histogram = Histogram::default();
-        for took in [
-            Duration::ZERO,
-            Duration::from_nanos(1),
-            Duration::from_micros(1),
-            Duration::from_nanos(1001),
-            Duration::MAX,
-        ] {
-            histogram.record(took);
+    fn p95_is_known_from_twenty_answers_on_and_leaves_one_in_twenty_out() {
+        let mut latency = Latency::default();
+        for _ in 0..19 {
+            latency.record(ms(10));
+            assert_eq!(latency.p95(), None);
         }
-        assert_eq!(histogram.buckets().collect::<Vec<_>>(), [(1, 3), (2, 1), (LIMIT, 1)]);
-        assert_eq!((histogram.count(), histogram.max()), (5, Duration::MAX));
-        assert_eq!(histogram.sum(), Duration::MAX, "it saturates");
+        latency.record(ms(900));
+        let p95 = latency.p95().unwrap();
+        assert!(p95 >= ms(10) && p95 <= ms(13), "{p95:?}");
+        latency.record(ms(900));
+        let p95 = latency.p95().unwrap();
+        assert!(p95 >= ms(900) && p95 <= ms(1125), "{p95:?}");
+    }
+
+    #[test]
+    fn old_answers_fade_and_no_count_overflows() {
+        let mut latency = Latency::default();
+        (0..100_000).for_each(|_| latency.record(ms(500)));
+        assert!(latency.p95().unwrap() >= ms(500));
+        (0..10_000).for_each(|_| latency.record(ms(1)));
+        assert!(latency.p95().unwrap() < ms(2));
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::counters::Outcomes;
 use crate::error::ErrorCode;
+use crate::histogram::Histogram;
 use crate::id::FunctionName;
 use crate::keyed::{HashKey, KeyedMap};
-use crate::latency::Histogram;
 
 /// Functions that are measured each for itself; all others share [`Measured::OTHERS`]. A
 /// function takes 7 KiB at most.

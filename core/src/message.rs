@@ -142,6 +142,9 @@ pub struct Hello<'a> {
     pub wants: bool,
     /// The TCP port where the sender takes connections, at the address the hello comes from.
     pub connection_port: Option<u16>,
+    /// How much the sender had to do: 16 when every worker has a call, twice that when as many
+    /// wait. 0 is not written: idle, or it does not say.
+    pub load: u8,
 }
 
 /// What a node can do beyond the table, as bits in hello. Unknown bits are ignored.
@@ -187,6 +190,8 @@ pub struct Func<'a> {
     pub parts: u16,
     /// The names. Invalid ones were left out while reading.
     pub names: Vec<Cow<'a, str>>,
+    /// The places in `names` of functions that may run more than once, rising.
+    pub idempotent: Vec<u16>,
 }
 
 /// A call's id as it stands in a message.

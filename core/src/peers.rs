@@ -12,6 +12,7 @@ use crate::keyed::{HashKey, KeyedMap};
 use crate::message::{Features, Hello};
 use crate::ports::Origin;
 use crate::recovery::Recovery;
+use crate::retry_budget::RetryBudget;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -62,6 +63,9 @@ pub(crate) struct Peer {
     pub(crate) functions: BTreeSet<FunctionKey>,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) open_calls: usize,
+    pub(crate) retry_budget: RetryBudget,
+    /// What its last hello said of its load.
+    pub(crate) load: u8,
     /// The port where it takes connections, by its hello.
     pub(crate) connection_port: Option<u16>,
     /// The connection beside its link.
@@ -119,12 +123,21 @@ impl Peer {
             functions: BTreeSet::new(),
             round_trip: None,
             open_calls: 0,
+            retry_budget: RetryBudget::new(now),
+            load: hello.load,
             connection_port: hello.connection_port,
             connection: None,
             dial: None,
             waiting: Vec::new(),
             recovery: Recovery::new(max_window),
         }
+    }
+
+    /// What there is to do at it, as far as this node knows: its own word, seconds old, and on
+    /// top the calls of this node that it has not answered, each as much as a worker of four.
+    pub(crate) fn backlog(&self) -> u32 {
+        let own = u32::try_from(self.open_calls).unwrap_or(u32::MAX);
+        u32::from(self.load).saturating_add(own.saturating_mul(4))
     }
 
     /// Whether our broadcasts reach it, as far as we can tell: its own reach us, or it is a

@@ -4,12 +4,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::byte_budget::Account;
 use crate::config::Config;
 use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
 use crate::error::Fault;
+use crate::fair_queue::{Bounds, FairQueue, Full, Kind, Owner};
 use crate::id::{CallKey, CallerKey, FunctionKey, FunctionName, PeerKey, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::message::{CallState, ReplyTo, WireId};
@@ -79,6 +81,8 @@ pub(crate) struct Task {
     /// When it was queued.
     pub(crate) since: Time,
     pub(crate) cancelled: bool,
+    /// Its function has made calls of its own.
+    pub(crate) has_calls: bool,
     /// The byte stream that belongs to the call.
     pub(crate) stream: Option<StreamKey>,
     /// Its caller has not proved its address.
@@ -99,9 +103,28 @@ pub(crate) struct Task {
     pub(crate) last: Time,
     /// When it is sent again.
     pub(crate) due: Option<Time>,
+    /// Bytes that are charged for it: its arguments until it ends, then its answer.
+    pub(crate) held: usize,
 }
 
 impl Task {
+    /// For whom it waits in the queue.
+    fn owner(&self) -> Owner {
+        match &self.caller {
+            Caller::Local(_) => Owner::Here,
+            Caller::Remote { .. } if self.stranger => Owner::Unproved,
+            Caller::Remote { peer: Some(peer), .. } => Owner::Peer(*peer),
+            Caller::Remote { link, .. } => Owner::Link(*link),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self.class {
+            Class::Blocking => Kind::Blocking,
+            Class::Async | Class::Inline => Kind::Prompt,
+        }
+    }
+
     /// Whether its answer has left and is kept only to be asked for.
     pub(crate) fn is_parked(&self) -> bool {
         let has_left = self.is_kept && !self.is_queued && self.due.is_none();
@@ -149,19 +172,46 @@ impl Room {
     }
 }
 
+/// Why a call is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoRoom {
+    /// The queue has no room for it.
+    Queue(Full),
+    /// As many run and wait for addresses that have not proved themselves as may.
+    Strangers,
+    /// The node holds as many bytes as it may.
+    Bytes,
+    /// Its time would be up before its turn came.
+    Wait,
+}
+
+impl NoRoom {
+    /// The setting that is in the way.
+    pub(crate) fn limit(self) -> &'static str {
+        match self {
+            Self::Queue(Full::Count) => "max_queued",
+            Self::Queue(Full::Bytes) => "max_queued_bytes",
+            Self::Queue(Full::Share) => "queue_share",
+            Self::Strangers => "max_stranger_tasks",
+            Self::Bytes => "max_buffered",
+            Self::Wait => "queue_wait",
+        }
+    }
+}
+
 /// All tasks.
 pub(crate) struct Tasks {
     table: Slots<Task, tag::Task>,
-    blocking: VecDeque<TaskKey>,
-    prompt: VecDeque<TaskKey>,
+    queue: FairQueue,
+    /// Calls that left the queue to make room for another caller's, to be told so.
+    displaced: Vec<TaskKey>,
     cancelled: VecDeque<TaskKey>,
     /// By link and id of the remote call, if that is none of this version; of calls with the same
     /// id the latest.
     by_call: KeyedMap<(LinkId, WireId<'static>), TaskKey>,
+    account: Account,
     strangers: usize,
     room: Room,
-    queued: usize,
-    queued_bytes: usize,
     running_blocking: usize,
     running_async: usize,
     /// Mean time a blocking function takes, smoothed by an eighth.
@@ -169,71 +219,92 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    pub(crate) fn new(room: Room, answers: usize, hash: HashKey) -> Self {
+    pub(crate) fn new(room: Room, answers: usize, hash: HashKey, account: Account) -> Self {
         let limit = room.queued + room.workers + room.async_running + answers;
+        let bounds = Bounds { count: room.queued, bytes: room.queued_bytes };
         Self {
             table: Slots::new(limit),
-            blocking: VecDeque::new(),
-            prompt: VecDeque::new(),
+            queue: FairQueue::new(bounds, hash),
+            displaced: Vec::new(),
             cancelled: VecDeque::new(),
             by_call: KeyedMap::new(hash),
+            account,
             strangers: 0,
             room,
-            queued: 0,
-            queued_bytes: 0,
             running_blocking: 0,
             running_async: 0,
             mean_service: Duration::from_millis(1),
         }
     }
 
-    /// Queues a task, or gives it back when there is no room.
-    pub(crate) fn enqueue(&mut self, task: Task) -> Result<TaskKey, Box<Task>> {
+    /// Queues a task, or gives it back when there is no room. Whoever has far more than its share
+    /// may have to make some: see [`Self::pop_displaced`].
+    pub(crate) fn enqueue(
+        &mut self,
+        now: Time,
+        mut task: Task,
+    ) -> Result<TaskKey, (NoRoom, Box<Task>)> {
         let bytes = task.args.as_ref().map_or(0, Arguments::len);
-        let full = self.queued >= self.room.queued
-            || (task.stranger && self.strangers >= self.room.strangers)
-            || self.queued_bytes.saturating_add(bytes) > self.room.queued_bytes;
-        if full {
-            return Err(Box::new(task));
+        if let Err(why) = self.make_room(now, &task, bytes) {
+            return Err((why, Box::new(task)));
         }
-        let (class, stranger, call) = (task.class, task.stranger, task.caller.call());
-        let key = self.table.insert(task).map_err(Box::new)?;
+        task.held = bytes;
+        let (kind, owner, stranger) = (task.kind(), task.owner(), task.stranger);
+        let call = task.caller.call();
+        let full = |task| (NoRoom::Queue(Full::Count), Box::new(task));
+        let key = self.table.insert(task).map_err(full)?;
         if let Some(call) = call {
             self.by_call.insert(call, key);
         }
+        self.account.charge(bytes);
         self.strangers += usize::from(stranger);
-        self.queued += 1;
-        self.queued_bytes += bytes;
-        match class {
-            Class::Blocking => self.blocking.push_back(key),
-            Class::Async | Class::Inline => self.prompt.push_back(key),
-        }
+        self.queue.push(owner, kind, key, bytes);
         Ok(key)
+    }
+
+    fn make_room(&mut self, now: Time, task: &Task, bytes: usize) -> Result<(), NoRoom> {
+        if task.stranger && self.strangers >= self.room.strangers {
+            return Err(NoRoom::Strangers);
+        }
+        if !self.account.budget().has_room_for_work(bytes) {
+            return Err(NoRoom::Bytes);
+        }
+        let owner = task.owner();
+        // What waits for half of its time and more is done too late, or not at all: under a load
+        // that lasts, everything would be.
+        let wait = self.time_of(self.queue.before(owner));
+        let is_late = task.deadline.is_some_and(|deadline| wait > deadline.since(now) / 2);
+        if is_late && task.kind() == Kind::Blocking {
+            return Err(NoRoom::Wait);
+        }
+        loop {
+            match self.queue.check(owner, bytes) {
+                Ok(()) => return Ok(()),
+                Err(Full::Share) => return Err(NoRoom::Queue(Full::Share)),
+                Err(full) => {
+                    let displaced = self.queue.displace(owner);
+                    self.displaced.push(displaced.ok_or(NoRoom::Queue(full))?);
+                }
+            }
+        }
+    }
+
+    /// The next call that had to leave the queue so that another caller has its share.
+    pub(crate) fn pop_displaced(&mut self) -> Option<TaskKey> {
+        self.displaced.pop()
     }
 
     /// The next task that has a place to run, marked as running.
     pub(crate) fn start_next(&mut self, now: Time) -> Option<TaskKey> {
         if self.running_async < self.room.async_running
-            && let Some(key) = Self::next_queued(&self.table, &mut self.prompt)
+            && let Some(key) = self.queue.pop(Kind::Prompt)
         {
             return self.start(now, key);
         }
         if self.running_blocking < self.room.workers
-            && let Some(key) = Self::next_queued(&self.table, &mut self.blocking)
+            && let Some(key) = self.queue.pop(Kind::Blocking)
         {
             return self.start(now, key);
-        }
-        None
-    }
-
-    fn next_queued(
-        table: &Slots<Task, tag::Task>,
-        queue: &mut VecDeque<TaskKey>,
-    ) -> Option<TaskKey> {
-        while let Some(key) = queue.pop_front() {
-            if table.get(key).is_some_and(|task| matches!(task.progress, Progress::Queued)) {
-                return Some(key);
-            }
         }
         None
     }
@@ -241,11 +312,9 @@ impl Tasks {
     fn start(&mut self, now: Time, key: TaskKey) -> Option<TaskKey> {
         let task = self.table.get_mut(key)?;
         task.progress = Progress::Running { since: now };
-        self.queued -= 1;
-        self.queued_bytes -= task.args.as_ref().map_or(0, Arguments::len);
-        match task.class {
-            Class::Blocking => self.running_blocking += 1,
-            Class::Async | Class::Inline => self.running_async += 1,
+        match task.kind() {
+            Kind::Blocking => self.running_blocking += 1,
+            Kind::Prompt => self.running_async += 1,
         }
         Some(key)
     }
@@ -261,29 +330,41 @@ impl Tasks {
         let Some(task) = self.table.get_mut(key) else { return false };
         match task.progress {
             Progress::Answered(_) => return false,
-            Progress::Queued => {
-                self.queued -= 1;
-                self.queued_bytes -= task.args.as_ref().map_or(0, Arguments::len);
-            }
-            Progress::Running { since } => match task.class {
-                Class::Blocking => {
+            Progress::Queued => self.queue.remove(key),
+            Progress::Running { since } => match task.kind() {
+                Kind::Blocking => {
                     self.running_blocking -= 1;
-                    self.mean_service = (self.mean_service * 7 + now.since(since)) / 8;
+                    // One that expired as its turn came has not run.
+                    if task.args.is_none() {
+                        self.mean_service = (self.mean_service * 7 + now.since(since)) / 8;
+                    }
                 }
-                Class::Async | Class::Inline => self.running_async -= 1,
+                Kind::Prompt => self.running_async -= 1,
             },
         }
         task.args = None;
         task.progress = Progress::Answered(answer);
+        let bytes = task.answer_bytes();
+        self.account.replace(&mut task.held, bytes);
         true
+    }
+
+    /// Whether a task's answer of so many bytes may be held until it has left.
+    pub(crate) fn has_room_for_answer(&self, key: TaskKey, bytes: usize) -> bool {
+        let held = self.table.get(key).map_or(0, |task| task.held);
+        self.account.budget().has_room(bytes.saturating_sub(held))
     }
 
     /// How long a refused caller should wait: what is queued, at the pace of the last tasks.
     pub(crate) fn retry_after(&self) -> Duration {
-        let waiting = u32::try_from(self.queued).unwrap_or(u32::MAX);
+        self.time_of(self.queue.len()).clamp(Duration::from_millis(10), Duration::from_secs(5))
+    }
+
+    /// How long the workers take for so many calls, at the pace of the last ones.
+    fn time_of(&self, calls: usize) -> Duration {
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let workers = u32::try_from(self.room.workers.max(1)).unwrap_or(u32::MAX);
-        let estimate = self.mean_service.saturating_mul(waiting) / workers;
-        estimate.clamp(Duration::from_millis(10), Duration::from_secs(5))
+        self.mean_service.saturating_mul(calls) / workers
     }
 
     pub(crate) fn get(&self, key: TaskKey) -> Option<&Task> {
@@ -296,6 +377,7 @@ impl Tasks {
 
     pub(crate) fn remove(&mut self, key: TaskKey) -> Option<Task> {
         let task = self.table.remove(key)?;
+        self.account.refund(task.held);
         self.strangers -= usize::from(task.stranger);
         if let Some(call) = task.caller.call()
             && self.by_call.get(&call) == Some(&key)
@@ -351,20 +433,31 @@ impl Tasks {
 
     /// Calls waiting for a place to run.
     pub(crate) fn queued(&self) -> usize {
-        self.queued
+        self.queue.len()
+    }
+
+    /// How busy this node is, for others to choose by: 16 when every worker has a call, twice as
+    /// much when as many wait, and 255 for anything above 15 such rounds. 0 only when nothing
+    /// waits and no worker runs.
+    pub(crate) fn load(&self) -> u8 {
+        let calls = self.queue.len().saturating_add(self.running_blocking);
+        let load = calls.saturating_mul(16).div_ceil(self.room.workers.max(1));
+        u8::try_from(load).unwrap_or(u8::MAX)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::byte_budget::ByteBudget;
     use crate::endpoint::Lane;
     use crate::ports::Format;
 
     #[test]
     fn a_call_is_found_by_its_link_and_id_while_its_task_lives() {
-        let room = Room { queued: 9, queued_bytes: 9, workers: 9, async_running: 9, strangers: 9 };
-        let mut tasks = Tasks::new(room, 9, HashKey::new([7; 16]));
+        let room = Room { queued: 99, queued_bytes: 9, workers: 9, async_running: 9, strangers: 9 };
+        let account = ByteBudget::new(99).account();
+        let mut tasks = Tasks::new(room, 9, HashKey::new([7; 16]), account);
         let mut functions: Slots<(), tag::Function> = Slots::new(1);
         let function = functions.insert(()).unwrap();
         let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
@@ -383,6 +476,7 @@ mod tests {
                 progress: Progress::Queued,
                 since: Time::ZERO,
                 cancelled: false,
+                has_calls: false,
                 stream: None,
                 stranger: false,
                 tracked: None,
@@ -393,8 +487,9 @@ mod tests {
                 sends: 0,
                 last: Time::ZERO,
                 due: None,
+                held: 0,
             };
-            tasks.enqueue(task).ok().unwrap()
+            tasks.enqueue(Time::ZERO, task).ok().unwrap()
         };
         let number = WireId::Number(1);
         let text = WireId::Text("1".into());

@@ -28,6 +28,8 @@ pub(crate) enum Timer {
     Deadline(CallKey),
     /// The call has waited long enough for a provider.
     Seek(CallKey),
+    /// The provider has had its time to answer before another is asked too.
+    Late(CallKey),
     /// Nobody fetched the result.
     Forget(CallKey),
     /// The caller's deadline has passed.
@@ -63,6 +65,7 @@ impl Timer {
             Self::Want(_) => "ask for functions",
             Self::Deadline(_) => "call deadline",
             Self::Seek(_) => "wait for a provider",
+            Self::Late(_) => "ask another provider",
             Self::Forget(_) => "forget a result",
             Self::TaskDeadline(_) => "task deadline",
             Self::Ping(_) => "ping timeout",

@@ -168,10 +168,8 @@ impl NodeBuilder {
                 return Err(OpenError::TooManyPeers);
             }
         }
-        let name = core.config().name().clone();
-        let session = core.session();
         let hub = Arc::new(Hub::new(core, Outlets::new(lanes), clock));
-        let owner = Arc::new(Owner::new(Arc::clone(&hub), name, session, endpoints, statistics));
+        let owner = Arc::new(Owner::new(Arc::clone(&hub), endpoints, statistics));
         let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets);
         runtime.spawn(driver.run());
         Ok(Node::from_parts(hub, owner))

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::args::{IntoArgs, decode, printable};
 use crate::hub::Hub;
 use crate::node::Node;
+use crate::serving::Serving;
 use crate::stream::ByteStream;
 
 /// A call about to be made: [`Node::call`]. Await it for its result.
@@ -48,6 +49,9 @@ pub struct Call<T> {
     carrier: Carrier,
     stream: bool,
     format: Option<Format>,
+    idempotent: bool,
+    /// The call that this one belongs to.
+    serving: Option<Serving>,
     result: PhantomData<fn() -> T>,
 }
 
@@ -80,13 +84,35 @@ impl<T> Call<T> {
             carrier: Carrier::Auto,
             stream: false,
             format: None,
+            idempotent: false,
+            serving: Serving::current(),
             result: PhantomData,
         }
     }
 
-    /// Time until the outcome must be there. Default 30 s (see the node's configuration).
+    /// Time until the outcome must be there, whatever happens on the way. Default 30 s (see the
+    /// node's configuration). A call that a function makes while it serves another one has at
+    /// most the time that is left there.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Waits as long as it takes, within the longest deadline of the node's configuration (24 h).
+    pub fn no_deadline(self) -> Self {
+        self.deadline(Duration::MAX)
+    }
+
+    /// Belongs to no other call: it goes on when nobody waits any more for the call that the
+    /// function making it serves, and has its own time. For what must be done all the same: to
+    /// give a lock back, say.
+    pub fn detached(mut self) -> Self {
+        self.serving = None;
+        self
+    }
+
+    pub(crate) fn within(mut self, serving: Serving) -> Self {
+        self.serving = Some(serving);
         self
     }
 
@@ -119,6 +145,24 @@ impl<T> Call<T> {
         self
     }
 
+    /// Says that to run the function more than once does no harm, whatever its provider has
+    /// announced. The call then goes on to another provider when one dies, or has not answered
+    /// within its share of the deadline; at most three are asked (see the node's configuration).
+    /// Any call goes on when a provider says that it did not run it: busy, going down, no such
+    /// function.
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// Sends a copy to another provider when the answer takes longer than 95 of 100 do, and
+    /// takes the first success; the others are told that nobody waits. Only where the function
+    /// may run more than once: [`Self::idempotent`], or announced so.
+    pub fn hedge(mut self) -> Self {
+        self.mode = Mode::Hedged;
+        self
+    }
+
     /// Which provider to choose when there are several. Default: the latest announcer.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -140,8 +184,8 @@ impl<T> Call<T> {
         self
     }
 
-    /// Calls up to `count` providers at once and takes the first success; the others are told
-    /// that nobody waits. The function may run on each of them.
+    /// Calls up to `count` providers at once, at most five, and takes the first success; the
+    /// others are told that nobody waits. The function may run on each of them.
     pub fn fastest(mut self, count: usize) -> Self {
         self.mode = Mode::Fastest(count.max(1));
         self
@@ -155,7 +199,7 @@ impl<T> Call<T> {
 
     /// Puts the call into the core, with a byte stream of its own.
     pub(crate) fn submit_with_stream(mut self) -> Result<(ByteStream, Pending), CallError> {
-        if self.mode != Mode::One {
+        if !matches!(self.mode, Mode::One | Mode::Hedged) {
             return Err(invalid("a call to several providers has no byte stream".to_owned()));
         }
         self.stream = true;
@@ -177,7 +221,7 @@ impl<T> Call<T> {
             self.codec.write_map(&entries, &mut bytes);
         }
         let args = Arguments::from_buffer(self.codec.format(), bytes, named_at);
-        let request = CallRequest {
+        let mut request = CallRequest {
             deadline: self.deadline,
             wait: self.wait,
             target: self.target,
@@ -186,8 +230,12 @@ impl<T> Call<T> {
             carrier: self.carrier,
             stream: self.stream,
             format: self.format,
+            idempotent: self.idempotent,
             ..CallRequest::new(function, args)
         };
+        if let Some(serving) = self.serving {
+            serving.bound(&self.node, &mut request);
+        }
         let hub = Arc::clone(self.node.hub());
         let now = hub.clock.now();
         let key = hub.submit(|state| {

@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::args::Args;
+use crate::args::{Args, IntoArgs};
 use crate::hub::Hub;
 use crate::node::Node;
+use crate::serving::Serving;
 use crate::stream::ByteStream;
 
 /// The first argument of a function that wants to know who calls it, until when, and whether
@@ -67,7 +68,7 @@ pub(crate) struct Call {
     pub(crate) function: FunctionName,
     pub(crate) caller: Arc<str>,
     pub(crate) exe_id: Option<WireId<'static>>,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) serving: Serving,
     /// `None` where nobody would look at it.
     pub(crate) cancellation: Option<Arc<Cancellation>>,
     pub(crate) stream: Option<StreamKey>,
@@ -140,6 +141,13 @@ impl Context {
         &self.inner.call.node
     }
 
+    /// Begins a call that belongs to this one: it has no more time than is left here, and ends
+    /// when nobody waits here any more. Every call that is begun while the function runs does;
+    /// this says so in a task or thread that the function has started.
+    pub fn call<T>(&self, function: &str, args: impl IntoArgs) -> crate::Call<T> {
+        crate::Call::new(self.node(), function, args).within(self.inner.call.serving)
+    }
+
     /// The name under which the function was called.
     pub fn function(&self) -> &str {
         self.inner.call.function.as_str()
@@ -159,12 +167,12 @@ impl Context {
 
     /// When the caller stops waiting. `None`: it named no deadline.
     pub fn deadline(&self) -> Option<Instant> {
-        self.inner.call.deadline
+        self.inner.call.serving.deadline
     }
 
     /// Time left until the deadline; zero when it has passed.
     pub fn time_left(&self) -> Option<Duration> {
-        self.inner.call.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Whether nobody waits for the result any more. A long computation asks now and then and

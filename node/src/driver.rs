@@ -18,6 +18,7 @@ use crate::functions::{Ended, Function, Started};
 use crate::hub::{Effects, Hub, slot};
 use crate::node::{Node, Owner};
 use crate::patience::Patience;
+use crate::serving::Serving;
 use crate::{trace, workers};
 
 /// Callers woken before what they submit is sent. Waking a batch in chunks lets the first full
@@ -250,7 +251,8 @@ impl Driver {
             }
             Class::Inline => {
                 let began = self.hub.clock.now();
-                let started = workers::guarded(|| function.start(call));
+                let serving = call.serving;
+                let started = workers::guarded(serving, || function.start(call));
                 let ran = began..self.hub.clock.now();
                 let took = ran.end.since(began);
                 if self.patience.is_over(name, took) {
@@ -260,7 +262,7 @@ impl Driver {
                     Ok(Started::Done(result, spent)) => (result, spent),
                     Ok(Started::Later(future, spent)) => {
                         self.hub.state().give_back(spent);
-                        workers::spawn_future(Arc::clone(&self.hub), key, began, future);
+                        workers::spawn_future(Arc::clone(&self.hub), serving, began, future);
                         return None;
                     }
                     Err(fault) => (Err(fault), Spent::default()),
@@ -284,12 +286,13 @@ impl Driver {
             let room = (task.class == Class::Inline).then(|| state.core.take_buffer());
             (function, cancellation, room)
         };
+        let deadline = task.deadline.map(|deadline| self.hub.clock.instant(deadline));
         let call = Call {
+            serving: Serving { session: node.session(), task: task.key, deadline },
             node,
             function: task.name,
             caller: task.caller,
             exe_id: task.id,
-            deadline: task.deadline.map(|deadline| self.hub.clock.instant(deadline)),
             cancellation,
             stream: task.stream,
             args: Args::new(task.args, Arc::clone(codec)),

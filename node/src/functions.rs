@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use lanc_core::error::Fault;
 use lanc_core::id::{FunctionKey, TaskKey};
 use lanc_core::payload::Payload;
-use lanc_core::{Class, RegisterError, Time};
+use lanc_core::{Class, LocalFunction, RegisterError, Time};
 
 use crate::args::Args;
 use crate::context::{Call, Context, Spent};
@@ -86,33 +86,41 @@ impl Functions {
 pub struct Registration<'n> {
     node: &'n Node,
     name: &'n str,
-    class: Class,
-    doc: String,
+    local: LocalFunction,
     function: Arc<dyn Function>,
 }
 
 impl<'n> Registration<'n> {
     pub(crate) fn new<M>(node: &'n Node, name: &'n str, f: impl IntoFunction<M>) -> Self {
         let (class, function) = f.into_function();
-        Self { node, name, class, doc: String::new(), function: function.0 }
+        Self { node, name, local: LocalFunction::new(class), function: function.0 }
     }
 
     pub(crate) fn handler(node: &'n Node, name: &'n str, handler: Arc<dyn Handler>) -> Self {
         let function = Arc::new(Handled(handler));
-        Self { node, name, class: Class::Async, doc: String::new(), function }
+        Self { node, name, local: LocalFunction::new(Class::Async), function }
     }
 
     /// Declares the function short: it runs at once on the task that received the call, without
     /// a hop to a worker. One that takes over 1 ms three times close together, or over 100 ms once,
     /// raises [`Event::SlowFunction`](crate::Event::SlowFunction) and runs on a worker from then on.
     pub fn inline(mut self) -> Self {
-        self.class = Class::Inline;
+        self.local.class = Class::Inline;
+        self
+    }
+
+    /// Declares that to run the function more than once for one call does no more than to run it
+    /// once (it reads, or sets something to a value). Peers hear of it: a call then goes on to
+    /// another provider when this one dies or is silent for too long, and may be hedged
+    /// ([`Call::hedge`](crate::Call::hedge)). Without it a call never goes on once the function may have run.
+    pub fn idempotent(mut self) -> Self {
+        self.local.idempotent = true;
         self
     }
 
     /// What the function does, for listings on this node.
     pub fn doc(mut self, doc: &str) -> Self {
-        doc.clone_into(&mut self.doc);
+        doc.clone_into(&mut self.local.doc);
         self
     }
 
@@ -122,7 +130,7 @@ impl<'n> Registration<'n> {
     /// # Errors
     /// [`RegisterError`]; nothing has changed then.
     pub fn register(self) -> Result<(), RegisterError> {
-        self.node.insert_function(self.name, self.class, self.doc, self.function)
+        self.node.insert_function(self.name, self.local, self.function)
     }
 }
 
@@ -134,7 +142,8 @@ impl Function for Handled {
         let ctx = Context::new(call);
         let run = async move {
             let args = ctx.args().clone();
-            handler.run(ctx, args).await.map(|reply| reply.payload)
+            let result = handler.run(ctx, args).await;
+            result.map(|reply| reply.payload).map_err(Fault::from_function)
         };
         Started::Later(Box::pin(run), Spent::default())
     }

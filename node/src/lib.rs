@@ -27,6 +27,7 @@ mod outlets;
 mod patience;
 mod reply;
 mod results;
+mod serving;
 pub mod stats;
 mod stream;
 mod streaming;

@@ -8,7 +8,7 @@ use lanc_core::endpoint::Endpoint;
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::SessionId;
 use lanc_core::ports::Statistics;
-use lanc_core::{Class, FunctionInfo, LocalFunction, PeerInfo, RegisterError, Tables};
+use lanc_core::{FunctionInfo, LocalFunction, PeerInfo, RegisterError, Tables};
 
 use crate::args::IntoArgs;
 use crate::call::Call;
@@ -31,6 +31,7 @@ pub(crate) struct Owner {
     hub: Arc<Hub>,
     name: String,
     session: SessionId,
+    call_deadline: Duration,
     endpoints: Vec<Endpoint>,
     /// What each transport counts by itself.
     statistics: Vec<Option<Arc<dyn Statistics>>>,
@@ -39,12 +40,15 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) fn new(
         hub: Arc<Hub>,
-        name: String,
-        session: SessionId,
         endpoints: Vec<Endpoint>,
         statistics: Vec<Option<Arc<dyn Statistics>>>,
     ) -> Self {
-        Self { hub, name, session, endpoints, statistics }
+        let (name, session, call_deadline) = {
+            let state = hub.state();
+            let config = state.core.config();
+            (config.name(), state.core.session(), config.call_deadline())
+        };
+        Self { hub, name, session, call_deadline, endpoints, statistics }
     }
 }
 
@@ -73,6 +77,11 @@ impl Node {
         self.owner.session
     }
 
+    /// The deadline of a call that names none.
+    pub(crate) fn call_deadline(&self) -> Duration {
+        self.owner.call_deadline
+    }
+
     /// Its own endpoints, one for each transport, as peers may be configured with them.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.owner.endpoints
@@ -99,7 +108,7 @@ impl Node {
         f: impl IntoStreaming<M>,
     ) -> Result<(), RegisterError> {
         let (class, function) = f.into_function();
-        self.insert_function(name, class, String::new(), function.0)
+        self.insert_function(name, LocalFunction::new(class), function.0)
     }
 
     /// Begins a registration with choices: `node.function("add", f).inline().register()`.
@@ -115,15 +124,14 @@ impl Node {
     pub(crate) fn insert_function(
         &self,
         name: &str,
-        class: Class,
-        doc: String,
+        local: LocalFunction,
         function: Arc<dyn Function>,
     ) -> Result<(), RegisterError> {
         let now = self.hub.clock.now();
         // What a function captured is never dropped under the lock.
         let mut function = Some(function);
         let replaced = self.hub.submit(|state| {
-            let key = state.core.register(now, name, LocalFunction { class, doc })?;
+            let key = state.core.register(now, name, local)?;
             Ok(function.take().and_then(|function| state.functions.insert(key, function)))
         });
         replaced.map(drop)
@@ -142,6 +150,11 @@ impl Node {
 
     /// Begins a call: `let sum: i64 = node.call("add", (1, 2)).await?`. Nothing is sent before
     /// it is awaited (or started); options come in between, see [`Call`].
+    ///
+    /// Begun by a function while it serves a call, it belongs to that one: it has no more time
+    /// than is left there, and ends as `cancelled` when nobody waits there any more. See
+    /// [`Call::detached`] for what must be done all the same, and
+    /// [`Context::call`](crate::Context::call) for tasks that the function has started.
     pub fn call<T>(&self, function: &str, args: impl IntoArgs) -> Call<T> {
         Call::new(self, function, args)
     }

@@ -47,11 +47,12 @@ pub(crate) fn reply<T: Serialize>(value: &T, rest: &mut Rest) -> Result<Payload,
     }
 }
 
-/// A failed function's error as a fault. A [`Fault`] keeps its own code.
+/// A failed function's error as a fault. A [`Fault`] keeps its own code, but not that the function
+/// did not run.
 pub(crate) fn fault<E: std::error::Error + 'static>(error: &E) -> Fault {
     let any: &(dyn std::error::Error + 'static) = error;
     match any.downcast_ref::<Fault>() {
-        Some(fault) => fault.clone(),
+        Some(fault) => fault.clone().from_function(),
         None => {
             let mut text = error.to_string();
             let mut cause = error.source();

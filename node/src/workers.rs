@@ -15,6 +15,7 @@ use lanc_core::payload::Payload;
 use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Ended, Function, Started};
 use crate::hub::Hub;
+use crate::serving::Serving;
 
 /// How long an async function may go on after it was told that nobody waits; then its future is
 /// dropped, so that forgotten calls do not fill the node.
@@ -29,10 +30,13 @@ pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, ca
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let began = hub.clock.now();
-        let (result, spent) = match guarded(|| function.start(call)) {
+        let serving = call.serving;
+        let (result, spent) = match guarded(serving, || function.start(call)) {
             Ok(Started::Done(result, spent)) => (result, spent),
             // An async function that was inline and took too long.
-            Ok(Started::Later(future, spent)) => (runtime.block_on(GuardedFuture(future)), spent),
+            Ok(Started::Later(future, spent)) => {
+                (runtime.block_on(GuardedFuture(future, serving)), spent)
+            }
             Err(fault) => (Err(fault), Spent::default()),
         };
         complete(&hub, key, began, result, spent);
@@ -49,14 +53,15 @@ pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, ca
     tokio::spawn(async move {
         let began = hub.clock.now();
         let cancellation = call.cancellation.clone().unwrap_or_default();
+        let serving = call.serving;
         // Not polled on the driver's task: a body that computes between two awaits must not
         // hold up the protocol.
-        let (result, spent) = match guarded(|| function.start(call)) {
+        let (result, spent) = match guarded(serving, || function.start(call)) {
             Ok(Started::Done(result, spent)) => (result, spent),
             Ok(Started::Later(future, spent)) => {
                 hub.state().give_back(spent);
                 let result = tokio::select! {
-                    result = GuardedFuture(future) => result,
+                    result = GuardedFuture(future, serving) => result,
                     () = given_up(&cancellation) => Err(Fault::new(
                         ErrorCode::CANCELLED,
                         "nobody waited any more, and the function did not stop by itself",
@@ -79,19 +84,20 @@ async fn given_up(cancellation: &Cancellation) {
 /// Runs what an inline function that `began` before left to do on the runtime.
 pub(crate) fn spawn_future(
     hub: Arc<Hub>,
-    key: TaskKey,
+    serving: Serving,
     began: Time,
     future: Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>,
 ) {
     tokio::spawn(async move {
-        let result = GuardedFuture(future).await;
+        let key = serving.task;
+        let result = GuardedFuture(future, serving).await;
         complete(&hub, key, began, result, Spent::default());
     });
 }
 
-/// Runs user code and turns a panic into a fault.
-pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Fault> {
-    std::panic::catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+/// Runs user code that serves a call, and turns a panic into a fault.
+pub(crate) fn guarded<T>(serving: Serving, run: impl FnOnce() -> T) -> Result<T, Fault> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| serving.run(run))).map_err(|panic| {
         let text = panic
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
@@ -102,13 +108,14 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Fault> {
 }
 
 /// A future whose panic becomes a fault.
-struct GuardedFuture(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>);
+struct GuardedFuture(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>, Serving);
 
 impl Future for GuardedFuture {
     type Output = Result<Payload, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
-        let future = &mut self.0;
-        guarded(|| future.as_mut().poll(cx)).unwrap_or_else(|fault| Poll::Ready(Err(fault)))
+        let Self(future, serving) = &mut *self;
+        let polled = guarded(*serving, || future.as_mut().poll(cx));
+        polled.unwrap_or_else(|fault| Poll::Ready(Err(fault)))
     }
 }

@@ -30,6 +30,7 @@ impl Pair {
         let (client, server) = runtime.block_on(async {
             let server = open("server").await.unwrap();
             server.function("add", |a: i64, b: i64| a + b).inline().register().unwrap();
+            server.function("get", |n: i64| n).idempotent().inline().register().unwrap();
             server.function("echo", |bytes: Bytes| bytes).inline().register().unwrap();
             server.register("later", async |bytes: Bytes| bytes).unwrap();
             let client = open("client").await.unwrap();
@@ -56,6 +57,18 @@ fn a_small_call_allocates_nothing() {
         });
         assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
     }
+}
+
+#[test]
+fn nor_does_one_that_may_run_more_than_once() {
+    let pair = Pair::new(MsgpackCodec);
+    let counted = pair.steady(async || {
+        for n in 0..CALLS {
+            assert_eq!(pair.client.call::<i64>("get", (n,)).await, Ok(n));
+            assert_eq!(pair.client.call::<i64>("get", (n,)).hedge().await, Ok(n));
+        }
+    });
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
 }
 
 #[test]

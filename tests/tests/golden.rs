@@ -8,7 +8,7 @@ use std::time::Duration;
 use lanc_codec::{JsonCodec, MsgpackCodec};
 use lanc_core::dialect::frame::{FrameReader, FrameWriter};
 use lanc_core::dialect::lean::Head;
-use lanc_core::dialect::native;
+use lanc_core::dialect::native::{self, Unreadable};
 use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::fields::Fields;
 use lanc_core::id::{ExeId, SessionId, Version};
@@ -42,12 +42,26 @@ fn hello(name: &'static str, session: SessionId, revision: u64) -> Hello<'static
         echo: None,
         wants: false,
         connection_port: None,
+        load: 0,
     }
 }
 
 fn func(part: u16, parts: u16, names: &[&'static str]) -> Message<'static> {
     let names = names.iter().map(|name| Cow::Borrowed(*name)).collect();
-    Message::Func(Func { session: Some(session(0x10)), revision: 1, part, parts, names })
+    let idempotent = Vec::new();
+    Message::Func(Func {
+        session: Some(session(0x10)),
+        revision: 1,
+        part,
+        parts,
+        names,
+        idempotent,
+    })
+}
+
+fn idempotent() -> Message<'static> {
+    let Message::Func(func) = func(0, 1, &["add", "echo", "sleep", "fail"]) else { unreachable!() };
+    Message::Func(Func { idempotent: vec![0, 1], ..func })
 }
 
 fn call(id: WireId<'static>, to: Option<u64>, deadline_ms: Option<u64>) -> Message<'static> {
@@ -79,6 +93,7 @@ fn messages() -> Vec<Message<'static>> {
         Message::Hello(Hello { token, echo, ..hello("desk", session(0x20), 0) }),
         func(0, 1, &["add", "echo", "sleep", "fail"]),
         func(0, 2, &["add", "echo"]),
+        idempotent(),
         call(id(), Some(short), Some(30_000)),
         call(WireId::Number(1), None, None),
         Message::Callback(Callback { id: id(), result: b"30", token: None }),
@@ -191,5 +206,41 @@ fn lean_frames_are_written_and_read_byte_for_byte() {
     }
     for line in LEAN.lines() {
         assert!(DOCUMENT.contains(line), "docs/protocol.md does not print {line}");
+    }
+}
+
+/// Reads the extension and the list of a func.
+fn read_func(x: &str, data: &str) -> Result<(Vec<String>, Vec<u16>), Unreadable> {
+    let text = format!(
+        r#"{{"type":"LANC","method":"func","version":"0.2","data":{data},"x":{{"rev":1{x}}}}}"#
+    );
+    let mut budget = Budget { depth: 64, nodes: 65_536 };
+    let (fields, _) = Fields::read(&JsonCodec, text.as_bytes(), &mut budget).unwrap();
+    match native::read(&fields, &JsonCodec, &mut budget)? {
+        Message::Func(func) => {
+            Ok((func.names.iter().map(ToString::to_string).collect(), func.idempotent))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn functions_that_may_run_again_are_named_by_their_places_in_what_was_sent() {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let list = r#"["a","no name","b",7,"c"]"#;
+    let all = names(&["a", "b", "c"]);
+    assert_eq!(read_func("", list), Ok((all.clone(), vec![])));
+    assert_eq!(read_func(r#","idem":[2,4]"#, list), Ok((all.clone(), vec![1, 2])));
+    // Twice, no name, no function, and beyond the list.
+    assert_eq!(read_func(r#","idem":[4,4,1,3,5,65535]"#, list), Ok((all.clone(), vec![2])));
+    assert_eq!(read_func(r#","idem":[]"#, list), Ok((all, vec![])));
+    let objects = r#"[{"name":"a"},"b",{"name":"c"}]"#;
+    let (found, places) = read_func(r#","idem":[1,2]"#, objects).unwrap();
+    let mut marked: Vec<_> = places.iter().map(|at| found[usize::from(*at)].as_str()).collect();
+    marked.sort_unstable();
+    assert_eq!(marked, ["b", "c"]);
+    for wrong in ["0", "null", "true", "[-1]", "[65536]", r#"["a"]"#, "{}"] {
+        let read = read_func(&format!(r#","idem":{wrong}"#), list);
+        assert!(matches!(read, Err(Unreadable::Field(_))), "{wrong}: {read:?}");
     }
 }

@@ -55,7 +55,7 @@ impl Scene {
             connected: true,
         };
         core.add_lane(lane).unwrap();
-        let function = LocalFunction { class: Class::Inline, doc: String::new() };
+        let function = LocalFunction::new(Class::Inline);
         core.register(now, "f", function).unwrap();
         core.start(now);
         let remote = Endpoint::text("wire", "far");

@@ -47,7 +47,7 @@ impl World {
             let mut core =
                 Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), Time::ZERO).unwrap();
             core.add_lane(CONNECTED).unwrap();
-            let function = LocalFunction { class: Class::Inline, doc: String::new() };
+            let function = LocalFunction::new(Class::Inline);
             core.register(Time::ZERO, &format!("f{name}"), function).unwrap();
             core.start(Time::ZERO);
             cores.push(core);

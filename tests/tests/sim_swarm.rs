@@ -112,10 +112,12 @@ fn call(lan: &mut World, node: NodeId, nodes: usize, dice: &mut Dice) -> CallId 
         0 => Mode::All,
         1 => Mode::Fastest(dice.place(4) + 1),
         2 => Mode::OneWay,
+        3 => Mode::Hedged,
         _ => Mode::One,
     };
     let deadline = ms(dice.below(8000) + 1);
     let ask = Ask::new(&function, json!([dice.below(3000)])).mode(mode).deadline(deadline);
+    let ask = if dice.chance(200) { ask.idempotent() } else { ask };
     lan.ask(node, if dice.chance(200) { ask.wait(ms(dice.below(3000))) } else { ask })
 }
 
@@ -213,6 +215,10 @@ fn assert_serves(lan: &mut World, nodes: &[NodeId], seed: u64) {
         let tables = lan.tables(*node);
         let left = (tables.open_calls, tables.queued, tables.running, tables.outbox);
         assert_eq!(left, (0, 0, 0, 0), "seed {seed}: {tables:?}");
+        assert!(
+            tables.results > 0 || tables.buffered == tables.stored_bytes,
+            "seed {seed}: {tables:?}"
+        );
     }
 }
 

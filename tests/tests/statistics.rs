@@ -119,7 +119,8 @@ async fn a_call_to_several_is_one_call_and_its_attempts() {
     client.call::<String>("where", ()).fastest(2).await.unwrap();
     let counters = client.counters();
     assert_eq!((counters.calls_started, counters.calls_succeeded), (2, 2));
-    assert_eq!((counters.attempts_started, counters.attempts_ended.total()), (5, 5));
+    assert!(counters.attempts_started > 3, "{counters:?}");
+    assert_eq!(counters.attempts_ended.total(), counters.attempts_started);
     audit(&client);
 }
 

@@ -53,7 +53,7 @@ fn up(remote: &str, initiator: Initiator) -> LinkEvent {
 impl World {
     fn new(of_callee: Config) -> Self {
         let mut cores = [core(1, Config::default()), core(2, of_callee)];
-        let function = LocalFunction { class: Class::Async, doc: String::new() };
+        let function = LocalFunction::new(Class::Async);
         cores[CALLEE].register(Time::ZERO, "f", function).unwrap();
         cores.iter_mut().for_each(|core| core.start(Time::ZERO));
         cores[CALLER].add_peer(Time::ZERO, Endpoint::text("wire", "callee"));
@@ -184,7 +184,7 @@ fn the_bytes_of_a_refused_call_are_no_messages() {
     world.settle();
     assert_eq!(world.outcome(key), Err(ErrorCode::NOT_FOUND));
     world.assert_gone(CALLER, stream);
-    let function = LocalFunction { class: Class::Async, doc: String::new() };
+    let function = LocalFunction::new(Class::Async);
     world.cores[CALLEE].register(world.now, "f", function).unwrap();
     world.assert_sound();
 }

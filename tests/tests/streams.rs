@@ -783,7 +783,7 @@ fn a_program_without_async_iterates() {
     let mut values = node.values(node.async_call::<u64>("count", (u64::MAX,))).unwrap();
     assert_eq!(values.next(), Some(Ok(0)));
     drop(values);
-    while node.tables().running > 0 || node.tables().streams > 0 {
+    while node.tables().running > 0 || node.tables().streams > 0 || node.tables().buffered > 0 {
         std::thread::yield_now();
     }
 }

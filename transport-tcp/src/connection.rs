@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lanc_core::framing::{FramingError, Splitter};
-use lanc_core::ports::{DownReason, Initiator, Origin};
+use lanc_core::ports::{DownReason, Initiator, LinkEvent, Origin};
 use tokio::time::Instant;
 
 use crate::admission::Host;
@@ -51,7 +51,7 @@ impl Connection {
         stats: &TcpStats,
     ) -> Turn {
         match self.pass_on(sink, stats) {
-            Err(error) => return self.malformed(error, stats),
+            Err(error) => return self.malformed(error, sink, stats),
             Ok(false) => return Turn::Again,
             Ok(true) => {}
         }
@@ -64,7 +64,7 @@ impl Connection {
             return if is_broken { Turn::Over(DownReason::Broken) } else { Turn::Wait };
         }
         match self.pass_on(sink, stats) {
-            Err(error) => self.malformed(error, stats),
+            Err(error) => self.malformed(error, sink, stats),
             Ok(_) => Turn::Again,
         }
     }
@@ -86,7 +86,10 @@ impl Connection {
         Ok(false)
     }
 
-    fn malformed(&self, error: FramingError, stats: &TcpStats) -> Turn {
+    fn malformed(&self, error: FramingError, sink: &mut Sink<'_>, stats: &TcpStats) -> Turn {
+        if matches!(error, FramingError::TooLong { .. }) {
+            sink.event(LinkEvent::Limited { lane: self.line.link.lane, limit: "max_frame" });
+        }
         tracing::debug!(remote = %self.remote, %error, "a connection is closed");
         stats.count(Count::ClosedMalformed);
         Turn::Over(DownReason::Broken)

@@ -137,12 +137,15 @@ impl TcpInlet {
             let Poll::Ready((stream, remote)) = accepted else { return };
             if !self.is_expected(&stream) {
                 self.shared.stats.count(Count::RefusedInterface);
+                sink.event(LinkEvent::Limited { lane: self.lane, limit: "interfaces" });
                 reset(&stream);
                 continue;
             }
             let host = Host::of(remote.ip());
             if let Err(why) = self.admission.accept(host) {
                 self.shared.stats.count(why);
+                let limit = why.limit();
+                sink.event(LinkEvent::Limited { lane: self.lane, limit });
                 reset(&stream);
                 continue;
             }
@@ -350,7 +353,15 @@ impl TcpInlet {
                 (Some(None), _) => self.follow(number, Step::Gone, sink),
                 (Some(Some(count)), _) => {
                     self.shared.stats.count(count);
-                    self.follow(number, Step::Over(DownReason::Broken), sink);
+                    let reason = match count {
+                        Count::ClosedStalled => DownReason::Stalled,
+                        _ => DownReason::Broken,
+                    };
+                    if count == Count::ClosedSilent {
+                        let limit = count.limit();
+                        sink.event(LinkEvent::Limited { lane: self.lane, limit });
+                    }
+                    self.follow(number, Step::Over(reason), sink);
                 }
                 (None, _) => {}
             }

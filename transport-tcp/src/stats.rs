@@ -50,7 +50,7 @@ pub struct TcpCounts {
 }
 
 /// One thing to count.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
     FrameIn,
     FrameOut,
@@ -71,6 +71,17 @@ pub(crate) enum Count {
 
 impl Count {
     const ALL: usize = 15;
+
+    /// The setting that was in the way.
+    pub(crate) const fn limit(self) -> &'static str {
+        match self {
+            Self::RefusedTotal => "max_connections",
+            Self::RefusedHost => "max_per_host",
+            Self::RefusedSilent => "max_silent",
+            Self::ClosedSilent => "first_frame",
+            _ => "connections",
+        }
+    }
 
     const fn place(self) -> usize {
         match self {

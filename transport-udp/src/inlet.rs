@@ -10,7 +10,7 @@ use std::time::Duration;
 use lanc_core::ports::{Cast, Initiator, Inlet, RecvBatch, TransportError};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::destination::poll_shared;
 use crate::refusal::is_noise;
@@ -21,6 +21,8 @@ use crate::transport::{Blocked, Shared};
 const ROOM: usize = 65_535;
 /// Datagrams looked at in one poll, dropped ones among them.
 const ATTEMPTS: usize = 2 * RecvBatch::MAX_FRAMES;
+/// How often the system is asked for datagrams that it dropped, while some come in.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long a full interface queue is left alone.
 const BACK_OFF: Duration = Duration::from_millis(2);
 
@@ -32,6 +34,9 @@ pub(crate) struct UdpInlet {
     turn: usize,
     shared: Arc<Shared>,
     pause: Option<Pin<Box<Sleep>>>,
+    /// When the system was asked for drops last, and how many there were.
+    looked: Instant,
+    drops: u64,
 }
 
 #[derive(Clone)]
@@ -65,7 +70,15 @@ impl UdpInlet {
         let unicast = Source { socket: Arc::clone(&private), cast: Cast::Unicast };
         let broadcast =
             broadcasts.map(|socket| Source { socket: Arc::new(socket), cast: Cast::Broadcast });
-        Self { sockets: [Some(unicast), broadcast], private, turn: 0, shared, pause: None }
+        Self {
+            sockets: [Some(unicast), broadcast],
+            private,
+            turn: 0,
+            shared,
+            pause: None,
+            looked: Instant::now(),
+            drops: 0,
+        }
     }
 
     /// Turns "the socket takes datagrams again" into Writable for the links that wait.
@@ -124,6 +137,19 @@ impl UdpInlet {
         Ok(dry == [true; 2])
     }
 
+    /// Asks the system now and then whether it dropped datagrams. Told with the next batch.
+    fn look_for_drops(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let drops = self.shared.stats.kernel_drops().unwrap_or(0);
+        let count = drops.saturating_sub(std::mem::replace(&mut self.drops, drops));
+        if count > 0 {
+            self.shared.with(|state| state.links.dropped(count));
+        }
+    }
+
     /// Finds the link of a datagram that lies in `into`, or drops it. Returns whether anything
     /// was added.
     fn accept(&self, from: SocketAddr, cast: Cast, length: usize, into: &mut RecvBatch) -> bool {
@@ -141,6 +167,8 @@ impl UdpInlet {
             }
             let origin = |address: SocketAddr| view.origin(address.ip());
             let Some((link, origin)) = state.links.link(from, Initiator::Them, origin) else {
+                state.links.limited("max_links");
+                state.attention = true;
                 return (false, Count::DroppedTableFull);
             };
             // The Up of a new link is among the events, and goes before its frame.
@@ -167,6 +195,7 @@ impl Inlet for UdpInlet {
             });
             let waiting = self.read(cx, into, &mut added)?;
             if added {
+                self.look_for_drops();
                 return Poll::Ready(Ok(()));
             }
             // The outlet may have left something since; then there is no waker it could wake.
@@ -252,7 +281,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_interface_queue_is_left_alone_for_the_whole_back_off() {
         let (mut inlet, shared, link) = inlet().await;
-        let begin = tokio::time::Instant::now();
+        let begin = Instant::now();
         refuse(&shared, link, Blocked::ForAWhile);
         assert_eq!(next(&mut inlet).await, LinkEvent::Writable(link));
         assert!(begin.elapsed() >= BACK_OFF);

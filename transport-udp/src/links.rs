@@ -140,6 +140,19 @@ impl Links {
         }
     }
 
+    /// Notes that a setting was in the way, until that is told.
+    pub(crate) fn limited(&mut self, limit: &'static str) {
+        let event = LinkEvent::Limited { lane: self.lane, limit };
+        if !self.events.contains(&event) {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Notes that the system dropped datagrams.
+    pub(crate) fn dropped(&mut self, count: u64) {
+        self.events.push_back(LinkEvent::KernelDrops { lane: self.lane, count });
+    }
+
     pub(crate) fn interfaces_changed(&mut self, origin: impl Fn(SocketAddr) -> Origin) {
         for slot in &mut self.slots {
             slot.origin = origin(slot.address);
@@ -196,7 +209,10 @@ impl Links {
                 }
             }
             LinkEvent::Failed { .. } => self.failed = self.failed.saturating_sub(1),
-            LinkEvent::Limit { .. } | LinkEvent::InterfacesChanged(_) => {}
+            LinkEvent::Limit { .. }
+            | LinkEvent::Limited { .. }
+            | LinkEvent::KernelDrops { .. }
+            | LinkEvent::InterfacesChanged(_) => {}
         }
     }
 

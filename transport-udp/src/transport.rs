@@ -78,6 +78,14 @@ impl Transport for UdpTransport {
         let private = Arc::new(private);
         let links = Links::new(lane, self.config.max_links);
         let shared = Arc::new(Shared::new(self.stats.clone(), own, loopback, links, view));
+        for (setting, asked, granted) in [
+            ("receive_buffer", self.config.receive_buffer, granted.receive),
+            ("send_buffer", self.config.send_buffer, granted.send),
+        ] {
+            if granted < asked {
+                shared.with(|state| state.links.limited(setting));
+            }
+        }
         let limits = self.capabilities();
         let inlet = UdpInlet::new(Arc::clone(&private), shared_socket, Arc::clone(&shared));
         let outlet = UdpOutlet::new(private, shared, limits, scope, self.config.port);

@@ -97,8 +97,10 @@ impl Core {
         peer.revision = peer.revision.max(func.revision);
         peer.parts.seen.insert(func.part);
         let whole = peer.parts.seen.len() >= usize::from(func.parts);
-        for name in &func.names {
-            self.learn(now, key, name);
+        let mut idempotent = func.idempotent.iter().map(|place| usize::from(*place)).peekable();
+        for (place, name) in func.names.iter().enumerate() {
+            let is_idempotent = idempotent.next_if_eq(&place).is_some();
+            self.learn(now, key, name, is_idempotent);
         }
         if whole {
             self.complete_list(key);
@@ -108,7 +110,7 @@ impl Core {
     }
 
     /// Notes that a peer offers a name.
-    pub(super) fn learn(&mut self, now: Time, key: PeerKey, name: &str) {
+    pub(super) fn learn(&mut self, now: Time, key: PeerKey, name: &str, idempotent: bool) {
         let Ok(name) = FunctionName::new(name) else { return };
         let limit = self.config.max_functions_per_peer;
         let known = self.directory.find(name.as_str());
@@ -118,7 +120,7 @@ impl Core {
             self.limit_hit(now, "max_functions_per_peer");
             return;
         }
-        let Some((function, news)) = self.directory.announce(&name, key) else {
+        let Some((function, news)) = self.directory.announce(&name, key, idempotent) else {
             self.limit_hit(now, "max_functions");
             return;
         };
@@ -236,8 +238,9 @@ impl Core {
         }
     }
 
-    /// The local names, cut so that each part fits a broadcast.
-    pub(super) fn func_parts(&mut self) -> &[Vec<String>] {
+    /// The local names, cut so that each part fits a broadcast, and whether each may run more
+    /// than once.
+    pub(super) fn func_parts(&mut self) -> &[Vec<(String, bool)>] {
         let revision = self.directory.revision();
         if self.func_parts.0 != revision || self.func_parts.1.is_empty() {
             let smallest = self
@@ -249,15 +252,16 @@ impl Core {
             let room = smallest.unwrap_or(1024).saturating_sub(260).max(FunctionName::MAX + 3);
             let mut parts = vec![Vec::new()];
             let mut used = 0;
-            for name in self.directory.local_names() {
-                let size = name.len() + 3;
+            for (name, local) in self.directory.locals() {
+                // The quotes and the comma, and its place in another list.
+                let size = name.len() + 3 + if local.idempotent { 4 } else { 0 };
                 if used + size > room {
                     parts.push(Vec::new());
                     used = 0;
                 }
                 used += size;
                 if let Some(part) = parts.last_mut() {
-                    part.push(name.to_owned());
+                    part.push((name.to_owned(), local.idempotent));
                 }
             }
             self.func_parts = (revision, parts);

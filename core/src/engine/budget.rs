@@ -49,6 +49,7 @@ impl Core {
         message: Outgoing,
         out: &mut Vec<u8>,
     ) -> usize {
+        self.limit_hit(now, "unproved_budget");
         let Some(known) = self.links.get_mut(link) else { return 0 };
         if known.peer.is_none() {
             // Whoever never said hello will not answer a challenge.

@@ -5,6 +5,7 @@ use super::{Core, Done, Phase, StreamKey};
 use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, PeerKey};
+use crate::peers::Peer;
 use crate::ports::Format;
 use crate::recovery::Flight;
 use crate::time::Time;
@@ -20,7 +21,7 @@ impl Core {
     /// arguments larger than any message may be. The function did not run.
     pub fn call(&mut self, now: Time, mut request: CallRequest) -> Result<CallKey, CallError> {
         self.counters.calls_started += 1;
-        let may_begin = self.may_begin(&request);
+        let may_begin = self.may_begin(now, &mut request);
         request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
         let begun = may_begin.and_then(|()| self.insert_call(now, request, None));
         match begun {
@@ -31,11 +32,12 @@ impl Core {
     }
 
     /// Whether this node takes calls, and calls of this size.
-    fn may_begin(&self, request: &CallRequest) -> Result<(), CallError> {
+    fn may_begin(&mut self, now: Time, request: &mut CallRequest) -> Result<(), CallError> {
         if self.phase != Phase::Running {
             return Err(CallError::new(ErrorCode::CLOSED, Executed::No, "this node is shut down"));
         }
         if request.args.len() > self.config.max_message {
+            self.limit_hit(now, "max_message");
             let text = format!(
                 "the arguments take {} bytes, a message may take {}",
                 request.args.len(),
@@ -43,7 +45,12 @@ impl Core {
             );
             return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::No, text));
         }
-        Ok(())
+        if !self.calls.has_room_for(request.args.len()) {
+            self.limit_hit(now, "max_buffered");
+            let text = "this node holds as many bytes as it may";
+            return Err(CallError::new(ErrorCode::BUSY, Executed::No, text));
+        }
+        self.inherit(now, request)
     }
 
     /// Adds a call to the table and sets its deadline.
@@ -62,6 +69,9 @@ impl Core {
             return Err(busy());
         }
         let wish = request.deadline.unwrap_or(self.config.call_deadline);
+        if wish > self.config.max_deadline {
+            self.limit_hit(now, "max_deadline");
+        }
         let deadline = now + wish.min(self.config.max_deadline);
         let id = ExeId {
             session: self.session.short(),
@@ -70,6 +80,7 @@ impl Core {
         };
         let call = Call {
             id,
+            wire: id,
             token: self.random.u64(),
             stream: None,
             request,
@@ -78,8 +89,13 @@ impl Core {
             deadline_timer: None,
             other_timer: None,
             parent,
+            asked: None,
+            idempotent: None,
+            args_gone: false,
+            attempts: None,
             abandoned: false,
             told: false,
+            held: 0,
             started: now,
         };
         let key = self.calls.insert(call).ok_or_else(busy)?;
@@ -96,8 +112,9 @@ impl Core {
     fn route(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.calls.get(key) else { return };
         let routed = match call.request.mode {
-            Mode::One | Mode::OneWay => self.route_one(now, key),
-            Mode::Fastest(_) | Mode::All => self.route_many(now, key),
+            Mode::One | Mode::Hedged | Mode::OneWay => self.route_one(now, key),
+            Mode::Fastest(count) => self.route_fastest(now, key, count),
+            Mode::All => self.route_to_all(now, key),
         };
         if routed {
             return;
@@ -145,8 +162,12 @@ impl Core {
         if !matches!(call.stage, Stage::Seeking) {
             return;
         }
-        let many = matches!(call.request.mode, Mode::Fastest(_) | Mode::All);
-        if !(many && self.route_many(now, key)) {
+        let routed = match call.request.mode {
+            Mode::One | Mode::Hedged | Mode::OneWay => false,
+            Mode::Fastest(count) => self.route_fastest(now, key, count),
+            Mode::All => self.route_to_all(now, key),
+        };
+        if !routed {
             self.no_provider(now, key);
         }
     }
@@ -170,7 +191,7 @@ impl Core {
     }
 
     /// `true` when the call has a place to go, or its outcome.
-    fn route_one(&mut self, now: Time, key: CallKey) -> bool {
+    pub(super) fn route_one(&mut self, now: Time, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return true };
         let name = call.request.function.clone();
         let peer = match &call.request.target {
@@ -182,7 +203,7 @@ impl Core {
                 let policy = call.request.policy;
                 let draw = self.random.u64();
                 let providers = self.directory.providers(name.as_str());
-                let picked = policy.pick(providers.len(), draw);
+                let picked = policy.pick(providers.len(), draw, |at| self.backlog(providers, at));
                 match picked.and_then(|place| providers.get(place)) {
                     Some(peer) => *peer,
                     None => return false,
@@ -208,12 +229,20 @@ impl Core {
         self.dispatch_if_offered(now, key, peer, name.as_str())
     }
 
+    /// How much the provider at a place of a list has to do.
+    pub(super) fn backlog(&self, providers: &[PeerKey], place: usize) -> u32 {
+        let peer = providers.get(place).and_then(|key| self.peers.get(*key));
+        peer.map_or(u32::MAX, Peer::backlog)
+    }
+
     /// Sends the call to this peer if it offers the function; fails it if it surely does not.
     fn dispatch_if_offered(&mut self, now: Time, key: CallKey, to: PeerKey, name: &str) -> bool {
         let Some(peer) = self.peers.get(to) else { return false };
         let function = self.directory.find(name);
-        if function.is_some_and(|function| peer.functions.contains(&function)) {
+        if let Some(function) = function.filter(|function| peer.functions.contains(function)) {
+            self.note_idempotent(key, function, to);
             self.dispatch(now, key, to);
+            self.expect_answer(now, key);
             return true;
         }
         // Its hello spoke of a list, and we hold all of it. A peer that has announced nothing may
@@ -229,20 +258,31 @@ impl Core {
 
     /// Hands a call to this node's own queue.
     pub(super) fn dispatch_local(&mut self, now: Time, key: CallKey) {
+        let session = self.session;
         let Some(call) = self.calls.get_mut(key) else { return };
         let name = call.request.function.clone();
-        let args = call.request.args.take();
+        call.asked = Some((session, now));
+        // Others may be asked beside this node, or after it.
+        let is_shared = call.request.idempotent || matches!(call.request.mode, Mode::Fastest(_));
+        let is_shared = is_shared && !self.directory.providers(name.as_str()).is_empty();
         let (deadline, one_way) = (call.deadline, call.request.mode == Mode::OneWay);
         let stream = match self.open_local_stream(key) {
             Ok(stream) => stream,
             Err(error) => return self.finish_failed(now, key, error),
         };
+        let args = if is_shared {
+            self.calls.get(key).map(|call| call.request.args.clone())
+        } else {
+            self.calls.take_args(key)
+        };
+        let Some(args) = args else { return };
         match self.begin_local(now, &name, args, key, deadline, stream) {
             Err(fault) => self.finish_failed(now, key, CallError::from_fault(fault)),
             Ok(_) if one_way => self.finish_one_way(now, key),
             Ok(task) => {
                 if let Some(call) = self.calls.get_mut(key) {
                     call.stage = Stage::Local(task);
+                    call.args_gone = !is_shared;
                 }
             }
         }
@@ -266,16 +306,17 @@ impl Core {
 
     /// Puts a call's arguments into the format its callee reads.
     fn put_into(&mut self, format: Format, key: CallKey) -> bool {
-        let Some(call) = self.calls.get_mut(key) else { return true };
+        let Some(call) = self.calls.get(key) else { return true };
         let args = &call.request.args;
         if args.format() == format {
             return true;
         }
-        match self.pipeline.transcode_arguments(args, format) {
-            Some(args) => call.request.args = args,
-            None => return false,
+        let transcoded = self.pipeline.transcode_arguments(args, format);
+        let is_done = transcoded.is_some();
+        if let Some(args) = transcoded {
+            self.calls.set_args(key, args);
         }
-        true
+        is_done
     }
 
     /// Queues a call for a peer.
@@ -288,9 +329,10 @@ impl Core {
     fn try_dispatch(&mut self, now: Time, key: CallKey, to: PeerKey) -> Result<(), CallError> {
         let limit = self.config.max_calls_per_peer;
         let fail = |code, text| Err(CallError::new(code, Executed::No, text));
-        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get(key)) else {
+        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get_mut(key)) else {
             return Ok(());
         };
+        call.asked = Some((peer.session, now));
         let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
         let format = call.request.format;
         let carrier = carrier_of(&call.request)?;
@@ -340,7 +382,7 @@ impl Core {
             self.wait_for_connection(to, Outgoing::Call(key));
             return Ok(());
         }
-        self.open_stream(key, by)?;
+        self.open_stream(now, key, by)?;
         if !self.launch(now, key, to, by) {
             let text = "too many messages wait to be sent";
             return fail(ErrorCode::BUSY, text.to_owned());

@@ -165,6 +165,7 @@ impl Core {
         peer.last_seen = now;
         peer.features = hello.features;
         peer.connection_port = hello.connection_port;
+        peer.load = hello.load;
         peer.interval = hello.interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
         peer.heard_by_broadcast |= from.cast == Cast::Broadcast;
         // Who has not proved its address may not claim a place for longer than its neighbours.
@@ -246,6 +247,8 @@ impl Core {
             }
             self.event(Event::PeerVerified { session, name });
             self.introduce_homes(key);
+        } else if self.peers.get(key).is_some_and(|peer| peer.trust == Trust::Tentative) {
+            self.limit_hit(now, "max_peers");
         }
         // A list that did not fit the budget of a stranger is owed now.
         let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);

@@ -40,6 +40,9 @@ impl Core {
         } else {
             self.rest(now, id);
             self.end_stalled(now, id);
+            if self.links.get(id).is_none() {
+                return;
+            }
             if is_kept {
                 self.ask_for_life(now, id, missed);
             }

@@ -247,7 +247,7 @@ impl Core {
             if let Some(link) = self.links.get_mut(link) {
                 link.carried_calls = true;
             }
-            if let Err(error) = self.open_stream(key, link) {
+            if let Err(error) = self.open_stream(now, key, link) {
                 return self.finish_failed(now, key, error);
             }
         }

@@ -8,13 +8,15 @@ use super::{Core, LinkCommand};
 use crate::endpoint::{Endpoint, LinkId};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::event::{Event, PeerDownReason};
-use crate::ports::{Close, Dest, Initiator, LinkEvent, SendRefused};
+use crate::ports::{Close, Dest, DownReason, Initiator, LinkEvent, SendRefused};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
 
 /// How often idle links and hosts are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How long a far end may take nothing before it counts as slow.
+const SLOW: Duration = Duration::from_secs(1);
 /// How long a link may be idle that belongs to nobody.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -23,7 +25,17 @@ impl Core {
     pub fn handle_link(&mut self, now: Time, event: LinkEvent) {
         match event {
             LinkEvent::Up { link, remote, initiator } => self.link_up(now, link, remote, initiator),
-            LinkEvent::Down { link, .. } => self.link_down(now, link),
+            LinkEvent::Down { link, reason } => {
+                if reason == DownReason::Stalled {
+                    self.tell_slow(link);
+                }
+                self.link_down(now, link);
+            }
+            LinkEvent::Limited { limit, .. } => self.limit_hit(now, limit),
+            LinkEvent::KernelDrops { count, .. } => {
+                self.counters.kernel_drops = self.counters.kernel_drops.saturating_add(count);
+                self.event(Event::KernelDrops { count });
+            }
             LinkEvent::Writable(link) => {
                 if let Some(link) = self.links.get_mut(link) {
                     link.full = false;
@@ -119,6 +131,30 @@ impl Core {
         }
     }
 
+    /// Ends a connection whose far end does not take what is sent to it.
+    pub(super) fn cut_off(&mut self, now: Time, id: LinkId) {
+        self.tell_slow(id);
+        self.drop_link(now, id, Close::Abort);
+    }
+
+    fn tell_slow(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        self.counters.connections_slow += 1;
+        let endpoint = link.remote.clone();
+        self.event(Event::SlowPeer { endpoint });
+    }
+
+    /// Whether more waits on a connection than may, so many bytes included, and its far end has
+    /// taken nothing for a while.
+    pub(super) fn is_slow(&self, now: Time, id: LinkId, bytes: usize) -> bool {
+        let Some(link) = self.links.get(id).filter(|link| link.full) else { return false };
+        let held = link.streams.as_ref().map(|streams| streams.held());
+        let streams = held.map_or(0, |held| held.bytes_out + held.unsent);
+        let waits = streams.saturating_add(link.answer_bytes).saturating_add(bytes);
+        let is_long = now.since(link.full_since) >= SLOW;
+        self.is_connection(id) && is_long && waits > self.config.max_backlog
+    }
+
     /// The token only the far end of this link can know: a keyed hash of its address, so that
     /// nothing is stored for strangers.
     pub(super) fn token_for(&self, link: LinkId) -> Option<u64> {
@@ -157,8 +193,17 @@ impl Core {
         let Dest::Link(id) = to else { return };
         match why {
             SendRefused::Full => {
-                if let Some(link) = self.links.get_mut(id) {
-                    link.full = true;
+                let is_connection = self.is_connection(id);
+                if let Some(link) = self.links.get_mut(id)
+                    && !std::mem::replace(&mut link.full, true)
+                {
+                    link.full_since = now;
+                }
+                if !is_connection {
+                    self.counters.sends_full += 1;
+                    if self.may_tell(now, "send_buffer") {
+                        self.event(Event::SendBufferFull);
+                    }
                 }
             }
             SendRefused::Gone => {

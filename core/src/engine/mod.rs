@@ -11,9 +11,11 @@
 //! | `leave` | farewells, leases, evictions |
 //! | `one_shot` | an answer by a connection of its own |
 //! | `call` | a request of this node, to its provider |
+//! | `nested` | what the calls of a function owe to the call that it serves |
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
-//! | `race` | calls to several providers at once |
+//! | `attempts` | another provider for a call, after the first or beside it |
+//! | `everybody` | calls to all providers |
 //! | `register` | this node's own functions |
 //! | `recovery` | calls that are sent again, asked about, acknowledged |
 //! | `inbound` | copies of a call, receipts, answers that are sent again |
@@ -33,8 +35,10 @@
 //! | `view` | the tables, for people; and whom a person means |
 
 mod announce;
+mod attempts;
 mod budget;
 mod call;
+mod everybody;
 mod form;
 mod greet;
 mod homes;
@@ -44,6 +48,7 @@ mod lane;
 mod leave;
 mod link;
 mod measure;
+mod nested;
 mod note;
 mod older;
 mod older_send;
@@ -51,7 +56,6 @@ mod one_shot;
 mod outcome;
 mod ping;
 mod pipe;
-mod race;
 mod receive;
 mod recovery;
 mod register;
@@ -69,6 +73,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buffers::Buffers;
+use crate::byte_budget::{Account, ByteBudget};
 use crate::calls::Calls;
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
@@ -179,7 +184,7 @@ pub struct Core {
     measures: Measures,
     notes: Notes,
     events: Events,
-    limits_told: Vec<(&'static str, Time)>,
+    told: Vec<(&'static str, Time)>,
     timers: Timers,
     homes: Homes,
     homes_timer: Option<(Time, TimerKey)>,
@@ -196,11 +201,17 @@ pub struct Core {
     pings: Slots<Ping, tag::Ping>,
     pings_by_number: KeyedMap<u64, PingKey>,
     done: VecDeque<Done>,
+    /// A message found no room in the outbox; to be told with the next frame or timer.
+    outbox_full: bool,
     /// An outcome was forgotten for want of room; to be told with the next one.
     results_forgotten: bool,
     configured: Vec<Configured>,
     one_shots: Vec<one_shot::OneShot>,
+    /// What everything of this node holds together. Whatever keeps bytes for long has an account.
+    budget: ByteBudget,
     pipes: Slots<pipe::Pipe>,
+    /// Bytes of `pipes` and `leftovers`.
+    pipe_bytes: Account,
     /// Streams of functions that have ended without reading all: what still comes is dropped.
     unread: KeyedMap<(LinkId, u32), ()>,
     /// Streams of links that are gone: what had arrived to its end and is not read.
@@ -219,7 +230,7 @@ pub struct Core {
     /// nobody asks for a list that is about to be broadcast.
     announced: u64,
     /// The local names, cut into messages, and the revision they are of.
-    func_parts: (u64, Vec<Vec<String>>),
+    func_parts: (u64, Vec<Vec<(String, bool)>>),
     /// Calls in the frame polled last: a refused frame ends them.
     in_frame: Vec<CallKey>,
     /// The watermark for the far end of the link whose frame is being packed.
@@ -247,7 +258,7 @@ impl Core {
         let hash = HashKey::new(random.bytes());
         let session = SessionId(random.bytes());
         let token_key = HashKey::new(random.bytes());
-        let room = Room::of(&config);
+        let budget = ByteBudget::new(config.max_buffered);
         Ok(Self {
             features: pipeline.features().with(Features::CANCEL).with(Features::ACK),
             pipeline: Arc::new(pipeline),
@@ -259,7 +270,7 @@ impl Core {
             measures: Measures::new(hash),
             notes: Notes::default(),
             events: Events::new(config.max_events),
-            limits_told: Vec::new(),
+            told: Vec::new(),
             timers: Timers::new(),
             homes: Homes::new(hash),
             homes_timer: None,
@@ -270,16 +281,19 @@ impl Core {
             outbox: Outbox::new(config.max_outbox),
             peers: Peers::new(config.max_peers, config.max_tentative, hash),
             directory: Directory::new(config.max_functions, hash),
-            calls: Calls::new(config.max_calls, config.max_results, hash),
-            tasks: Tasks::new(room, config.max_outbox, hash),
+            calls: Calls::new(config.max_calls, config.max_results, hash, budget.account()),
+            tasks: Tasks::new(Room::of(&config), config.max_outbox, hash, budget.account()),
             inbound: Inbound::new(Bounds::of(&config), hash),
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
             done: VecDeque::new(),
+            outbox_full: false,
             results_forgotten: false,
             configured: Vec::new(),
             one_shots: Vec::new(),
             pipes: Slots::new(config.max_calls),
+            pipe_bytes: budget.account(),
+            budget,
             unread: KeyedMap::new(hash),
             leftovers: KeyedMap::new(hash),
             answers_leaving: 0,
@@ -434,21 +448,28 @@ impl Core {
         }
     }
 
-    /// Tells that a limit was hit.
+    /// Counts that a limit was hit, and tells it.
     fn limit_hit(&mut self, now: Time, limit: &'static str) {
-        self.counters.hit(limit);
+        self.counters.limit(limit);
         if self.may_tell(now, limit) {
             self.event(Event::LimitHit { limit });
         }
     }
 
+    /// Tells what was noticed where there was no time to tell it at.
+    fn tell_outbox(&mut self, now: Time) {
+        if std::mem::take(&mut self.outbox_full) {
+            self.limit_hit(now, "max_outbox");
+        }
+    }
+
     /// Whether something that a flood can cause may be told again: once a second each.
     fn may_tell(&mut self, now: Time, what: &'static str) -> bool {
-        let told = self.limits_told.iter_mut().find(|(name, _)| *name == what);
+        let told = self.told.iter_mut().find(|(name, _)| *name == what);
         match told {
             Some((_, at)) if now.since(*at) < Duration::from_secs(1) => return false,
             Some((_, at)) => *at = now,
-            None => self.limits_told.push((what, now)),
+            None => self.told.push((what, now)),
         }
         true
     }
@@ -465,6 +486,7 @@ impl Core {
         let sent = self.outbox.push(&mut self.links, to, message);
         if !sent {
             self.counters.messages_unsent += 1;
+            self.outbox_full |= self.links.get(to).is_some();
         } else if let Some(link) = self.links.get_mut(to) {
             link.answer_bytes = link.answer_bytes.saturating_add(bytes);
         }

@@ -175,7 +175,7 @@ impl Core {
                 self.pass_on(heard);
                 let key = self.older_peer(now, link, heard.host, heard.dialect)?;
                 for name in &names {
-                    self.learn(now, key, name);
+                    self.learn(now, key, name, false);
                 }
                 self.route_seeking(now);
                 Ok(())
@@ -318,6 +318,7 @@ impl Core {
             echo: None,
             wants: false,
             connection_port: None,
+            load: 0,
         };
         let key = self.add_peer_of(now, link, Origin::Network, dialect, &hello)?;
         if let Some(peer) = self.peers.get_mut(key) {

@@ -150,7 +150,7 @@ impl Core {
                 let names = names.iter().map(|name| Cow::Borrowed(name.as_str())).collect();
                 older::write(dialect, &Older::Func(names), codec, out).is_ok()
             }
-            Outgoing::Call(key) => self.write_older_call(now, dialect, *key, codec, out),
+            Outgoing::Call(key) => self.write_older_call(now, (host, dialect), *key, codec, out),
             Outgoing::Answer(key) => self.write_older_answer(*key, codec, out),
             Outgoing::Refusal(refusal) => {
                 let (form, id, fault) = (refusal.form, &refusal.id, &refusal.fault);
@@ -164,13 +164,15 @@ impl Core {
     fn write_older_call(
         &mut self,
         now: Time,
-        dialect: Dialect,
+        (host, dialect): (IpAddr, Dialect),
         key: CallKey,
         codec: &dyn Codec,
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
-        if !matches!(call.stage, Stage::Remote { .. }) {
+        // It may have gone on to another provider while it waited here.
+        let Stage::Remote { link, .. } = call.stage else { return false };
+        if self.links.get(link).and_then(|link| link.remote.ip()) != Some(host) {
             return false;
         }
         let message = Older::Call {
@@ -234,7 +236,7 @@ impl Core {
         const AROUND: usize = 13;
         const { assert!(FunctionName::MAX + AROUND < ROOM) };
         let (mut parts, mut used) = (vec![Vec::new()], 0);
-        for name in self.directory.local_names() {
+        for (name, _) in self.directory.locals() {
             let size = name.len() + AROUND;
             if used + size > ROOM {
                 parts.push(Vec::new());

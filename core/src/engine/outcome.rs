@@ -41,7 +41,9 @@ impl Core {
         }
         let id = *id;
         let open = self.calls.by_id(id).and_then(|key| Some((key, self.calls.get(key)?)));
-        let Some((key, call)) = open else { return Err(self.late(now, from, id)) };
+        let Some((key, call)) = open.filter(|(_, call)| call.wire == id) else {
+            return Err(self.late(now, from, id));
+        };
         let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
             return Err(self.late(now, from, id));
         };
@@ -55,6 +57,11 @@ impl Core {
         self.answer_came(now, key);
         self.owe_receipt(now, from.link, id);
         let result = match result {
+            Ok(encoded) if !self.calls.has_room_for_result(key, encoded.len()) => {
+                self.limit_hit(now, "max_buffered");
+                let text = format!("no room for the result of {} bytes here", encoded.len());
+                Err(CallError::new(ErrorCode::TOO_LARGE, Executed::Yes, text))
+            }
             Ok(encoded) => {
                 let mut bytes = self.buffers.take(encoded.len());
                 bytes.extend_from_slice(encoded);
@@ -75,24 +82,54 @@ impl Core {
         why
     }
 
-    /// Ends a call with an outcome.
+    /// Ends a call with an outcome, or its own attempt if it goes on elsewhere.
     pub(super) fn finish(&mut self, now: Time, key: CallKey, outcome: Outcome) {
-        let Some(call) = self.calls.get_mut(key) else { return };
-        if matches!(call.stage, Stage::Done(_)) {
+        if self.is_done(key) {
             return;
         }
-        let (parent, abandoned) = (call.parent, call.abandoned);
-        let timers = [call.deadline_timer.take(), call.other_timer.take()];
+        self.leave_callee(now, key, Some(&outcome));
+        if let Some(outcome) = self.attempt_over(now, key, outcome) {
+            self.conclude(now, key, outcome);
+        }
+    }
+
+    /// A call has nothing to do with its callee any more; with an outcome, the callee answered
+    /// for itself.
+    pub(super) fn leave_callee(&mut self, now: Time, key: CallKey, outcome: Option<&Outcome>) {
         self.call_over(key);
         self.land(now, key, false);
         let Some(call) = self.calls.get_mut(key) else { return };
         let callee = match &call.stage {
             Stage::Remote { peer, .. } => Some(*peer),
+            Stage::Many { .. } | Stage::Done(_) => return,
             _ => None,
         };
-        if let Some(peer) = callee.and_then(|peer| self.peers.get_mut(peer)) {
-            peer.open_calls = peer.open_calls.saturating_sub(1);
+        call.stage = Stage::Elsewhere;
+        let Some(key) = callee else { return };
+        let (idempotent, asked) = (call.idempotent, call.asked);
+        self.advance_watermark(now, key);
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.open_calls = peer.open_calls.saturating_sub(1);
+        match outcome {
+            Some(Outcome::One(Answer { result: Ok(_), .. })) => {
+                peer.retry_budget.succeeded();
+                if let (Some(function), Some((_, asked))) = (idempotent, asked) {
+                    self.directory.record_latency(function, now.since(asked));
+                }
+            }
+            Some(Outcome::One(Answer { result: Err(error), .. })) if error.may_move(true) => {
+                peer.retry_budget.failed(now);
+            }
+            _ => {}
         }
+    }
+
+    /// Ends a call with the outcome of all its attempts.
+    pub(super) fn conclude(&mut self, now: Time, key: CallKey, outcome: Outcome) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let (parent, abandoned) = (call.parent, call.abandoned);
+        let timers = [call.deadline_timer.take(), call.other_timer.take()];
+        call.attempts = None;
         for timer in timers {
             self.cancel_timer(timer);
         }
@@ -100,12 +137,10 @@ impl Core {
         if let Some(args) = self.calls.finish(key, outcome) {
             self.buffers.give(args.into_buffer());
         }
-        if let Some(peer) = callee {
-            self.advance_watermark(now, peer);
-        }
         match parent {
             _ if abandoned => drop(self.calls.take(key)),
-            Some(parent) => self.member_done(now, parent, key),
+            Some(parent) if self.is_to_all(parent) => self.member_done(now, parent, key),
+            Some(parent) => self.copy_over(now, parent, key),
             None => self.keep_result(now, key),
         }
     }
@@ -225,30 +260,42 @@ impl Core {
         self.give_up(now, key, ErrorCode::TIMEOUT, "the deadline passed");
     }
 
-    /// Ends an open call without an answer and tells whoever works on it.
-    fn give_up(&mut self, now: Time, key: CallKey, code: ErrorCode, why: &str) {
-        let Some(call) = self.calls.get(key) else { return };
-        let elapsed = now.since(call.started).as_millis();
-        let (id, name) = (call.id, call.request.function.clone());
-        let (executed, text) = match &call.stage {
-            Stage::Done(_) => return,
-            Stage::Seeking => {
-                (Executed::No, format!("{why} after {elapsed} ms while `{name}` had no provider"))
-            }
-            Stage::Remote { peer, link, peer_name, sent, .. } => {
-                let executed = if *sent { Executed::Maybe } else { Executed::No };
-                let text = format!("{why} after {elapsed} ms without an answer from `{peer_name}`");
-                let (link, sent) = (*link, *sent);
+    fn is_to_all(&self, key: CallKey) -> bool {
+        self.calls.get(key).is_some_and(|call| matches!(call.stage, Stage::Many { .. }))
+    }
+
+    /// Tells whoever works on a call's own attempt that nobody waits for it any more, and says
+    /// whether the function ran.
+    pub(super) fn take_back(&mut self, now: Time, key: CallKey) -> Executed {
+        let Some(call) = self.calls.get(key) else { return Executed::Maybe };
+        match call.stage {
+            Stage::Remote { peer, link, sent, .. } => {
+                let id = call.wire;
                 let told = |peer: &Peer| sent && peer.features.has(Features::CANCEL);
-                if self.peers.get(*peer).is_some_and(told) {
+                if self.peers.get(peer).is_some_and(told) {
                     self.send(link, Outgoing::Cancel(Box::new(WireId::Native(id))));
                 }
-                (executed, text)
+                if sent { Executed::Maybe } else { Executed::No }
             }
-            Stage::Local(task) => {
-                let task = *task;
-                let executed = self.cancel_task(now, task);
-                (executed, format!("{why} after {elapsed} ms while this node ran `{name}`"))
+            Stage::Local(task) => self.cancel_task(now, task),
+            _ => Executed::No,
+        }
+    }
+
+    /// Ends an open call without an answer and tells whoever works on it.
+    pub(super) fn give_up(&mut self, now: Time, key: CallKey, code: ErrorCode, why: &str) {
+        let Some(call) = self.calls.get(key) else { return };
+        let elapsed = now.since(call.started).as_millis();
+        let name = &call.request.function;
+        let text = match &call.stage {
+            Stage::Done(_) => return,
+            Stage::Seeking => format!("{why} after {elapsed} ms while `{name}` had no provider"),
+            Stage::Remote { peer_name, .. } => {
+                format!("{why} after {elapsed} ms without an answer from `{peer_name}`")
+            }
+            Stage::Local(_) => format!("{why} after {elapsed} ms while this node ran `{name}`"),
+            Stage::Elsewhere => {
+                format!("{why} after {elapsed} ms without an answer from any provider")
             }
             Stage::Many { members, .. } => {
                 let members = members.clone();
@@ -256,6 +303,7 @@ impl Core {
                 return;
             }
         };
+        let executed = self.take_back(now, key);
         self.finish_failed(now, key, CallError::new(code, executed, text));
     }
 

@@ -34,7 +34,10 @@ impl Core {
         let number = self.draw_ping();
         let busy = || CallError::new(ErrorCode::BUSY, Executed::No, "too many pings in flight");
         let waiting = Ping { number, sent: now, link, timer: None };
-        let key = self.pings.insert(waiting).map_err(|_| busy())?;
+        let Ok(key) = self.pings.insert(waiting) else {
+            self.limit_hit(now, "max_pings");
+            return Err(busy());
+        };
         let timer = self.timers.set(now + PING_TIMEOUT, Timer::Ping(key));
         if let Some(ping) = self.pings.get_mut(key) {
             ping.timer = Some(timer);

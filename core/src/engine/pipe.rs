@@ -5,6 +5,10 @@ use std::collections::VecDeque;
 use super::{Core, Done, StreamGone, StreamKey};
 use crate::slots::Key;
 
+/// Bytes that may be written on a stream while the node holds as many as it may: its writer is
+/// told of room when its reader reads, so there must be something to read.
+const WITHOUT_ROOM: usize = 16 << 10;
+
 /// Names a stream that stays within this node.
 pub type PipeKey = Key<Pipe>;
 
@@ -60,6 +64,7 @@ impl Core {
         bytes: &[u8],
     ) -> Result<usize, StreamGone> {
         let window = self.config.stream_window;
+        let has_room = self.budget.has_room_for_work(bytes.len().min(window));
         let direction = self.direction(pipe, is_caller)?;
         if direction.finished {
             return Err(StreamGone);
@@ -67,9 +72,11 @@ impl Core {
         if direction.unread {
             return Ok(bytes.len());
         }
+        let window = if has_room { window } else { window.min(WITHOUT_ROOM) };
         let taken = window.saturating_sub(direction.bytes.len()).min(bytes.len());
         direction.bytes.extend(bytes.get(..taken).unwrap_or_default());
         direction.blocked |= taken < bytes.len();
+        self.pipe_bytes.charge(taken);
         if taken > 0 {
             self.done.push_back(Done::Stream(StreamKey::Pipe(pipe, !is_caller)));
         }
@@ -97,6 +104,7 @@ impl Core {
         let end = direction.finished && direction.bytes.is_empty();
         direction.told |= end;
         let has_room = direction.bytes.len() <= half && std::mem::take(&mut direction.blocked);
+        self.pipe_bytes.refund(count);
         if has_room {
             self.done.push_back(Done::Stream(StreamKey::Pipe(pipe, !is_caller)));
         }
@@ -110,7 +118,8 @@ impl Core {
     pub(super) fn pipe_unread(&mut self, pipe: PipeKey, is_caller: bool) {
         if let Ok(direction) = self.direction(pipe, !is_caller) {
             direction.unread = true;
-            direction.bytes = VecDeque::new();
+            let dropped = std::mem::take(&mut direction.bytes);
+            self.pipe_bytes.refund(dropped.len());
             self.done.push_back(Done::Stream(StreamKey::Pipe(pipe, !is_caller)));
             self.forget_pipe(pipe);
         }
@@ -130,8 +139,8 @@ impl Core {
             .pipes
             .get(pipe)
             .is_some_and(|pipe| pipe.to_callee.is_over() && pipe.to_caller.is_over());
-        if is_over {
-            self.pipes.remove(pipe);
+        if is_over && let Some(pipe) = self.pipes.remove(pipe) {
+            self.pipe_bytes.refund(pipe.to_callee.bytes.len() + pipe.to_caller.bytes.len());
         }
     }
 }

@@ -34,9 +34,29 @@ impl Core {
     /// taken, else under the reason of the first that was not.
     pub fn handle_frame(&mut self, now: Time, frame: Received<'_>) {
         self.counters.frames_received += 1;
+        self.tell_outbox(now);
         match self.receive(now, &frame) {
             Ok(()) => self.counters.frames_accepted += 1,
-            Err(why) => self.counters.drop_frame(why),
+            Err(why) => {
+                self.counters.drop_frame(why);
+                self.tell_drop(now, frame.link, why);
+            }
+        }
+    }
+
+    /// Tells of a frame that was dropped because of a limit.
+    fn tell_drop(&mut self, now: Time, link: LinkId, why: Drop) {
+        match why {
+            Drop::TooDeep => self.limit_hit(now, "max_depth"),
+            Drop::TooMany => self.limit_hit(now, "max_nodes"),
+            Drop::TooManyMessages => self.limit_hit(now, "max_messages_per_frame"),
+            Drop::RateLimited if self.may_tell(now, "unproved_rate") => {
+                if let Some(link) = self.links.get(link) {
+                    let endpoint = link.remote.clone();
+                    self.event(Event::RateLimited { endpoint });
+                }
+            }
+            _ => {}
         }
     }
 
@@ -45,6 +65,11 @@ impl Core {
         if let Err(why) = self.admit(now, frame) {
             if is_record {
                 self.break_off(now, frame.link);
+            }
+            if why == Drop::Oversized {
+                let is_proved = self.links.get(frame.link).is_some_and(|link| link.proved);
+                let limit = if is_proved { "max_message" } else { "max_unproved_frame" };
+                self.limit_hit(now, limit);
             }
             return Err(why);
         }
@@ -135,7 +160,7 @@ impl Core {
             count += 1;
             self.counters.messages_received += 1;
             let read = match count > self.config.max_messages_per_frame {
-                true => Err(Drop::TooMany),
+                true => Err(Drop::TooManyMessages),
                 false => frame.read().map_err(drop_of),
             };
             let result = match read {

@@ -56,7 +56,7 @@ impl Core {
         let Some(call) = self.calls.get(key) else { return };
         let is_one_way = call.request.mode == Mode::OneWay;
         let until = if is_one_way { now + ONE_WAY_LINGERS } else { Time::ZERO };
-        let open = Open { number: call.id.number, call: key, until };
+        let open = Open { number: call.wire.number, call: key, until };
         if let Some(peer) = self.peers.get_mut(to) {
             peer.recovery.opened(open);
         }
@@ -86,7 +86,7 @@ impl Core {
     pub(super) fn call_left(&mut self, now: Time, link: LinkId, key: CallKey) {
         let repeats = self.may_lose(link);
         let Some(call) = self.calls.get_mut(key) else { return };
-        let random = call.id.random;
+        let random = call.wire.random;
         let Stage::Remote { peer: to, sent, flight, .. } = &mut call.stage else { return };
         *sent = true;
         flight.sends = flight.sends.saturating_add(1);
@@ -164,7 +164,7 @@ impl Core {
         let calls = &self.calls;
         let Some(peer) = self.peers.get_mut(peer) else { return };
         while let Some(open) = peer.recovery.open.front() {
-            if open.until > now || calls.is_open(open.call) {
+            if open.until > now || calls.waits_for(open.call, open.number) {
                 break;
             }
             peer.recovery.told = peer.recovery.told.max(1);
@@ -312,8 +312,8 @@ impl Core {
         attempt: u8,
     ) -> Result<(), Drop> {
         let key = self.calls.by_id(id).ok_or_else(|| self.late_or_unknown(id))?;
-        let call = self.calls.get(key).ok_or(Drop::UnknownCall)?;
-        let Stage::Remote { peer, flight, link, .. } = &call.stage else {
+        let call = self.calls.get(key).filter(|call| call.wire == id);
+        let Some(Stage::Remote { peer, flight, link, .. }) = call.map(|call| &call.stage) else {
             return Err(self.late_or_unknown(id));
         };
         let (peer, flight) = (*peer, *flight);
@@ -430,9 +430,14 @@ impl Core {
     }
 }
 
-/// A timeout, made up to a fifth shorter or longer, so that what was lost together does not come
-/// again together. The call's own random part decides.
+/// A timeout, from the second on made up to a fifth shorter or longer, so that what is lost
+/// together again and again does not come together for ever; the call's own random part decides.
+/// The first is kept: what was lost in one frame goes out in one frame, and nearly all calls are
+/// answered before it, so that they leave their queue in the order they came.
 fn spread(timeout: Duration, random: u32, sends: u8) -> Duration {
+    if sends <= 1 {
+        return timeout;
+    }
     let draw = random.rotate_left(u32::from(sends) * 5) % 401;
     timeout.saturating_mul(800 + draw) / 1000
 }
@@ -442,9 +447,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_spread_by_a_fifth() {
+    fn timeouts_but_the_first_are_spread_by_a_fifth() {
         let second = Duration::from_secs(1);
-        let all: Vec<_> = (0..=400).map(|random| spread(second, random, 0)).collect();
+        assert_eq!(spread(second, 399, 1), second);
+        let all: Vec<_> = (0..4000).map(|random| spread(second, random << 10, 2)).collect();
         assert_eq!(all.iter().min(), Some(&Duration::from_millis(800)));
         assert_eq!(all.iter().max(), Some(&Duration::from_millis(1200)));
     }

@@ -113,6 +113,7 @@ impl Core {
             echo,
             wants,
             connection_port: self.links.connection_lane().map(|(_, port)| port),
+            load: self.tasks.load(),
         }
     }
 
@@ -141,8 +142,11 @@ impl Core {
         let parts = self.func_parts();
         let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
         let Some(names) = parts.get(usize::from(part)) else { return };
-        let names = names.iter().map(|name| Cow::Borrowed(name.as_str())).collect();
-        let func = Func { session: Some(session), revision, part, parts: count, names };
+        let places = names.iter().zip(0u16..).filter(|((_, idempotent), _)| *idempotent);
+        let idempotent = places.map(|(_, place)| place).collect();
+        let names = names.iter().map(|(name, _)| Cow::Borrowed(name.as_str())).collect();
+        let session = Some(session);
+        let func = Func { session, revision, part, parts: count, names, idempotent };
         native::write(&Message::Func(func), codec, out);
     }
 
@@ -276,7 +280,7 @@ impl Core {
                 self.write_func(*part, frame.codec(), out);
                 return out.len() > before;
             }
-            Outgoing::Call(key) => return self.write_call(now, *key, frame, out),
+            Outgoing::Call(key) => return self.write_call(now, link, *key, frame, out),
             Outgoing::Answer(key) => return self.write_answer(*key, frame, out),
             Outgoing::Refusal(refusal) => {
                 let failure = Failure {
@@ -300,7 +304,7 @@ impl Core {
             Outgoing::Probe(key) => {
                 let Some(call) = self.calls.get(*key) else { return false };
                 let asks = matches!(call.stage, Stage::Remote { .. });
-                let id = WireId::Native(call.id);
+                let id = WireId::Native(call.wire);
                 return asks && frame.write(&Message::Probe(id), out);
             }
             Outgoing::Cancel(id) => {
@@ -319,16 +323,24 @@ impl Core {
         true
     }
 
-    fn write_call(&self, now: Time, key: CallKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
+    fn write_call(
+        &self,
+        now: Time,
+        on: LinkId,
+        key: CallKey,
+        frame: &FrameWriter,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
-        let Stage::Remote { peer, flight, .. } = &call.stage else { return false };
-        // A receipt has come while it waited to be sent again.
-        if flight.is_acked {
+        // It may have gone on to another provider while it waited here, or a receipt has come while
+        // it waited to be sent again.
+        let Stage::Remote { peer, link, flight, .. } = &call.stage else { return false };
+        if *link != on || flight.is_acked {
             return false;
         }
         let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
         let message = Call {
-            id: Some(WireId::Native(call.id)),
+            id: Some(WireId::Native(call.wire)),
             function: Cow::Borrowed(call.request.function.as_str()),
             args: call.request.args.positional(),
             kwargs: call.request.args.named(),
@@ -406,6 +418,7 @@ impl Core {
         if self.divert(now, link, &message) {
             return;
         }
+        self.limit_hit(now, "max_frame");
         let text =
             |what: &str| format!("{what} takes {size} bytes, a frame on this link carries {limit}");
         match message {

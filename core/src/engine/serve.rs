@@ -13,11 +13,12 @@ use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
+use crate::fair_queue::Full;
 use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey};
 use crate::inbound::Standing;
 use crate::message::{Call, WireId};
 use crate::payload::{Arguments, Payload};
-use crate::tasks::{Caller, Progress, Task as Entry};
+use crate::tasks::{Caller, NoRoom, Progress, Task as Entry};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::{Outgoing, Refusal};
@@ -86,6 +87,7 @@ impl Core {
         let accepted = match &meeting {
             Meeting::Refused(fault) => Err(fault.clone()),
             _ if !has_room => {
+                self.limit_hit(now, "max_streams");
                 let text = format!("`{}` has no room for another byte stream", self.config.name);
                 Err(Fault::new(ErrorCode::BUSY, text))
             }
@@ -109,7 +111,6 @@ impl Core {
             self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
-                self.limit_hit(now, "max_queued");
             }
             if let (Some(id), false) = (id, one_way) {
                 self.refuse(from.link, from.form, id, fault);
@@ -124,11 +125,13 @@ impl Core {
         }
     }
 
-    /// A refusal for want of room, with the time after which it is worth trying again.
+    /// A refusal for want of room, with the time after which it is worth trying again. Spread, so
+    /// that those who were refused together do not come back together.
     fn busy(&mut self, text: String) -> Fault {
         let mut fault = Fault::new(ErrorCode::BUSY, text);
-        let jitter = self.random.duration_up_to(Duration::from_millis(20));
-        fault.retry_after = Some(self.tasks.retry_after() + jitter);
+        let wait = self.tasks.retry_after();
+        let jitter = self.random.duration_up_to((wait / 2).max(Duration::from_millis(20)));
+        fault.retry_after = Some(wait + jitter);
         fault
     }
 
@@ -173,7 +176,8 @@ impl Core {
         Ok(key)
     }
 
-    /// Queues a call of this node to itself.
+    /// Queues a call of this node to itself. A refused one may go elsewhere: its arguments come
+    /// back.
     pub(super) fn begin_local(
         &mut self,
         now: Time,
@@ -183,8 +187,26 @@ impl Core {
         deadline: Time,
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
-        let offered = self.offered(name.as_str())?;
-        self.begin_task(now, offered, args, Caller::Local(call), Some(deadline), stream)
+        let caller = Caller::Local(call);
+        match self.offered(name.as_str()) {
+            Ok(offered) => self.begin_task(now, offered, args, caller, Some(deadline), stream),
+            Err(fault) => {
+                self.return_args(&caller, Some(args));
+                Err(fault)
+            }
+        }
+    }
+
+    /// The arguments of a refused call: one of this node may go elsewhere with them.
+    fn return_args(&mut self, caller: &Caller, args: Option<Arguments>) {
+        let Some(args) = args else { return };
+        match caller {
+            Caller::Local(call) => {
+                self.calls.set_args(*call, args);
+            }
+            // A flood of refused calls does not empty the pool.
+            Caller::Remote { .. } => self.buffers.give(args.into_buffer()),
+        }
     }
 
     /// A function of this node that may be called now.
@@ -234,6 +256,7 @@ impl Core {
             progress: Progress::Queued,
             since: now,
             cancelled: false,
+            has_calls: false,
             stream,
             stranger,
             tracked: None,
@@ -244,13 +267,16 @@ impl Core {
             sends: 0,
             last: Time::ZERO,
             due: None,
+            held: 0,
         };
-        let key = self.tasks.enqueue(task).map_err(|task| {
-            // A flood of refused calls does not empty the pool.
-            self.buffers.give(task.args.map(Arguments::into_buffer).unwrap_or_default());
-            let text = format!("the queue of `{}` is full", self.name);
-            self.busy(text)
-        })?;
+        let queued = self.tasks.enqueue(now, task).map_err(|(why, mut task)| {
+            let args = task.args.take();
+            self.return_args(&task.caller, args);
+            self.limit_hit(now, why.limit());
+            self.no_room(why)
+        });
+        self.refuse_displaced(now);
+        let key = queued?;
         self.counters.tasks_queued += 1;
         if let Some(deadline) = deadline {
             let timer = self.timers.set(deadline, Timer::TaskDeadline(key));
@@ -259,6 +285,31 @@ impl Core {
             }
         }
         Ok(key)
+    }
+
+    fn no_room(&mut self, why: NoRoom) -> Fault {
+        let text = match why {
+            NoRoom::Queue(Full::Share) => {
+                format!("the queue of `{}` holds as many calls of yours as it may", self.name)
+            }
+            NoRoom::Bytes => format!("`{}` holds as many bytes as it may", self.name),
+            NoRoom::Wait => {
+                format!("what waits at `{}` takes longer than this call has time", self.name)
+            }
+            NoRoom::Queue(_) | NoRoom::Strangers => format!("the queue of `{}` is full", self.name),
+        };
+        self.busy(text)
+    }
+
+    /// Refuses the calls that made room for those of others.
+    fn refuse_displaced(&mut self, now: Time) {
+        while let Some(key) = self.tasks.pop_displaced() {
+            self.counters.tasks_refused += 1;
+            self.limit_hit(now, "queue_share");
+            let fault = self.no_room(NoRoom::Queue(Full::Share));
+            self.counters.tasks_unstarted.count(fault.code);
+            self.settle(now, key, Err(fault));
+        }
     }
 
     /// Answers a call that did not become a task.
@@ -354,10 +405,13 @@ impl Core {
 
     /// Moves a task to its end and sends the answer on its way.
     pub(super) fn settle(&mut self, now: Time, key: TaskKey, mut result: Result<Payload, Fault>) {
-        if let Err(fault) = &mut result {
-            cut(&mut fault.message, self.config.max_error_text);
+        if let Err(fault) = &mut result
+            && cut(&mut fault.message, self.config.max_error_text)
+        {
+            self.limit_hit(now, "max_error_text");
         }
         self.put_answer_into(key, &mut result);
+        self.refuse_bytes(now, key, &mut result);
         if !self.tasks.settle(now, key, result) {
             return;
         }
@@ -407,6 +461,12 @@ impl Core {
             way = self.way_to(now, peer, Carrier::Auto, bytes);
         }
         if let Way::Link(by) = way
+            && self.is_slow(now, by, bytes)
+        {
+            self.cut_off(now, by);
+            return self.answer_unsent(now, key);
+        }
+        if let Way::Link(by) = way
             && let Some(waiting) = self.stuck_bytes(by, bytes)
         {
             self.limit_hit(now, "max_message_queue");
@@ -439,6 +499,18 @@ impl Core {
         let link = self.links.get(link).filter(|link| link.full && link.answer_bytes > 0)?;
         let sum = link.answer_bytes.saturating_add(bytes);
         (sum > self.config.max_message_queue).then_some(link.answer_bytes)
+    }
+
+    /// Puts a short error in the place of a result that this node has no room for.
+    fn refuse_bytes(&mut self, now: Time, key: TaskKey, result: &mut Result<Payload, Fault>) {
+        let Some(bytes) = result.as_ref().ok().map(|payload| payload.bytes.len()) else { return };
+        if !self.tasks.has_room_for_answer(key, bytes) {
+            self.limit_hit(now, "max_buffered");
+            let text = format!("`{}` has no room for a result of {bytes} bytes", self.name);
+            let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
+            fault.executed = Executed::Yes;
+            *result = Err(fault);
+        }
     }
 
     /// Puts a result into the format its caller reads.
@@ -485,6 +557,8 @@ impl Core {
             }
             Progress::Running { .. } => {
                 self.tasks.cancel_running(key);
+                let why = "nobody waits any more for the call that this function serves,";
+                self.end_calls_of(now, key, ErrorCode::CANCELLED, why);
                 Executed::Maybe
             }
             Progress::Answered(_) => Executed::Yes,
@@ -498,16 +572,22 @@ impl Core {
             Progress::Queued => {
                 self.expire_queued(now, key);
             }
-            Progress::Running { .. } => self.tasks.cancel_running(key),
+            Progress::Running { .. } => {
+                self.tasks.cancel_running(key);
+                let why = "the time is up of the call that this function serves,";
+                self.end_calls_of(now, key, ErrorCode::TIMEOUT, why);
+            }
             Progress::Answered(_) => {}
         }
     }
 }
 
-/// Cuts text to a number of bytes, at a character.
-fn cut(text: &mut String, most: usize) {
-    if text.len() > most {
+/// Cuts text to a number of bytes, at a character. `true`: it was longer.
+fn cut(text: &mut String, most: usize) -> bool {
+    let is_longer = text.len() > most;
+    if is_longer {
         let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
     }
+    is_longer
 }

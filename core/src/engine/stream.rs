@@ -22,8 +22,10 @@ impl Core {
             return;
         }
         let limits = StreamLimits::of(&self.config);
+        let account = self.budget.account();
         if let Some(link) = self.links.get_mut(link).filter(|link| link.streams.is_none()) {
-            link.streams = Some(Box::new(Streams::new(initiator == Initiator::Us, limits)));
+            link.streams =
+                Some(Box::new(Streams::new(initiator == Initiator::Us, limits, account)));
         }
     }
 
@@ -61,10 +63,14 @@ impl Core {
         }
     }
 
-    /// Turns away what the far end has begun and does not go on with.
+    /// Turns away what the far end has begun and does not go on with. If it takes nothing of what
+    /// this end has begun, the connection is over.
     pub(super) fn end_stalled(&mut self, now: Time, link: LinkId) {
         let patience = self.config.message_stall;
         let Some(streams) = self.streams_of(link) else { return };
+        if streams.is_stuck(now, patience) {
+            return self.cut_off(now, link);
+        }
         let count = streams.end_stalled(now, patience);
         if count > 0 {
             self.counters.messages_stalled += u64::try_from(count).unwrap_or(u64::MAX);
@@ -105,8 +111,18 @@ impl Core {
                 self.turned_away(now, from.link, message, code);
                 Ok(())
             }
+            Arrived::Crowded(stream) => {
+                self.limit_hit(now, "max_buffered");
+                if let Some(number) = stream {
+                    self.unread.remove(&(from.link, number));
+                    self.done.push_back(Done::Stream(StreamKey::Link(from.link, number)));
+                    self.close_if_drained(now);
+                }
+                Err(Drop::TableFull)
+            }
             Arrived::TurnedAway(code) => {
-                self.limit_hit(now, "max_assembly");
+                let is_large = code == ErrorCode::TOO_LARGE;
+                self.limit_hit(now, if is_large { "max_message" } else { "max_assembly" });
                 Err(if code == ErrorCode::TOO_LARGE { Drop::Oversized } else { Drop::TableFull })
             }
         }
@@ -164,10 +180,12 @@ impl Core {
                 self.answers_leaving += usize::from(matches!(tag, Outgoing::Refusal(_)));
             }
             (Err((why, _)), Outgoing::Call(key)) => {
+                self.limit_hit(now, why.limit());
                 let error = CallError::new(why.code(), Executed::No, why.to_string());
                 self.finish_failed(now, key, error);
             }
             (Err((why, _)), Outgoing::Refusal(mut refusal)) => {
+                self.limit_hit(now, why.limit());
                 refusal.fault.message = match why {
                     PushError::TooLarge { .. } => format!("the answer is too large: {why}"),
                     _ => why.to_string(),
@@ -226,6 +244,7 @@ impl Core {
         for (number, rest) in remains.streams {
             let is_unread = self.unread.remove(&(link, number)).is_some();
             if let Some(rest) = rest.filter(|_| !is_unread) {
+                self.pipe_bytes.charge(rest.len());
                 self.leftovers.insert((link, number), rest);
             }
             self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
@@ -266,7 +285,12 @@ impl Core {
     ///
     /// # Errors
     /// The link has no room for another.
-    pub(super) fn open_stream(&mut self, key: CallKey, link: LinkId) -> Result<(), CallError> {
+    pub(super) fn open_stream(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        link: LinkId,
+    ) -> Result<(), CallError> {
         let wants = |call: &Call| call.request.stream && matches!(call.stage, Stage::Remote { .. });
         if !self.calls.get(key).is_some_and(wants) {
             return Ok(());
@@ -283,7 +307,10 @@ impl Core {
                 self.done.push_back(Done::Opened(key));
                 Ok(())
             }
-            Err(error) => fail(ErrorCode::BUSY, error.to_string()),
+            Err(error) => {
+                self.limit_hit(now, "max_streams");
+                fail(ErrorCode::BUSY, error.to_string())
+            }
         }
     }
 

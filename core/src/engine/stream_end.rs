@@ -88,6 +88,7 @@ impl Core {
                 if let Some(rest) = self.leftovers.get_mut(&(link, number)) {
                     let taken = rest.len().min(most);
                     out.extend(rest.drain(..taken));
+                    self.pipe_bytes.refund(taken);
                     return Ok((taken, rest.is_empty()));
                 }
                 let streams = self.streams_of(link).ok_or(StreamGone)?;
@@ -106,7 +107,7 @@ impl Core {
             StreamKey::Pipe(pipe, is_caller) => self.pipe_drop(pipe, is_caller),
             StreamKey::Link(link, number) => {
                 self.unread.remove(&(link, number));
-                self.leftovers.remove(&(link, number));
+                self.drop_leftover(link, number);
                 if let Some(streams) = self.streams_of(link) {
                     // It may be over: then there is nothing to tell.
                     let _ = streams.reset(number, code);
@@ -124,11 +125,16 @@ impl Core {
         match key {
             StreamKey::Pipe(pipe, is_caller) => self.pipe_unread(pipe, is_caller),
             StreamKey::Link(link, number) => {
-                self.leftovers.remove(&(link, number));
+                self.drop_leftover(link, number);
                 self.unread.insert((link, number), ());
                 self.drop_unread(link, number);
             }
         }
+    }
+
+    fn drop_leftover(&mut self, link: LinkId, number: u32) {
+        let rest = self.leftovers.remove(&(link, number));
+        self.pipe_bytes.refund(rest.map_or(0, |rest| rest.len()));
     }
 
     pub(super) fn drop_unread(&mut self, link: LinkId, number: u32) {

@@ -39,6 +39,9 @@ pub struct PeerInfo {
     pub window: u32,
     /// Calls of this node that it has not answered.
     pub open_calls: usize,
+    /// How busy it said it was in its last hello: 16 when every worker had a call, 0 when none
+    /// had or it does not say.
+    pub load: u8,
 }
 
 /// A function, as `lanc functions` shows it.
@@ -52,6 +55,8 @@ pub struct FunctionInfo {
     pub doc: String,
     /// The names of the peers that offer it; the latest announcer first.
     pub providers: Vec<String>,
+    /// Whether everybody who offers it says that it may run more than once.
+    pub idempotent: bool,
 }
 
 /// How full the tables are.
@@ -92,6 +97,8 @@ pub struct Tables {
     pub streams: usize,
     /// Bytes of these that this node holds.
     pub stream_bytes: usize,
+    /// Bytes of everything that `max_buffered` bounds.
+    pub buffered: usize,
     /// Buffers kept for the arguments and results of the next calls.
     pub buffers: usize,
     /// Their capacities together, in bytes.
@@ -100,7 +107,7 @@ pub struct Tables {
 
 impl Tables {
     /// Every number with its name.
-    pub fn named(&self) -> [(&'static str, u64); 19] {
+    pub fn named(&self) -> [(&'static str, u64); 20] {
         let entries = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         [
             ("links", self.links),
@@ -120,6 +127,7 @@ impl Tables {
             ("timers", self.timers),
             ("streams", self.streams),
             ("stream_bytes", self.stream_bytes),
+            ("buffered_bytes", self.buffered),
             ("buffers", self.buffers),
             ("buffer_bytes", self.buffer_bytes),
         ]
@@ -179,6 +187,7 @@ impl Core {
             round_trip: peer.round_trip.or(peer.recovery.round_trip.smoothed()),
             window: peer.recovery.window.size(),
             open_calls: peer.open_calls,
+            load: peer.load,
         };
         let mut peers: Vec<_> = self.peers.iter().map(|(_, peer)| info(peer)).collect();
         peers.sort_by(|a, b| (&a.name, a.session).cmp(&(&b.name, b.session)));
@@ -198,6 +207,7 @@ impl Core {
                 .filter_map(|provider| self.peers.get(*provider))
                 .map(|peer| peer.name.to_string())
                 .collect(),
+            idempotent: function.is_idempotent(),
         };
         let mut functions: Vec<_> = self.directory.iter().map(|(_, f)| info(f)).collect();
         functions.sort_by(|a, b| a.name.cmp(&b.name));
@@ -241,6 +251,7 @@ impl Core {
             attempts,
             buffers,
             buffer_bytes,
+            buffered: self.budget.held(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::timers::Timer;
 impl Core {
     /// Does everything that is due at `now`. Call it when [`Self::poll_timeout`] says, or later.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.tell_outbox(now);
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Hello => {
@@ -28,6 +29,7 @@ impl Core {
                 Timer::Want(peer) => self.ask_functions(now, peer),
                 Timer::Deadline(call) => self.deadline_passed(now, call),
                 Timer::Seek(call) => self.seek_over(now, call),
+                Timer::Late(call) => self.answer_is_late(now, call),
                 Timer::Forget(call) => self.forget(call),
                 Timer::TaskDeadline(task) => self.task_deadline(now, task),
                 Timer::OneShot(task) => self.one_shot_over(task),

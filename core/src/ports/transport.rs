@@ -134,6 +134,21 @@ pub enum LinkEvent {
         /// The new limit in bytes.
         max_frame: usize,
     },
+    /// A setting of the transport was in the way of something, or the system grants less than
+    /// the setting asks for.
+    Limited {
+        /// The lane.
+        lane: Lane,
+        /// The setting's name.
+        limit: &'static str,
+    },
+    /// The system dropped so many datagrams since this was told last.
+    KernelDrops {
+        /// The lane.
+        lane: Lane,
+        /// How many.
+        count: u64,
+    },
     /// The set of network interfaces changed: it is worth saying hello again.
     InterfacesChanged(Lane),
 }
@@ -156,6 +171,8 @@ pub enum DownReason {
     ClosedThere,
     /// It broke: reset, timed out, interface gone.
     Broken,
+    /// The far end took nothing of what was to be sent to it, for too long.
+    Stalled,
     /// The transport needed its place.
     Evicted,
 }

@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) max_frame: usize,
     /// The transport said `Full`.
     pub(crate) full: bool,
+    /// When it last began to.
+    pub(crate) full_since: Time,
     /// What waits is more than an unproved address may be sent.
     pub(crate) parked: bool,
     pub(crate) queue: VecDeque<Outgoing>,
@@ -171,6 +173,7 @@ impl Links {
             look: None,
             max_frame,
             full: false,
+            full_since: now,
             parked: false,
             queue: VecDeque::new(),
             answer_bytes: 0,

@@ -61,7 +61,7 @@ fn numbers(core: &lanc_core::Core) -> Stats {
         calls_refused: outcomes(&counters.calls_refused),
         tasks_ended: outcomes(&counters.tasks_ended),
         tasks_unstarted: outcomes(&counters.tasks_unstarted),
-        limits: counters.limits.iter().copied().map(owned).collect(),
+        limits: counters.limits.iter().map(|(name, count)| owned((name, *count))).collect(),
         tables: core.tables().named().map(owned).into_iter().collect(),
         ..Stats::default()
     }

@@ -1,6 +1,6 @@
 //! Latencies as numbers.
 
-use lanc_core::latency::Histogram;
+use lanc_core::histogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// How long something took, in microseconds. Quantiles are at most an eighth too high; they are

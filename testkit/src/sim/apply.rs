@@ -129,11 +129,16 @@ impl World {
     fn begin_call(&mut self, id: NodeId, ask: &Ask) {
         let now = self.now;
         let call = CallId(self.book.entries.len());
-        let request = match request(ask) {
+        let mut request = match request(ask) {
             Ok(request) => request,
             Err(why) => panic!("the call of {}: {why}", ask.function),
         };
+        let serves = ask.within.and_then(|call| self.book.entries[call.0].id);
+        let repeats = ask.idempotent || self.is_idempotent(&ask.function);
         let life = self.life(id);
+        let mut running = life.running.iter();
+        let serving = running.find(|(_, task)| serves.is_some() && task.id == serves);
+        request.within = serving.map(|(key, _)| *key);
         let config = life.core.config();
         let wish = ask.deadline.unwrap_or(config.call_deadline());
         let due = now + wish.min(config.max_deadline());
@@ -142,6 +147,7 @@ impl World {
             key: None,
             id: None,
             mode: ask.mode,
+            repeats,
             due,
             keeps: ask.keeps,
             ended: Ended::Open,
@@ -162,6 +168,12 @@ impl World {
         }
         self.book.add(entry, self.nodes[id.0].paused);
         self.pump(id, Cause::Any);
+    }
+
+    /// Whether somebody has ever announced a function as one that may run more than once.
+    fn is_idempotent(&self, name: &str) -> bool {
+        let mut all = self.nodes.iter().flat_map(|node| &node.spec.functions);
+        all.any(|function| function.name == name && function.idempotent)
     }
 
     fn end_call(&mut self, call: CallId, abandon: bool) {
@@ -261,5 +273,6 @@ fn request(ask: &Ask) -> Result<CallRequest, String> {
     request.target = ask.target.clone();
     request.policy = ask.policy;
     request.mode = ask.mode;
+    request.idempotent = ask.idempotent;
     Ok(request)
 }

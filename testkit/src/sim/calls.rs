@@ -4,7 +4,8 @@
 //! * `executed = no` means that the body never starts, before or after.
 //! * `executed = yes` means that it started.
 //! * A result is one that the function computed for this very call.
-//! * A body starts once per call, unless the network duplicated a datagram.
+//! * A body starts once per call, on whatever nodes, unless the network duplicated a datagram or
+//!   the call may run more than once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,8 @@ pub(super) struct Entry {
     pub(super) key: Option<CallKey>,
     pub(super) id: Option<ExeId>,
     pub(super) mode: Mode,
+    /// It may run more than once, under other ids too.
+    pub(super) repeats: bool,
     pub(super) due: Time,
     pub(super) keeps: bool,
     pub(super) ended: Ended,
@@ -56,6 +59,9 @@ pub(super) struct CallBook {
     due: BTreeSet<(Time, usize)>,
     ran: BTreeMap<ExeId, Ran>,
     never: BTreeSet<ExeId>,
+    /// The ids that calls began with; and by what they keep when they go on to another provider.
+    ids: BTreeSet<ExeId>,
+    by_random: BTreeMap<(u64, u32), ExeId>,
     /// The network may have delivered a datagram twice.
     pub(super) duplicated: bool,
     /// Datagrams may have been forged or falsified: nobody can promise what they say.
@@ -65,6 +71,10 @@ pub(super) struct CallBook {
 impl CallBook {
     /// Adds a call; the clock of a stopped process does not count until it goes on.
     pub(super) fn add(&mut self, entry: Entry, stopped: bool) {
+        if let Some(id) = entry.id {
+            self.ids.insert(id);
+            self.by_random.insert((id.session, id.random), id);
+        }
         if entry.ended == Ended::Open && !stopped {
             self.due.insert((entry.due, self.entries.len()));
         }
@@ -138,7 +148,8 @@ impl CallBook {
     fn judge(&mut self, call: CallId, outcome: &Outcome) -> Result<(), String> {
         let entry = &self.entries[call.0];
         let (Some(id), Outcome::One(answer)) = (entry.id, outcome) else { return Ok(()) };
-        if self.falsified || entry.mode != Mode::One {
+        let has_copies = entry.repeats || !matches!(entry.mode, Mode::One | Mode::Hedged);
+        if self.falsified || has_copies {
             return Ok(());
         }
         let ran = self.ran.get(&id);
@@ -162,6 +173,7 @@ impl CallBook {
 
     /// A body starts.
     pub(super) fn started(&mut self, id: ExeId) -> Result<(), String> {
+        let id = self.first_id(id);
         let ran = self.ran.entry(id).or_default();
         ran.starts += 1;
         if self.falsified {
@@ -170,7 +182,8 @@ impl CallBook {
         if self.never.contains(&id) {
             return Err(format!("{id} runs although its caller was told that it never will"));
         }
-        if ran.starts > 1 && !self.duplicated {
+        let repeats = |entry: &Entry| entry.id == Some(id) && entry.repeats;
+        if ran.starts > 1 && !self.duplicated && !self.entries.iter().any(repeats) {
             return Err(format!("{id} runs for the second time"));
         }
         Ok(())
@@ -178,6 +191,7 @@ impl CallBook {
 
     /// A body has ended with this result.
     pub(super) fn computed(&mut self, id: ExeId, result: &[u8]) {
+        let id = self.first_id(id);
         self.ran.entry(id).or_default().results.push(result.to_vec());
     }
 
@@ -185,5 +199,14 @@ impl CallBook {
     pub(super) fn starts(&self, call: CallId) -> u32 {
         let id = self.entries[call.0].id;
         id.and_then(|id| self.ran.get(&id)).map_or(0, |ran| ran.starts)
+    }
+
+    /// The id that a call began with: where it went on to another provider it has another
+    /// number, and the same random part.
+    fn first_id(&self, id: ExeId) -> ExeId {
+        if self.ids.contains(&id) {
+            return id;
+        }
+        self.by_random.get(&(id.session, id.random)).copied().unwrap_or(id)
     }
 }

@@ -95,6 +95,7 @@ pub(super) fn core(core: &Core, delivered: u64, now: Time) -> Result<(), String>
         ("queued", tables.queued, config.max_queued()),
         ("running", tables.running, config.workers() + config.max_async_running()),
         ("outbox", tables.outbox, config.max_outbox()),
+        ("buffered bytes", tables.buffered, config.max_buffered()),
     ];
     for (table, entries, limit) in bounds {
         if entries > limit {

@@ -30,18 +30,32 @@ pub struct Function {
     pub(super) class: Class,
     pub(super) body: Body,
     pub(super) stops: bool,
+    pub(super) idempotent: bool,
 }
 
 impl Function {
     /// A blocking function.
     pub fn new(name: &str, body: impl Fn(&[Value]) -> Reply + Send + Sync + 'static) -> Self {
-        Self { name: name.to_owned(), class: Class::Blocking, body: Arc::new(body), stops: false }
+        Self {
+            name: name.to_owned(),
+            class: Class::Blocking,
+            body: Arc::new(body),
+            stops: false,
+            idempotent: false,
+        }
     }
 
     /// Of another class.
     #[must_use]
     pub fn class(mut self, class: Class) -> Self {
         self.class = class;
+        self
+    }
+
+    /// Announced as one that may run more than once.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self
     }
 
@@ -141,6 +155,8 @@ pub struct Ask {
     pub(super) policy: Policy,
     pub(super) mode: Mode,
     pub(super) keeps: bool,
+    pub(super) idempotent: bool,
+    pub(super) within: Option<CallId>,
 }
 
 impl Ask {
@@ -155,6 +171,8 @@ impl Ask {
             policy: Policy::default(),
             mode: Mode::One,
             keeps: false,
+            idempotent: false,
+            within: None,
         }
     }
 
@@ -197,6 +215,20 @@ impl Ask {
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Which may run more than once.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// Made by the function that runs for another call, on the node that runs it.
+    #[must_use]
+    pub fn within(mut self, call: CallId) -> Self {
+        self.within = Some(call);
         self
     }
 

@@ -145,7 +145,8 @@ impl Life {
     /// # Panics
     /// When the core refuses the function.
     pub(super) fn register(&mut self, now: Time, function: Function) {
-        let local = LocalFunction { class: function.class, doc: String::new() };
+        let mut local = LocalFunction::new(function.class);
+        local.idempotent = function.idempotent;
         match self.core.register(now, &function.name, local) {
             Ok(key) => {
                 self.functions.insert(key, function);

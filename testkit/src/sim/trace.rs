@@ -148,6 +148,9 @@ impl Trace {
             Event::IncompatibleVersion { endpoint } => self.named(10, &endpoint.to_string(), ""),
             Event::SlowFunction { function, .. } => self.named(11, function, ""),
             Event::Closed => self.number(12),
+            Event::RateLimited { endpoint } => self.named(13, &endpoint.to_string(), ""),
+            Event::SlowPeer { endpoint } => self.named(14, &endpoint.to_string(), ""),
+            Event::SendBufferFull => self.number(15),
             _ => self.number(u64::MAX),
         }
     }

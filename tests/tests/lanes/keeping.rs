@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use lanc_core::Config;
+use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::event::Event;
 use lanc_core::ports::{Cast, Dest, Initiator, LinkEvent, SendRefused};
 
 use crate::world::{World, connection, host, tcp};
@@ -198,4 +200,110 @@ fn a_message_that_stands_still_is_turned_away() {
     world.pass(60_000);
     assert_eq!(held(&world), 0);
     assert_eq!(world.cores[1].tables().streams, 0);
+}
+
+fn slow_peers(world: &mut World, node: usize) -> usize {
+    let events = std::iter::from_fn(|| world.cores[node].poll_event());
+    events.filter(|event| matches!(event, Event::SlowPeer { .. })).count()
+}
+
+#[test]
+fn more_than_may_wait_for_a_far_end_that_takes_nothing_ends_its_connection() {
+    // An answer of 4990 letters is one of 4992 bytes.
+    let config = Config::default().with_max_backlog(3 * 4992);
+    let mut world = World::with(config, ["a", "b"]);
+    world.ask(0, "fb", 5000, 1);
+    let calls: Vec<_> = (0..5).map(|_| world.call(0, "fb", 5000)).collect();
+    world.settle();
+    let mut answers = std::mem::take(&mut world.tasks).into_iter();
+    let full = Dest::Link(connection(0));
+    world.cores[1].handle_refused(world.now, full, SendRefused::Full);
+    let mut answer = |world: &mut World| {
+        let (node, task) = answers.next().unwrap();
+        world.complete(node, task.key, 4990);
+        world.settle();
+        world.wires_up().len()
+    };
+    // In its first second nothing is too much, and never as much as may be.
+    world.pass(950);
+    assert_eq!((0..3).map(|_| answer(&mut world)).collect::<Vec<_>>(), [1, 1, 1]);
+    // And the arguments of the two that still run.
+    assert_eq!(world.cores[1].tables().buffered, 3 * 4992 + 2 * 5004);
+    world.pass(50);
+    assert_eq!(slow_peers(&mut world, 1), 0);
+    assert_eq!(answer(&mut world), 0);
+    assert_eq!(slow_peers(&mut world, 1), 1);
+    assert_eq!(world.cores[1].counters().connections_slow, 1);
+    answer(&mut world);
+    // Their callee lives: they are asked for by datagrams.
+    world.pass(40_000);
+    assert!(calls.into_iter().all(|call| world.outcome(0, call).is_some()));
+    let tables = world.cores[1].tables();
+    assert_eq!(tables.buffered, tables.stored_bytes);
+}
+
+#[test]
+fn who_takes_nothing_of_a_large_answer_is_cut_off() {
+    let mut world = World::new(["a", "b"]);
+    // A connection of the host of node 0 that grants nothing.
+    let wire = world.open(usize::MAX, 1);
+    world.accept(1, wire, host(0));
+    let session = world.cores[0].session();
+    let link = connection(wire);
+    for text in [
+        format!("\"method\":\"hello\",\"data\":{{\"node\":\"a\",\"sid\":\"{session}\"}}"),
+        "\"method\":\"call\",\"data\":\"fb\",\"exe_id\":7".to_owned(),
+    ] {
+        let message = format!("{{\"type\":\"LANC\",\"version\":\"0.2\",{text}}}");
+        world.hand(1, link, Cast::Unicast, message.as_bytes());
+    }
+    world.settle();
+    let (node, task) = world.tasks.pop().unwrap();
+    // More than there is credit for at the beginning.
+    world.complete(node, task.key, 300_000);
+    world.settle();
+    assert!(world.cores[1].tables().stream_bytes > 300_000);
+    let mut seconds = 0;
+    while world.cores[1].tables().stream_bytes > 0 {
+        // It is alive.
+        let ping = b"{\"type\":\"LANC\",\"version\":\"0.2\",\"method\":\"ping\",\"data\":1}";
+        world.hand(1, link, Cast::Unicast, ping);
+        world.pass(1000);
+        seconds += 1;
+        assert!(seconds < 60, "still there");
+    }
+    // First seen within 10 s, cut off with the first look 30 s later.
+    assert!((30..=41).contains(&seconds), "{seconds}");
+    assert_eq!(slow_peers(&mut world, 1), 1);
+    assert_eq!(world.cores[1].tables().buffered, 0);
+}
+
+#[test]
+fn a_large_call_that_the_node_has_no_room_for_is_turned_away() {
+    let config = Config::default().with_max_buffered(1 << 20);
+    let mut world = World::with(config, ["a", "b", "c"]);
+    let ask = |world: &mut World, node| world.call(node, "fb", 200_000);
+    let mut held = Vec::new();
+    for node in [0, 0, 2, 2] {
+        held.push((node, ask(&mut world, node)));
+        world.settle();
+    }
+    let hits = |world: &World| world.cores[1].counters().limit_hits("max_buffered");
+    assert_eq!((world.tasks.len(), hits(&world)), (4, 0));
+    // Seven eighths are held nearly: neither fits.
+    let refused = [(0, ask(&mut world, 0)), (2, ask(&mut world, 2))];
+    world.settle();
+    assert!(hits(&world) >= 2, "{}", hits(&world));
+    for (node, call) in refused {
+        let error = world.outcome(node, call).unwrap().unwrap_err();
+        assert_eq!((error.code, error.executed), (ErrorCode::BUSY, Executed::No), "{error}");
+    }
+    assert_eq!(world.tasks.len(), 4);
+    for (node, task) in std::mem::take(&mut world.tasks) {
+        world.complete(node, task.key, 1);
+    }
+    world.settle();
+    assert!(held.into_iter().all(|(node, call)| world.outcome(node, call) == Some(Ok(3))));
+    assert_eq!(world.ask(0, "fb", 200_000, 200_000), 200_002);
+    world.is_tidy();
 }

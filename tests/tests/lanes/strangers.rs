@@ -114,6 +114,9 @@ fn a_peer_that_was_forgotten_and_met_again_has_no_use_of_its_old_connection() {
     world.ask(0, "fb", 5000, 5000);
     world.mute = vec![1];
     world.pass(30_000);
+    assert!(world.route(0, "b").is_some(), "it lives while anything of it comes");
+    world.wires[0].passes = false;
+    world.pass(60_000);
     assert_eq!(world.route(0, "b"), None);
     assert!(world.wires_up().is_empty(), "closed with it");
     world.mute.clear();

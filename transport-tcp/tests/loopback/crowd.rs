@@ -66,7 +66,7 @@ async fn one_of_fifty_that_takes_nothing_is_cut_off_and_delays_nobody() {
         crowd.exchange(rounds).await;
     }
     crowd.exchange(rounds + 1).await;
-    assert_eq!(crowd.down, [(to_stuck, DownReason::Broken)]);
+    assert_eq!(crowd.down, [(to_stuck, DownReason::Stalled)]);
     assert_eq!(crowd.server.send(to_stuck, b"{}"), Err(SendRefused::Gone));
     let counts = crowd.server.stats.counts();
     assert_eq!((counts.accepted, counts.closed_stalled), (50, 1));

@@ -11,6 +11,15 @@ use tokio::net::TcpStream;
 use crate::side::{Item, Side, config};
 use crate::{closed, frame, raw};
 
+/// The setting that is said to be in the way; other events are passed over.
+async fn limited(server: &mut Side) -> &'static str {
+    loop {
+        if let Item::Event(LinkEvent::Limited { limit, .. }) = server.next().await {
+            return limit;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_silent_connection_is_closed_and_one_that_spoke_is_not() {
     let limit = Duration::from_millis(50);
@@ -21,6 +30,7 @@ async fn a_silent_connection_is_closed_and_one_that_spoke_is_not() {
     let mut silent = raw(&server).await;
     // Half a frame is none.
     silent.write_all(&frame(b"{}")[..13]).await.unwrap();
+    assert_eq!(limited(&mut server).await, "first_frame");
     let (down, reason) = server.down().await;
     assert_eq!((down == link, reason), (false, DownReason::Broken));
     closed(&mut silent).await;
@@ -39,6 +49,7 @@ async fn one_more_than_may_be_silent_is_refused() {
     let mut third = raw(&server).await;
     server.pump(closed(&mut third)).await;
     assert_eq!(server.stats.counts().refused_silent, 1);
+    assert_eq!(limited(&mut server).await, "max_silent");
     first.write_all(&frame(b"{}")).await.unwrap();
     server.frame().await;
     let _fourth = raw(&server).await;
@@ -53,6 +64,7 @@ async fn who_comes_to_another_interface_is_refused() {
     let mut refused = raw(&server).await;
     server.pump(closed(&mut refused)).await;
     assert_eq!(server.stats.counts().refused_interface, 1);
+    assert_eq!(limited(&mut server).await, "interfaces");
     if cfg!(target_os = "linux") {
         let mut server = Side::open(named("lo")).await;
         let _taken = raw(&server).await;
@@ -69,6 +81,7 @@ async fn one_connection_more_than_allowed_is_refused_both_ways() {
     server.up().await;
     let mut refused = raw(&server).await;
     server.pump(closed(&mut refused)).await;
+    assert_eq!(limited(&mut server).await, "max_connections");
     server.outlet.connect(&third.local);
     let Item::Event(LinkEvent::Failed { remote, .. }) = server.next().await else { panic!() };
     assert_eq!(remote, third.local);

@@ -1,6 +1,7 @@
 //! From fields to messages.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -146,6 +147,7 @@ impl<'a> Reader<'_, 'a> {
             echo: None,
             wants: false,
             connection_port: None,
+            load: 0,
         };
         self.entries(self.fields.data.as_ref(), &mut |key, value| {
             match key {
@@ -160,6 +162,11 @@ impl<'a> Reader<'_, 'a> {
                 "tok" => hello.token = Some(hex64(&value)?),
                 "echo" => hello.echo = Some(hex64(&value)?),
                 "tcp" => hello.connection_port = Some(small(&value)?).filter(|port| *port > 0),
+                // Good for nothing but a choice: whatever stands there, the hello is read.
+                "load" => {
+                    let load = value.item.as_u64().unwrap_or(0);
+                    hello.load = u8::try_from(load).unwrap_or(u8::MAX);
+                }
                 "want" => hello.wants = value.item == Item::Bool(true),
                 _ => {}
             }
@@ -175,13 +182,25 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn func(&mut self) -> Result<Func<'a>, DecodeError> {
-        let mut func = Func { session: None, revision: 0, part: 0, parts: 1, names: Vec::new() };
+        let mut func = Func {
+            session: None,
+            revision: 0,
+            part: 0,
+            parts: 1,
+            names: Vec::new(),
+            idempotent: Vec::new(),
+        };
+        let mut idempotent = None;
         self.entries(self.fields.x.as_ref(), &mut |key, value| {
             match key {
                 "sid" => func.session = value.item.as_text().and_then(SessionId::from_hex),
                 "rev" => func.revision = number(&value)?,
                 "part" => func.part = small(&value)?,
                 "parts" => func.parts = small(&value)?,
+                "idem" => match value.item {
+                    Item::List(raw) => idempotent = Some(raw),
+                    _ => return Err(DecodeError::WrongType),
+                },
                 _ => {}
             }
             Ok(())
@@ -195,19 +214,28 @@ impl<'a> Reader<'_, 'a> {
             _ => return Err(DecodeError::WrongType),
         };
         let codec = self.codec;
+        let mut places = BTreeSet::new();
+        if let Some(raw) = idempotent {
+            codec.read_list(raw, self.budget, &mut |value| {
+                places.insert(usize::from(small::<u16>(&value)?));
+                Ok(())
+            })?;
+        }
         let mut objects = Vec::new();
+        let mut place = 0;
         codec.read_list(raw, self.budget, &mut |value| {
             match value.item {
-                Item::Text(name) => keep_name(&mut func.names, name),
-                Item::Map(raw) => objects.push(raw),
+                Item::Text(name) => keep_name(&mut func, name, places.contains(&place)),
+                Item::Map(raw) => objects.push((raw, places.contains(&place))),
                 _ => {}
             }
+            place += 1;
             Ok(())
         })?;
-        for raw in objects {
+        for (raw, idempotent) in objects {
             codec.read_map(raw, self.budget, &mut |key, value| {
                 if let ("name", Item::Text(name)) = (key, value.item) {
-                    keep_name(&mut func.names, name);
+                    keep_name(&mut func, name, idempotent);
                 }
                 Ok(())
             })?;
@@ -326,10 +354,14 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-fn keep_name<'a>(names: &mut Vec<Cow<'a, str>>, name: Cow<'a, str>) {
-    if FunctionName::is_valid(&name) {
-        names.push(name);
+fn keep_name<'a>(func: &mut Func<'a>, name: Cow<'a, str>, idempotent: bool) {
+    if !FunctionName::is_valid(&name) {
+        return;
     }
+    if let (true, Ok(place)) = (idempotent, u16::try_from(func.names.len())) {
+        func.idempotent.push(place);
+    }
+    func.names.push(name);
 }
 
 fn number(value: &Value<'_>) -> Result<u64, DecodeError> {

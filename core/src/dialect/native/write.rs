@@ -105,7 +105,7 @@ fn write_hello(parts: Parts<'_>, hello: &Hello<'_>, codec: &dyn Codec, out: &mut
     let interval = u64::try_from(hello.interval.as_millis()).unwrap_or(u64::MAX);
     let session = Short::of(hello.session);
     let [token, echo] = [hello.token, hello.echo].map(|token| token.map(Short::hex));
-    let mut data = Entries::<9>::new();
+    let mut data = Entries::<10>::new();
     data.push("node", text(&hello.name));
     data.push("sid", session.item());
     data.push("iv", Item::Uint(interval));
@@ -116,6 +116,7 @@ fn write_hello(parts: Parts<'_>, hello: &Hello<'_>, codec: &dyn Codec, out: &mut
     let port = hello.connection_port.map(|port| Item::Uint(u64::from(port)));
     data.push_some("tcp", port);
     data.push_some("want", Some(Item::Bool(true)).filter(|_| hello.wants));
+    data.push_some("load", Some(Item::Uint(u64::from(hello.load))).filter(|_| hello.load > 0));
     Parts { data: Some(Item::Entries(data.as_slice())), ..parts }.write(codec, out);
 }
 
@@ -124,13 +125,17 @@ fn write_func(parts: Parts<'_>, func: &Func<'_>, codec: &dyn Codec, out: &mut Ve
     let mut data = Vec::new();
     codec.write_list(&names, &mut data);
     let session = func.session.map(Short::of);
-    let mut x = Entries::<4>::new();
+    let places: Vec<_> = func.idempotent.iter().map(|at| Item::Uint(u64::from(*at))).collect();
+    let mut idempotent = Vec::new();
+    codec.write_list(&places, &mut idempotent);
+    let mut x = Entries::<5>::new();
     x.push_some("sid", session.as_ref().map(Short::item));
     x.push("rev", Item::Uint(func.revision));
     if func.parts > 1 {
         x.push("part", Item::Uint(u64::from(func.part)));
         x.push("parts", Item::Uint(u64::from(func.parts)));
     }
+    x.push_some("idem", Some(Item::Encoded(&idempotent)).filter(|_| !places.is_empty()));
     Parts { data: Some(Item::Encoded(&data)), x: x.as_slice(), ..parts }.write(codec, out);
 }
 

@@ -157,6 +157,8 @@ pub(super) struct Sending<T> {
     pub(super) bytes: Vec<u8>,
     pub(super) sent: usize,
     pub(super) credit: u32,
+    /// How much had left when it was looked at last, and when that was new.
+    pub(super) seen: Option<(usize, Time)>,
 }
 
 impl<T> Sending<T> {

@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thiserror::Error;
 
+use crate::byte_budget::Account;
 use crate::config::Config;
 use crate::error::ErrorCode;
 use entry::{Application, Class, Entry, Kind};
@@ -167,6 +168,11 @@ pub(crate) struct Streams<T> {
     begun: usize,
     /// Bytes of messages being put together.
     assembled: usize,
+    /// Bytes of application streams that have arrived and were not read.
+    unread: usize,
+    /// Everything that is held: `queued`, `assembled`, `unread`, and what was written and not
+    /// sent.
+    account: Account,
     /// Whose turn it is to send bytes. May name streams that are gone.
     round: VecDeque<u32>,
     /// Whether [`BEGIN`] stands in the round.
@@ -186,7 +192,7 @@ pub(crate) struct Streams<T> {
 
 impl<T> Streams<T> {
     /// The streams of a new link. `initiator`: this end opened the link.
-    pub(crate) fn new(initiator: bool, limits: StreamLimits) -> Self {
+    pub(crate) fn new(initiator: bool, limits: StreamLimits, account: Account) -> Self {
         Self {
             initiator,
             limits,
@@ -198,6 +204,8 @@ impl<T> Streams<T> {
             queued: 0,
             begun: 0,
             assembled: 0,
+            unread: 0,
+            account,
             round: VecDeque::new(),
             begin_in_round: false,
             controls: VecDeque::new(),
@@ -323,23 +331,17 @@ impl<T> Streams<T> {
         self.table.is_empty() && self.waiting.is_empty() && self.refusals.is_empty()
     }
 
-    /// What is held, counted now.
+    /// What is held.
     pub(crate) fn held(&self) -> Held {
-        let mut held = Held {
+        Held {
             streams: self.counts.own + self.counts.far,
             messages_out: self.counts.sending + self.waiting.len(),
             messages_in: self.counts.assembling,
             bytes_out: self.queued,
             bytes_in: self.assembled,
-            ..Held::default()
-        };
-        for entry in self.table.values() {
-            if let Kind::Application(stream) = &entry.kind {
-                held.unsent += stream.send.buffer.len();
-                held.unread += stream.receive.buffer.len();
-            }
+            unsent: self.account.held() - self.queued - self.assembled - self.unread,
+            unread: self.unread,
         }
-        held
     }
 
     /// Whether this end opens streams of this number.
@@ -386,9 +388,18 @@ impl<T> Streams<T> {
             Kind::Sending(message) => {
                 self.queued -= message.bytes.len();
                 self.begun -= message.bytes.len();
+                self.account.refund(message.bytes.len());
             }
-            Kind::Assembling(message) => self.assembled -= message.buffer.len(),
-            Kind::Application(_) | Kind::Ending { .. } => {}
+            Kind::Assembling(message) => {
+                self.assembled -= message.buffer.len();
+                self.account.refund(message.buffer.len());
+            }
+            Kind::Application(stream) => {
+                let unread = stream.receive.buffer.len();
+                self.unread -= unread;
+                self.account.refund(unread + stream.send.buffer.len());
+            }
+            Kind::Ending { .. } => {}
         }
     }
 

@@ -27,6 +27,9 @@ pub(crate) enum Arrived<T> {
     Refused(T, ErrorCode),
     /// This end does not take a message of the far end and will say so.
     TurnedAway(ErrorCode),
+    /// The node has no room for what came: this end does not take the message it belongs to, or
+    /// ends this application stream, and will say so.
+    Crowded(Option<u32>),
 }
 
 /// The far end broke the rules of streams: close the link with
@@ -108,6 +111,9 @@ impl<T> Streams<T> {
     ) -> Result<Taken, Gone> {
         let receive = &mut self.application(number)?.receive;
         let bytes = move_front(&mut receive.buffer, most, out);
+        self.unread -= bytes;
+        self.account.refund(bytes);
+        let receive = &mut self.application(number)?.receive;
         let end = receive.ended && receive.buffer.is_empty();
         receive.told |= end;
         if end {
@@ -195,14 +201,21 @@ impl<T> Streams<T> {
         let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let left = allowed.checked_sub(count).ok_or(StreamError::BeyondCredit(number))?;
         *allowed = if bytes.is_empty() { 0 } else { left };
+        let is_crowded = !self.account.has_share(bytes.len());
         match &mut entry.kind {
             Kind::Application(stream) if bytes.is_empty() => {
                 stream.receive.ended = true;
                 Ok(Arrived::Finished(number))
             }
+            Kind::Application(_) if is_crowded => {
+                self.end(number, ErrorCode::BUSY);
+                Ok(Arrived::Crowded(Some(number)))
+            }
             Kind::Application(stream) => {
                 let had_none = stream.receive.buffer.is_empty();
                 stream.receive.buffer.extend(bytes);
+                self.unread += bytes.len();
+                self.account.charge(bytes.len());
                 Ok(if had_none { Arrived::Readable(number) } else { Arrived::Nothing })
             }
             Kind::Assembling(_) if bytes.is_empty() => match self.remove(number) {
@@ -218,8 +231,13 @@ impl<T> Streams<T> {
                 if bytes.len() > room {
                     return Ok(self.turn_away(number, ErrorCode::BUSY));
                 }
+                if is_crowded {
+                    self.end(number, ErrorCode::BUSY);
+                    return Ok(Arrived::Crowded(None));
+                }
                 message.extend(bytes, largest);
                 self.assembled += bytes.len();
+                self.account.charge(bytes.len());
                 self.grant(number);
                 Ok(Arrived::Nothing)
             }

@@ -1,11 +1,17 @@
 //! What goes out: messages, bytes, and the records whose turn it is.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::entry::{Class, Entry, Kind, Sending, move_front};
 use super::{BEGIN, Gone, MAX_RECENT, MAX_WAITING, Streams, record};
 use crate::error::ErrorCode;
 use crate::framing::RECORD_HEAD;
+use crate::time::Time;
+
+/// Bytes that may be written on a stream while the node holds as many as it may.
+const WITHOUT_ROOM: usize = 16 << 10;
 
 /// One record was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +35,12 @@ pub(crate) enum PushError {
         /// Bytes of the message.
         size: usize,
     },
+    /// The whole node holds as much as it may.
+    #[error("the node holds as many bytes as it may; {size} more do not fit")]
+    Crowded {
+        /// Bytes of the message.
+        size: usize,
+    },
     /// It is larger than a message may be.
     #[error("a message of {size} bytes: at most {limit} are sent")]
     TooLarge {
@@ -47,7 +59,17 @@ impl PushError {
     pub(crate) fn code(self) -> ErrorCode {
         match self {
             Self::TooLarge { .. } => ErrorCode::TOO_LARGE,
-            Self::Full { .. } | Self::Exhausted => ErrorCode::BUSY,
+            Self::Full { .. } | Self::Crowded { .. } | Self::Exhausted => ErrorCode::BUSY,
+        }
+    }
+
+    /// The setting that is in the way.
+    pub(crate) fn limit(self) -> &'static str {
+        match self {
+            Self::Full { .. } => "max_message_queue",
+            Self::Crowded { .. } => "max_buffered",
+            Self::TooLarge { .. } => "max_message",
+            Self::Exhausted => "stream_numbers",
         }
     }
 }
@@ -73,6 +95,10 @@ impl<T> Streams<T> {
         if !self.has_number() {
             return Err((PushError::Exhausted, bytes));
         }
+        if !self.account.budget().has_room(size) {
+            return Err((PushError::Crowded { size }, bytes));
+        }
+        self.account.charge(size);
         self.queued += size;
         self.waiting.push_back((tag, bytes));
         self.queue_begin();
@@ -87,6 +113,7 @@ impl<T> Streams<T> {
         if let Some(at) = self.waiting.iter().position(|(waits, _)| waits == tag) {
             let bytes = self.waiting.remove(at).map_or(0, |(_, bytes)| bytes.len());
             self.queued -= bytes;
+            self.account.refund(bytes);
             self.queue_begin();
             return true;
         }
@@ -100,13 +127,32 @@ impl<T> Streams<T> {
         true
     }
 
+    /// Whether the far end has taken nothing of a message since it was looked at `patience` ago.
+    /// To be called every now and then.
+    pub(crate) fn is_stuck(&mut self, now: Time, patience: Duration) -> bool {
+        let mut is_stuck = false;
+        for entry in self.table.values_mut() {
+            let Kind::Sending(message) = &mut entry.kind else { continue };
+            match message.seen {
+                Some((seen, since)) if seen == message.sent => {
+                    is_stuck |= now.since(since) >= patience;
+                }
+                _ => message.seen = Some((message.sent, now)),
+            }
+        }
+        is_stuck
+    }
+
     /// Takes as many bytes as there is room for and returns how many. If not all,
     /// [`Left::Writable`] comes once half of the room is free.
     ///
     /// # Errors
     /// [`Gone`]: the stream is over, or this end has finished it.
     pub(crate) fn write(&mut self, number: u32, bytes: &[u8]) -> Result<usize, Gone> {
-        let most = usize::try_from(self.limits.window).unwrap_or(usize::MAX);
+        let window = usize::try_from(self.limits.window).unwrap_or(usize::MAX);
+        let has_room = self.account.budget().has_room_for_work(bytes.len().min(window));
+        // Never nothing: room is told of when something has left.
+        let most = if has_room { window } else { window.min(WITHOUT_ROOM) };
         let send = &mut self.application(number)?.send;
         if send.finished {
             return Err(Gone);
@@ -114,6 +160,7 @@ impl<T> Streams<T> {
         let taken = most.saturating_sub(send.buffer.len()).min(bytes.len());
         send.buffer.extend(bytes.get(..taken).unwrap_or_default());
         send.blocked |= taken < bytes.len();
+        self.account.charge(taken);
         self.enqueue(number);
         Ok(taken)
     }
@@ -172,7 +219,7 @@ impl<T> Streams<T> {
         // There is one: messages were only taken while there were numbers for them.
         let number = self.take_number()?;
         self.begun += bytes.len();
-        let message = Sending { tag, bytes, sent: 0, credit: self.limits.initial };
+        let message = Sending { tag, bytes, sent: 0, credit: self.limits.initial, seen: None };
         let mut entry = Entry::new(Class::Sending, true, Kind::Sending(message));
         entry.in_round = true;
         self.insert(number, entry);
@@ -224,6 +271,7 @@ impl<T> Streams<T> {
                 send.credit = send.credit.saturating_sub(u32::try_from(size).unwrap_or(u32::MAX));
                 let is_last = send.buffer.is_empty() && send.finished;
                 let has_room = send.buffer.len() <= half && std::mem::take(&mut send.blocked);
+                self.account.refund(size);
                 self.next_turn(number, is_last);
                 Some(if has_room { Left::Writable(number) } else { Left::Record })
             }

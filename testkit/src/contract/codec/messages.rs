@@ -79,6 +79,7 @@ fn hello(draw: &mut Draw) -> Hello<'static> {
         echo: draw.some(Draw::number),
         wants: draw.flip(),
         connection_port: draw.some(port),
+        load: u8::try_from(draw.below(256)).unwrap_or(0),
     }
 }
 
@@ -92,8 +93,11 @@ fn func(draw: &mut Draw) -> Func<'static> {
         assert!(FunctionName::is_valid(&name), "{name}");
         Cow::Owned(name)
     });
-    let names = names.collect();
-    Func { session: draw.some(session), revision: draw.number(), part, parts, names }
+    let names: Vec<_> = names.collect();
+    let places = 0..u16::try_from(names.len()).unwrap_or(0);
+    let idempotent = places.filter(|_| draw.flip()).collect();
+    let (session, revision) = (draw.some(session), draw.number());
+    Func { session, revision, part, parts, names, idempotent }
 }
 
 fn fault(draw: &mut Draw) -> Fault {

@@ -149,6 +149,8 @@ impl Node {
         let mut frames = 0;
         batch.drain(|arrived| {
             self.arrived.push_back(match arrived {
+                // What the system grants is none of the rules.
+                Arrived::Event(LinkEvent::Limited { .. } | LinkEvent::KernelDrops { .. }) => return,
                 Arrived::Event(event) => Item::Event(event),
                 Arrived::Frame(got) => {
                     frames += 1;

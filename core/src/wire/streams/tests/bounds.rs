@@ -112,7 +112,7 @@ fn one_message() {
         // Larger than all that is put together, it would never fit.
         (StreamLimits { assembly: 500, ..limits() }, 500, ErrorCode::TOO_LARGE),
     ] {
-        let mut other: End = Streams::new(false, StreamLimits { initial: 2000, ..limits });
+        let mut other: End = end(false, StreamLimits { initial: 2000, ..limits });
         assert_eq!(other.on_record(&bytes(1, &pattern(size))), Ok(Arrived::Nothing));
         assert_eq!(other.held().bytes_in, size);
         assert_eq!(other.on_record(&bytes(1, b"x")), Ok(Arrived::TurnedAway(code)));
@@ -125,7 +125,7 @@ fn one_message() {
 #[test]
 fn messages_being_put_together() {
     let limits = StreamLimits { initial: 1000, assembly: 1500, ..limits() };
-    let mut other: End = Streams::new(false, limits);
+    let mut other: End = end(false, limits);
     other.on_record(&bytes(1, &pattern(900))).unwrap();
     assert_eq!(other.on_record(&bytes(3, &pattern(600))), Ok(Arrived::Nothing));
     let busy = Ok(Arrived::TurnedAway(ErrorCode::BUSY));
@@ -148,11 +148,11 @@ fn messages_waiting_to_be_sent() {
     settle(&mut one, &mut other);
     assert_eq!(one.push_message("n", vec![7]), Ok(()));
     // A message may be larger than the queue if it is the only one.
-    let mut one: End = Streams::new(true, StreamLimits { queue: 100, ..limits() });
+    let mut one: End = end(true, StreamLimits { queue: 100, ..limits() });
     assert_eq!(one.push_message("m", pattern(1000)), Ok(()));
     assert!(one.push_message("n", pattern(1)).is_err());
     // Empty ones are counted.
-    let mut one: End = Streams::new(true, limits());
+    let mut one: End = end(true, limits());
     for _ in 0..MAX_WAITING {
         one.push_message("m", vec![]).unwrap();
     }
@@ -175,7 +175,7 @@ fn bytes_waiting_to_be_sent_or_read() {
 fn an_announced_window_takes_no_memory_and_a_burst_is_given_back() {
     let large = StreamLimits { initial: 1 << 20, window: 1 << 20, message: 1 << 20, ..limits() };
     let large = StreamLimits { assembly: 1 << 21, ..large };
-    let (mut one, mut other): (End, End) = (Streams::new(true, large), Streams::new(false, large));
+    let (mut one, mut other): (End, End) = (end(true, large), end(false, large));
     let stream = joined(&mut one, &mut other);
     other.on_record(&bytes(3, b"x")).unwrap();
     assert!(memory(&one) + memory(&other) < 2000);
@@ -207,4 +207,32 @@ fn streams_that_are_gone_do_not_pile_up_in_the_queues() {
     }
     assert!(one.is_idle());
     assert_eq!(next(&mut one), None);
+}
+
+#[test]
+fn what_the_whole_node_may_hold() {
+    let budget = ByteBudget::new(400);
+    let mut other: End = Streams::new(false, limits(), budget.account());
+    let mut rest = budget.account();
+    assert_eq!(other.expect(1), Ok(true));
+    assert_eq!(other.on_record(&bytes(1, &pattern(60))), Ok(Arrived::Readable(1)));
+    assert_eq!(other.on_record(&bytes(3, &pattern(60))), Ok(Arrived::Nothing));
+    assert_eq!(budget.held(), 120, "a lone connection may hold more than its share");
+    rest.charge(80);
+    // Half of it is held, and this connection has more than a quarter.
+    assert_eq!(other.on_record(&bytes(1, b"x")), Ok(Arrived::Crowded(Some(1))));
+    assert_eq!(other.held().unread, 0, "given back at once");
+    assert_eq!(other.on_record(&bytes(3, b"x")), Ok(Arrived::Nothing));
+    rest.charge(259);
+    assert_eq!(budget.held(), 400);
+    assert_eq!(other.on_record(&bytes(3, b"x")), Ok(Arrived::Crowded(None)));
+    let said: Vec<_> = std::iter::from_fn(|| next(&mut other)).map(|(record, _)| record).collect();
+    assert!(said.contains(&reset(1, ErrorCode::BUSY)) && said.contains(&reset(3, ErrorCode::BUSY)));
+    assert_eq!(budget.held(), 339);
+    let (error, _) = other.push_message("m", pattern(62)).unwrap_err();
+    assert_eq!((error.code(), error.limit()), (ErrorCode::BUSY, "max_buffered"));
+    assert_eq!(other.push_message("m", pattern(61)), Ok(()));
+    assert_eq!(budget.held(), 400);
+    drop(other);
+    assert_eq!(budget.held(), 339);
 }

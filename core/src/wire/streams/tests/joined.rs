@@ -63,7 +63,9 @@ impl World {
             assembly: 1000,
             queue: 2000,
         };
-        let ends = [Streams::new(true, limits()), Streams::new(false, limits())];
+        let account = || ByteBudget::new(1 << 30).account();
+        let ends =
+            [Streams::new(true, limits(), account()), Streams::new(false, limits(), account())];
         Self {
             dice,
             ends,
@@ -179,7 +181,9 @@ impl World {
                 to.recycle(bytes);
             }
             Arrived::Reset(number, _) => assert!(self.pairs[&number].is_reset),
-            other @ (Arrived::Refused(..) | Arrived::TurnedAway(_)) => panic!("{other:?}"),
+            other @ (Arrived::Refused(..) | Arrived::TurnedAway(_) | Arrived::Crowded(_)) => {
+                panic!("{other:?}")
+            }
             Arrived::Nothing | Arrived::Readable(_) | Arrived::Finished(_) => {}
         }
         true

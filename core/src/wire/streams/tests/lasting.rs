@@ -16,7 +16,7 @@ fn each_end_has_numbers_of_its_own() {
 
 #[test]
 fn numbers_end_and_messages_that_wait_have_theirs() {
-    let mut one: End = Streams::new(true, limits());
+    let mut one: End = end(true, limits());
     one.next = u64::from(u32::MAX) - 2;
     one.push_message("m", pattern(1)).unwrap();
     assert_eq!(one.open(), Ok(u32::MAX - 2));
@@ -24,7 +24,7 @@ fn numbers_end_and_messages_that_wait_have_theirs() {
     assert_eq!(one.push_message("n", vec![1]), Err((PushError::Exhausted, vec![1])));
     assert_eq!(next(&mut one).unwrap().0[2..6], [0xff; 4]);
     assert_eq!(one.open(), Err(OpenError::Exhausted));
-    let mut other: End = Streams::new(false, limits());
+    let mut other: End = end(false, limits());
     other.next = u64::from(u32::MAX) - 1;
     assert_eq!(other.open(), Ok(u32::MAX - 1));
     assert_eq!(other.open(), Err(OpenError::Exhausted));
@@ -119,7 +119,7 @@ fn a_sender_stops_at_its_credit_and_goes_on_at_half() {
 #[test]
 fn a_larger_window_is_granted_when_the_stream_begins() {
     let wide = StreamLimits { window: 200, ..limits() };
-    let (mut one, mut other): (End, End) = (Streams::new(true, wide), Streams::new(false, wide));
+    let (mut one, mut other): (End, End) = (end(true, wide), end(false, wide));
     let stream = one.open().unwrap();
     assert_eq!(next(&mut one), None);
     one.announced(stream);
@@ -130,7 +130,7 @@ fn a_larger_window_is_granted_when_the_stream_begins() {
     assert_eq!(next(&mut other).unwrap().0, credit(3, 146));
     // With a smaller one less is granted than was used, until it fits.
     let narrow = StreamLimits { window: 20, ..limits() };
-    let mut other: End = Streams::new(false, narrow);
+    let mut other: End = end(false, narrow);
     other.expect(1).unwrap();
     other.on_record(&bytes(1, &pattern(64))).unwrap();
     read_all(&mut other, 1);
@@ -156,7 +156,7 @@ fn who_breaks_the_rules_is_named() {
         ("too much credit", &[credit(1, u32::MAX - 64), credit(1, 1)], BadCredit(1)),
     ];
     for (name, frames, error) in cases {
-        let mut end: End = Streams::new(false, limits());
+        let mut end: End = end(false, limits());
         end.expect(1).unwrap();
         assert_eq!(end.open(), Ok(2));
         end.announced(2);

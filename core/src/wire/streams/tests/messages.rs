@@ -127,7 +127,7 @@ fn not_more_is_sent_at_once_than_the_far_end_puts_together() {
     assert_eq!(one.begun, 3000);
     // One that is larger than that bound goes when it is alone.
     let tight = StreamLimits { assembly: 100, ..limits() };
-    let mut one: End = Streams::new(true, tight);
+    let mut one: End = end(true, tight);
     one.push_message("large", pattern(500)).unwrap();
     assert!(next(&mut one).is_some());
 }

@@ -7,6 +7,7 @@ mod lasting;
 mod messages;
 
 use super::*;
+use crate::byte_budget::ByteBudget;
 use crate::framing::RECORD_HEAD as HEAD;
 
 /// Credit that both ends begin with, and their window.
@@ -29,9 +30,14 @@ fn limits() -> StreamLimits {
 
 type End = Streams<&'static str>;
 
+/// One end, of a node that may hold a lot.
+fn end(initiator: bool, limits: StreamLimits) -> End {
+    Streams::new(initiator, limits, ByteBudget::new(1 << 30).account())
+}
+
 /// The end that opened the link, and the other one.
 fn ends() -> (End, End) {
-    (Streams::new(true, limits()), Streams::new(false, limits()))
+    (end(true, limits()), end(false, limits()))
 }
 
 /// `count` bytes that tell their places.

@@ -1,7 +1,6 @@
-//! Calls to several providers at once. Each attempt is an ordinary call; the call to several
-//! only decides when it is over.
+//! Calls to every provider. Each is an ordinary call; the call to all only collects their answers.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use super::Core;
 use crate::calls::{Answer, CallRequest, Mode, Outcome, Stage, Target};
@@ -11,29 +10,23 @@ use crate::time::Time;
 
 impl Core {
     /// Begins the calls to each provider. `false` while it is better to wait for more of them.
-    pub(super) fn route_many(&mut self, now: Time, key: CallKey) -> bool {
+    pub(super) fn route_to_all(&mut self, now: Time, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return true };
         let name = call.request.function.clone();
-        let (mode, policy) = (call.request.mode, call.request.policy);
-        let wanted = match mode {
-            Mode::Fastest(count) => count.max(1),
-            _ => usize::MAX,
-        };
+        let policy = call.request.policy;
         let mut targets = Vec::new();
         if self.directory.local(name.as_str()).is_some() {
             targets.push(Target::Session(self.session));
         }
         let draw = self.random.u64();
         let providers = self.directory.providers(name.as_str());
-        for place in policy.order(providers.len(), draw) {
+        for place in policy.order(providers.len(), draw, |at| self.backlog(providers, at)) {
             let peer = providers.get(place).and_then(|peer| self.peers.get(*peer));
             if let Some(peer) = peer {
                 targets.push(Target::Session(peer.session));
             }
         }
-        targets.truncate(wanted);
-        let settled = now >= self.seeks_until(key);
-        if targets.is_empty() || (targets.len() < wanted && !settled) {
+        if targets.is_empty() || now < self.seeks_until(key) {
             return false;
         }
         self.begin_members(now, key, targets);
@@ -54,7 +47,8 @@ impl Core {
                 target,
                 mode: Mode::One,
                 deadline: Some(deadline),
-                wait: Some(std::time::Duration::ZERO),
+                wait: Some(Duration::ZERO),
+                within: None,
                 ..template.clone()
             };
             match self.insert_call(now, request, Some(key)) {
@@ -96,40 +90,13 @@ impl Core {
 
     /// A member has its outcome.
     pub(super) fn member_done(&mut self, now: Time, key: CallKey, member: CallKey) {
-        let Some(call) = self.calls.get_mut(key) else {
-            self.forget(member);
-            return;
-        };
-        let mode = call.request.mode;
-        let Stage::Many { members, open } = &mut call.stage else {
-            self.forget(member);
-            return;
-        };
+        let Some(call) = self.calls.get_mut(key) else { return self.forget(member) };
+        let Stage::Many { members, open } = &mut call.stage else { return self.forget(member) };
         *open = open.saturating_sub(1);
-        let (members, all_done) = (members.clone(), *open == 0);
-        let won = self.member_answer(member).is_some_and(|answer| answer.result.is_ok());
-        if matches!(mode, Mode::Fastest(_)) && won {
-            let winner = self.take(member);
-            for other in members.into_iter().filter(|other| *other != member) {
-                self.abandon(now, other);
-            }
-            if let Some(outcome) = winner {
-                self.finish(now, key, outcome);
-            }
-        } else if all_done {
+        if *open == 0 {
+            let members = std::mem::take(members);
             let answers = self.take_answers(&members);
-            let outcome = match mode {
-                Mode::All => Outcome::All(answers),
-                _ => Outcome::One(self.all_failed(answers)),
-            };
-            self.finish(now, key, outcome);
-        }
-    }
-
-    fn member_answer(&self, member: CallKey) -> Option<&Answer> {
-        match &self.calls.get(member)?.stage {
-            Stage::Done(Outcome::One(answer)) => Some(answer),
-            _ => None,
+            self.finish(now, key, Outcome::All(answers));
         }
     }
 
@@ -141,28 +108,6 @@ impl Core {
             }
         }
         answers
-    }
-
-    /// One failure that tells of all of them.
-    fn all_failed(&self, answers: Vec<Answer>) -> Answer {
-        let errors: Vec<_> =
-            answers.iter().filter_map(|a| a.result.as_ref().err().map(|e| (&a.from, e))).collect();
-        let Some((from, first)) = errors.first() else {
-            let text = "no provider was asked";
-            let error = CallError::new(ErrorCode::INTERNAL, Executed::No, text);
-            return Answer { from: Arc::clone(&self.name), result: Err(error) };
-        };
-        if errors.len() == 1 {
-            return Answer { from: (*from).clone(), result: Err((*first).clone()) };
-        }
-        let told: Vec<_> =
-            errors.iter().map(|(from, e)| format!("`{from}` {}: {}", e.code, e.message)).collect();
-        let executed = errors.iter().map(|(_, e)| e.executed).max().unwrap_or(Executed::Maybe);
-        let same = errors.iter().all(|(_, e)| e.code == first.code);
-        let code = if same { first.code } else { ErrorCode::EXECUTION_ERROR };
-        let text = format!("all {} providers failed: {}", errors.len(), told.join("; "));
-        let error = CallError::new(code, executed, text);
-        Answer { from: (*from).clone(), result: Err(error) }
     }
 
     /// Gives up every member, then the whole.
