@@ -42,7 +42,6 @@ pub(crate) fn print(all: &[Stats], args: &StatsArgs, as_json: bool) -> Result<()
 }
 
 /// One line.
-#[cfg_attr(not(test), expect(dead_code, reason = "see `print`"))]
 fn json(stats: &Stats) -> String {
     // Names and numbers have a form in JSON.
     let value = serde_json::to_value(stats).unwrap_or_default();
