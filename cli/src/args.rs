@@ -1,13 +1,13 @@
 //! The command line: verbs, options, and their help.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::duration;
+use crate::{duration, metrics};
 
 /// Call functions of other machines on your network by name.
 #[derive(Parser, Debug)]
@@ -106,6 +106,8 @@ Example:
     Functions(FunctionsArgs),
     /// Measure the round trip to a node.
     Ping(PingArgs),
+    /// Show peers, functions, calls, latency and drops, live.
+    Top(TopArgs),
     /// Show two nodes on this machine find and call each other.
     Demo,
     /// Print a completion script for a shell.
@@ -140,6 +142,7 @@ result (JSON if it parses, else text); exit codes other than 0 are failures of t
 
 Examples:
   lanc serve --demo
+  lanc serve --demo --metrics
   lanc serve --name workshop --cmd disk='df -h {0}' --cmd size='stat -c %s -- {path}'"
 )]
 pub(crate) struct ServeArgs {
@@ -152,6 +155,9 @@ pub(crate) struct ServeArgs {
     /// This node's name, for people and for `call --on` [default: host name and four digits].
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Serve statistics to Prometheus at http://ADDR:PORT/metrics [default: 127.0.0.1:9127].
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = metrics::DEFAULT, value_parser = metrics::address)]
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 /// Options of `join`, `get` and `cancel`.
@@ -313,6 +319,31 @@ pub(crate) struct PingArgs {
     /// How long to look for the peer [default: 1.5s].
     #[arg(long, value_name = "DUR", value_parser = duration::parse)]
     pub(crate) wait: Option<Duration>,
+}
+
+/// Options of `stats`.
+#[derive(Args, Debug)]
+pub(crate) struct StatsArgs {
+    /// The node of this name only.
+    pub(crate) name: Option<String>,
+    /// This process only.
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+}
+
+/// Options of `top`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Rates and latencies are those of the last five seconds. Without a terminal it prints once.
+
+Examples:
+  lanc top
+  lanc top --once --json"
+)]
+pub(crate) struct TopArgs {
+    /// Print what there is and end.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 fn positive(text: &str) -> Result<Duration, String> {

@@ -23,6 +23,7 @@ mod jobs;
 mod listing;
 mod logging;
 mod manual;
+mod metrics;
 mod network;
 mod output;
 mod ping;
@@ -30,12 +31,15 @@ mod program;
 mod serve;
 mod settings;
 mod signals;
+mod stats;
 mod suggest;
 mod table;
 #[cfg(test)]
 mod test_folder;
+mod top;
 mod values;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -72,7 +76,10 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
         Verb::Man { verb } => return manual::page(verb.as_deref()),
         _ => {}
     }
-    logging::start(output, matches!(verb, Verb::Serve(_)))?;
+    // A line of the log would be written into the picture.
+    if !matches!(verb, Verb::Top(_)) || !std::io::stderr().is_terminal() {
+        logging::start(output, matches!(verb, Verb::Serve(_)))?;
+    }
     let settings = settings::load(network)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
@@ -91,6 +98,7 @@ async fn dispatch(verb: Verb, settings: &Settings, as_json: bool) -> Result<u8, 
         Verb::Peers(args) => listing::peers(args, settings, as_json).await,
         Verb::Functions(args) => listing::functions(args, settings, as_json).await,
         Verb::Ping(args) => ping::run(args, settings, as_json).await,
+        Verb::Top(args) => top::run(args, settings, as_json).await,
         Verb::Demo => demo::run().await,
         Verb::Join(args) => jobs::join(&args, as_json).await,
         Verb::Get(args) => jobs::get(&args, as_json).await,

@@ -90,7 +90,7 @@ async fn settled(settings: &Settings, wait: Option<Duration>) -> Result<Node, Fa
 }
 
 /// Pings the peers whose round trip is not known yet; the results are in the peer table.
-async fn measure(node: &Node) {
+pub(crate) async fn measure(node: &Node) {
     let mut pings = JoinSet::new();
     for peer in node.peers().iter().filter(|peer| peer.round_trip.is_none()).take(PINGED) {
         let (node, session) = (node.clone(), peer.session.to_string());

@@ -1,11 +1,14 @@
 //! `lanc serve`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use lanc::{Config, ErrorCode, Event, Events, Node};
+use tokio::task::JoinHandle;
 
 use crate::args::ServeArgs;
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::signals::Interrupts;
@@ -23,6 +26,10 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     let name = args.name.as_deref().or(settings.name.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut interrupts = Interrupts::listen()?;
+    let metrics = match args.metrics {
+        Some(address) => Some(Metrics::bind(address).await?),
+        None => None,
+    };
     let node = network::open(settings, name, Config::default().with_workers(cores)).await?;
     if args.demo {
         demo_functions::register(&node).map_err(|error| not_registered("--demo", error))?;
@@ -37,6 +44,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         "OPEN MODE: anyone who reaches this node over the network can call its functions, and \
          nothing is encrypted\n",
     );
+    let metrics = metrics.map(|metrics| serve_metrics(&node, metrics));
     let news = tokio::spawn(tell(node.events()));
     let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();
     output::line(&format!("ready {address}"))?;
@@ -58,7 +66,20 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         }
     };
     news.abort();
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
     ended
+}
+
+/// Serves the node's statistics until the task is aborted.
+fn serve_metrics(node: &Node, metrics: Metrics) -> JoinHandle<Infallible> {
+    tracing::info!("metrics at {}", metrics.url());
+    if metrics.is_exposed() {
+        tracing::warn!("anyone who reaches this machine can read the metrics");
+    }
+    let node = node.clone();
+    tokio::spawn(metrics.serve(move || node.stats().prometheus()))
 }
 
 fn register(node: &Node, name: &str, program: Program) -> Result<(), Failure> {

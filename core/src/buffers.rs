@@ -52,6 +52,11 @@ impl Buffers {
         }
     }
 
+    /// How many buffers are kept, and their capacities together.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.count, self.bytes)
+    }
+
     fn taken(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         self.count -= 1;
         self.bytes -= buffer.capacity();

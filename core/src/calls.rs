@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::byte_budget::Account;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
-use crate::error::CallError;
+use crate::error::{CallError, ErrorCode};
 use crate::id::{CallKey, ExeId, FunctionKey, FunctionName, PeerKey, SessionId, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::payload::{Arguments, Payload};
@@ -143,6 +143,17 @@ impl Outcome {
         }
     }
 
+    /// What it counts as: of several answers the first result, else the first failure.
+    pub(crate) fn code(&self) -> ErrorCode {
+        let code = |answer: &Answer| answer.result.as_ref().err().map(|error| error.code);
+        match self {
+            Self::One(answer) => code(answer),
+            Self::All(_) if self.is_success() => None,
+            Self::All(answers) => answers.iter().find_map(code),
+        }
+        .unwrap_or(ErrorCode::OK)
+    }
+
     fn bytes(&self) -> usize {
         let size = |answer: &Answer| answer.result.as_ref().map_or(0, |p| p.bytes.capacity());
         match self {
@@ -219,6 +230,13 @@ pub(crate) struct Call {
     /// The waiter was told of the outcome: from now on it is kept only within the limits.
     pub(crate) told: bool,
     pub(crate) started: Time,
+}
+
+impl Call {
+    /// Whether it has no outcome yet.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Done(_))
+    }
 }
 
 /// All calls of this node.

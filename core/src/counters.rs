@@ -1,7 +1,10 @@
 //! Counters for everything that happens to a frame, a message or a call. Nothing is dropped
-//! uncounted: `frames_received` is the sum of `frames_accepted` and every kind of [`Drop`].
+//! uncounted, and nothing ends twice: [`Counters::audit`] says which numbers add up to which.
 
 use std::collections::BTreeMap;
+
+use crate::engine::Tables;
+use crate::error::ErrorCode;
 
 macro_rules! drops {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
@@ -79,75 +82,170 @@ drops! {
     Closed => "closed",
 }
 
-/// Numbers since the start of the node. They only rise.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Counters {
+/// How often something ended in which way, by error code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Outcomes([u64; Self::KINDS]);
+
+impl Outcomes {
+    /// LANC's own codes, those of applications, and those of later versions.
+    const KINDS: usize = ErrorCode::ALL.len() + 2;
+
+    /// How often it ended with this code. Those of applications are counted together, and so
+    /// are those this version does not know.
+    pub fn of(&self, code: ErrorCode) -> u64 {
+        self.0.get(Self::place(code)).copied().unwrap_or(0)
+    }
+
+    /// How often it ended.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// How often it ended otherwise than with [`ErrorCode::OK`].
+    pub fn failed(&self) -> u64 {
+        self.total() - self.of(ErrorCode::OK)
+    }
+
+    /// Every way to end with its name and how often it came.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = ErrorCode::ALL.iter().map(|code| code.name());
+        names.chain(["application", "unknown"]).zip(self.0)
+    }
+
+    pub(crate) fn count(&mut self, code: ErrorCode) {
+        if let Some(count) = self.0.get_mut(Self::place(code)) {
+            *count += 1;
+        }
+    }
+
+    /// Codes have no gaps, which a test holds them to.
+    fn place(code: ErrorCode) -> usize {
+        let own = usize::from(code.0);
+        if own < ErrorCode::ALL.len() {
+            own
+        } else if code.0 >= ErrorCode::FIRST_APPLICATION {
+            ErrorCode::ALL.len()
+        } else {
+            ErrorCode::ALL.len() + 1
+        }
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// Numbers since the start of the node. They only rise.
+        #[derive(Clone, PartialEq, Eq, Debug, Default)]
+        #[non_exhaustive]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: u64,)*
+            /// Frames dropped, whole or some message of them, by the place of the kind in
+            /// [`Drop::ALL`].
+            pub drops: [u64; Drop::ALL.len()],
+            /// Messages dropped, by the place of the kind in [`Drop::ALL`].
+            pub message_drops: [u64; Drop::ALL.len()],
+            /// How calls of this node ended.
+            pub calls_ended: Outcomes,
+            /// How the attempts ended that calls to several providers consist of.
+            pub attempts_ended: Outcomes,
+            /// Calls received that did not become a task, by what their callers were told.
+            pub calls_refused: Outcomes,
+            /// How functions ended that were started.
+            pub tasks_ended: Outcomes,
+            /// Tasks that ended before their function was started.
+            pub tasks_unstarted: Outcomes,
+            /// How often each limit was hit that ever was, by the name of its setting.
+            pub limits: BTreeMap<&'static str, u64>,
+        }
+
+        impl Counters {
+            /// What each plain counter counts, by its name.
+            pub const HELP: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($name), concat!($($doc),+)),)*];
+
+            /// Every plain counter with its name, in the order of [`Self::HELP`].
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+counters! {
     /// Frames handed in by transports.
-    pub frames_received: u64,
+    frames_received,
     /// Frames all of whose messages were taken.
-    pub frames_accepted: u64,
-    /// Frames dropped, whole or some message of them, by the place of the kind in [`Drop::ALL`].
-    pub drops: [u64; Drop::ALL.len()],
+    frames_accepted,
+    /// Messages found in frames, whether they could be read or not.
+    messages_received,
     /// Messages taken.
-    pub messages_accepted: u64,
+    messages_accepted,
     /// Frames given to transports.
-    pub frames_sent: u64,
+    frames_sent,
     /// Messages in them.
-    pub messages_sent: u64,
+    messages_sent,
     /// Broadcast frames among them.
-    pub broadcasts_sent: u64,
+    broadcasts_sent,
     /// Messages given up before they were sent: no room, budget of an unproved address, link gone.
-    pub messages_unsent: u64,
-    /// Calls begun here.
-    pub calls_started: u64,
+    messages_unsent,
+    /// Frames that a transport had no room for and that are offered again.
+    frames_deferred,
+    /// Frames that a transport refused for good: link gone, too large, network unreachable.
+    frames_refused,
+    /// Calls begun here, those among them that this node could not take.
+    calls_started,
     /// Calls that got a result.
-    pub calls_succeeded: u64,
+    calls_succeeded,
     /// Calls that got a failure.
-    pub calls_failed: u64,
+    calls_failed,
+    /// Attempts begun for calls to several providers.
+    attempts_started,
     /// Calls sent again because no receipt came in time.
-    pub calls_resent: u64,
+    calls_resent,
     /// Answers sent again, for the same reason or because they were asked for.
-    pub answers_resent: u64,
+    answers_resent,
     /// Answers that were too large to be kept until their receipt came, or came when the room for
     /// that was used up.
-    pub answers_not_kept: u64,
+    answers_not_kept,
     /// Questions what became of a call.
-    pub probes_sent: u64,
+    probes_sent,
     /// Calls that went to another provider after one had failed.
-    pub calls_moved: u64,
+    calls_moved,
     /// Copies of calls that went to another provider beside one that had not answered.
-    pub calls_copied: u64,
+    calls_copied,
     /// Times that neither was done because the provider has failed too often of late.
-    pub retries_withheld: u64,
+    retries_withheld,
     /// Connections closed because no sign of life came.
-    pub connections_dead: u64,
+    connections_dead,
     /// Connections closed because nobody used them.
-    pub connections_idle: u64,
+    connections_idle,
     /// Connections closed because their far end does not take what is sent to it.
-    pub connections_slow: u64,
+    connections_slow,
     /// Sends that the system had no room for; they were tried again.
-    pub sends_full: u64,
+    sends_full,
     /// Datagrams that the system dropped because they were not read fast enough.
-    pub kernel_drops: u64,
+    kernel_drops,
     /// Large messages turned away because they stood still half-way.
-    pub messages_stalled: u64,
+    messages_stalled,
     /// Calls received from elsewhere, copies included.
-    pub calls_received: u64,
+    calls_received,
+    /// Calls received that became a task.
+    calls_accepted,
     /// Copies of calls among them: none of them started a function.
-    pub calls_repeated: u64,
+    calls_repeated,
+    /// Calls among them that may not start any more, or have the number of another.
+    calls_dropped,
+    /// Tasks queued, those of local callers too.
+    tasks_queued,
     /// Functions started, for local callers too.
-    pub tasks_started: u64,
+    tasks_started,
     /// Functions that returned a result.
-    pub tasks_succeeded: u64,
+    tasks_succeeded,
     /// Functions that failed, panicked or were given up.
-    pub tasks_failed: u64,
+    tasks_failed,
     /// Calls refused with `busy`.
-    pub tasks_refused: u64,
+    tasks_refused,
     /// Events that nobody fetched in time.
-    pub events_lost: u64,
-    /// How often each limit was hit that ever was, by the name of its setting.
-    pub limits: BTreeMap<&'static str, u64>,
+    events_lost,
 }
 
 impl Counters {
@@ -161,50 +259,49 @@ impl Counters {
         self.drops.iter().sum()
     }
 
-    /// Every counter with its name, for printing.
-    pub fn named(&self) -> Vec<(String, u64)> {
-        let mut all = vec![
-            ("frames_received".to_owned(), self.frames_received),
-            ("frames_accepted".to_owned(), self.frames_accepted),
+    /// Checks that what came in is what was taken and what was dropped, and that whatever began
+    /// has ended once or goes on.
+    ///
+    /// # Errors
+    /// The first sum that is wrong, with its numbers.
+    pub fn audit(&self, tables: &Tables) -> Result<(), String> {
+        let entries = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let refused = self.calls_refused.total();
+        let messages_dropped = self.message_drops.iter().sum();
+        let unstarted = self.tasks_unstarted.total();
+        let (tasks_ended, calls_ended) = (self.tasks_ended.total(), self.calls_ended.total());
+        let attempts_ended = self.attempts_ended.total();
+        let (queued, running) = (entries(tables.queued), entries(tables.running));
+        let (calls, attempts) = (entries(tables.calls), entries(tables.attempts));
+        let sums: [(&str, u64, &[u64]); 9] = [
+            (
+                "frames_received",
+                self.frames_received,
+                &[self.frames_accepted, self.dropped_total()],
+            ),
+            (
+                "messages_received",
+                self.messages_received,
+                &[self.messages_accepted, messages_dropped],
+            ),
+            ("calls_started", self.calls_started, &[calls_ended, calls]),
+            ("calls_ended", calls_ended, &[self.calls_succeeded, self.calls_failed]),
+            ("attempts_started", self.attempts_started, &[attempts_ended, attempts]),
+            (
+                "calls_received",
+                self.calls_received,
+                &[self.calls_accepted, self.calls_repeated, self.calls_dropped, refused],
+            ),
+            ("tasks_queued", self.tasks_queued, &[unstarted, self.tasks_started, queued]),
+            ("tasks_started", self.tasks_started, &[tasks_ended, running]),
+            ("tasks_ended", tasks_ended, &[self.tasks_succeeded, self.tasks_failed]),
         ];
-        for (kind, count) in Drop::ALL.iter().zip(self.drops) {
-            all.push((format!("dropped_{}", kind.name()), count));
+        match sums.iter().find(|(_, whole, parts)| *whole != parts.iter().sum::<u64>()) {
+            Some((name, whole, parts)) => {
+                Err(format!("{name} is {whole}, its parts are {parts:?}"))
+            }
+            None => Ok(()),
         }
-        all.extend(
-            [
-                ("messages_accepted", self.messages_accepted),
-                ("frames_sent", self.frames_sent),
-                ("messages_sent", self.messages_sent),
-                ("broadcasts_sent", self.broadcasts_sent),
-                ("messages_unsent", self.messages_unsent),
-                ("calls_started", self.calls_started),
-                ("calls_succeeded", self.calls_succeeded),
-                ("calls_failed", self.calls_failed),
-                ("calls_resent", self.calls_resent),
-                ("answers_resent", self.answers_resent),
-                ("answers_not_kept", self.answers_not_kept),
-                ("probes_sent", self.probes_sent),
-                ("calls_moved", self.calls_moved),
-                ("calls_copied", self.calls_copied),
-                ("retries_withheld", self.retries_withheld),
-                ("connections_dead", self.connections_dead),
-                ("connections_idle", self.connections_idle),
-                ("connections_slow", self.connections_slow),
-                ("sends_full", self.sends_full),
-                ("kernel_drops", self.kernel_drops),
-                ("messages_stalled", self.messages_stalled),
-                ("calls_received", self.calls_received),
-                ("calls_repeated", self.calls_repeated),
-                ("tasks_started", self.tasks_started),
-                ("tasks_succeeded", self.tasks_succeeded),
-                ("tasks_failed", self.tasks_failed),
-                ("tasks_refused", self.tasks_refused),
-                ("events_lost", self.events_lost),
-            ]
-            .map(|(name, count)| (name.to_owned(), count)),
-        );
-        all.extend(self.limits.iter().map(|(name, count)| (format!("limit_{name}"), *count)));
-        all
     }
 
     /// How often this limit was hit.
@@ -216,11 +313,49 @@ impl Counters {
         *self.limits.entry(limit).or_default() += 1;
     }
 
-    pub(crate) fn drop(&mut self, why: Drop) {
-        for (kind, count) in Drop::ALL.iter().zip(&mut self.drops) {
-            if *kind == why {
-                *count += 1 + u64::from(crate::mutant::planted!(DropCountedTwice));
-            }
+    pub(crate) fn drop_frame(&mut self, why: Drop) {
+        add(&mut self.drops, why);
+    }
+
+    pub(crate) fn drop_message(&mut self, why: Drop) {
+        add(&mut self.message_drops, why);
+    }
+}
+
+fn add(drops: &mut [u64; Drop::ALL.len()], why: Drop) {
+    for (kind, count) in Drop::ALL.iter().zip(drops) {
+        if *kind == why {
+            *count += 1 + u64::from(crate::mutant::planted!(DropCountedTwice));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_place_of_its_own() {
+        for (place, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(Outcomes::place(*code), place, "{code}");
+        }
+        let mut outcomes = Outcomes::default();
+        for code in [0, 4, 4, 999, ErrorCode::FIRST_APPLICATION, u16::MAX] {
+            outcomes.count(ErrorCode(code));
+        }
+        let counted: Vec<_> = outcomes.named().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(
+            counted,
+            [("ok", 1), ("execution_error", 2), ("application", 2), ("unknown", 1)]
+        );
+        assert_eq!((outcomes.total(), outcomes.failed()), (6, 5));
+    }
+
+    #[test]
+    fn names_and_help_go_together() {
+        let counters = Counters { frames_sent: 7, ..Counters::default() };
+        let names: Vec<_> = counters.named().into_iter().map(|(name, _)| name).collect();
+        assert!(names.iter().eq(Counters::HELP.iter().map(|(name, _)| name)));
+        assert!(counters.named().contains(&("frames_sent", 7)));
     }
 }

@@ -27,16 +27,19 @@ pub mod event;
 mod fair_queue;
 pub mod fields;
 pub mod framing;
+pub mod histogram;
 mod homes;
 pub mod id;
 mod inbound;
 pub mod keyed;
 mod latency;
+pub mod measures;
 pub mod message;
 #[cfg(lanc_mutant)]
 pub mod mutant;
 #[cfg(not(lanc_mutant))]
 mod mutant;
+pub mod note;
 pub mod payload;
 mod peers;
 pub mod policy;
@@ -54,8 +57,8 @@ pub use calls::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
 pub use config::Config;
 pub use directory::{Class, LocalFunction};
 pub use engine::{
-    Core, Done, FunctionInfo, LinkCommand, PeerInfo, PipeKey, RegisterError, StreamGone, StreamKey,
-    Tables, Task, TaskStep,
+    Core, Done, FunctionInfo, InFlight, LinkCommand, PeerInfo, PipeKey, RegisterError, StreamGone,
+    StreamKey, Tables, Task, TaskStep,
 };
 pub use peers::Trust;
 pub use time::Time;

@@ -79,6 +79,8 @@ pub(crate) struct Task {
     pub(crate) deadline: Option<Time>,
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) progress: Progress,
+    /// When it was queued.
+    pub(crate) since: Time,
     pub(crate) cancelled: bool,
     /// Its function has made calls of its own.
     pub(crate) has_calls: bool,
@@ -478,6 +480,7 @@ mod tests {
                 deadline: None,
                 deadline_timer: None,
                 progress: Progress::Queued,
+                since: Time::ZERO,
                 cancelled: false,
                 has_calls: false,
                 stream: None,

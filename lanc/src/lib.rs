@@ -35,8 +35,8 @@ pub use lanc_node::{
     AllCall, Args, ByteStream, Bytes, Call, CallError, Calling, Carrier, Class, Config, Context,
     Dialect, ErrorCode, Event, Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler,
     IntoArgs, IntoFunction, IntoStreaming, Items, Node, NodeBuilder, OpenError, PeerDownReason,
-    PeerInfo, Policy, RegisterError, Registration, Reply, Running, SessionId, Tables, Trust,
-    Values,
+    PeerInfo, Policy, RegisterError, Registration, Reply, Running, SessionId, Stats, Tables, Trust,
+    Values, stats,
 };
 pub use lanc_transport_tcp::{TcpConfig, TcpStats, TcpTransport};
 pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpStats, UdpTransport};

@@ -150,11 +150,13 @@ impl NodeBuilder {
         let entropy = self.entropy.unwrap_or_else(|| Box::new(SystemEntropy));
         let mut core = Core::new(config, pipeline, entropy, clock.now())?;
         let (mut lanes, mut inlets, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
+        let mut statistics = Vec::new();
         for transport in &self.transports {
             let capabilities = transport.capabilities();
             let lane = core.add_lane(capabilities).ok_or(OpenError::TooManyTransports)?;
             let opened = transport.open(lane).await?;
             core.lane_opened(lane, &opened.local);
+            statistics.push(transport.statistics());
             lanes.push((transport.scheme().to_owned(), opened.outlet));
             inlets.push(opened.inlet);
             endpoints.push(opened.local);
@@ -167,7 +169,7 @@ impl NodeBuilder {
             }
         }
         let hub = Arc::new(Hub::new(core, Outlets::new(lanes), clock));
-        let owner = Arc::new(Owner::new(Arc::clone(&hub), endpoints));
+        let owner = Arc::new(Owner::new(Arc::clone(&hub), endpoints, statistics));
         let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets);
         runtime.spawn(driver.run());
         Ok(Node::from_parts(hub, owner))

@@ -8,20 +8,18 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use lanc_core::endpoint::LinkId;
 use lanc_core::error::Fault;
-use lanc_core::id::TaskKey;
-use lanc_core::payload::Payload;
 use lanc_core::ports::{Arrived, Inlet, LinkEvent, RecvBatch};
 use lanc_core::{Class, Task, TaskStep};
 use tokio::time::Sleep;
 
 use crate::args::Args;
 use crate::context::{Call, Cancellation, Spent};
-use crate::functions::{Function, Started};
+use crate::functions::{Ended, Function, Started};
 use crate::hub::{Effects, Hub, slot};
 use crate::node::{Node, Owner};
 use crate::patience::Patience;
 use crate::serving::Serving;
-use crate::workers;
+use crate::{trace, workers};
 
 /// Callers woken before what they submit is sent. Waking a batch in chunks lets the first full
 /// frame leave while the rest of the callers still run, which keeps both sides busy; measured
@@ -37,7 +35,7 @@ pub(crate) struct Driver {
     batch: RecvBatch,
     effects: Effects,
     /// What inline functions returned in this turn.
-    done: Vec<(TaskKey, Result<Payload, Fault>, Spent)>,
+    done: Vec<Ended>,
     /// Callers whose outcome is there and who have not been woken yet.
     held: VecDeque<Waker>,
     writable: Vec<LinkId>,
@@ -145,6 +143,7 @@ impl Driver {
     fn turn(&mut self) {
         let hub = Arc::clone(&self.hub);
         let now = hub.clock.now();
+        let is_traced = trace::is_wanted();
         let mut batch = std::mem::take(&mut self.batch);
         // The functions of one frame start before the next frame is read: the queue of waiting
         // calls is not filled by calls that could have run.
@@ -166,6 +165,7 @@ impl Driver {
         });
         self.batch = batch;
         let mut state = hub.state();
+        state.core.note_calls(is_traced);
         if state.orphaned {
             state.core.shutdown(now);
         }
@@ -183,6 +183,7 @@ impl Driver {
                 // The user's code may block.
                 tokio::task::spawn_blocking(move || on_done(outcome));
             }
+            self.effects.notes.drain(..).for_each(trace::log);
             for event in self.effects.events.drain(..) {
                 tracing::debug!(?event);
                 // Nobody may be listening.
@@ -202,8 +203,8 @@ impl Driver {
             let hub = Arc::clone(&self.hub);
             let now = hub.clock.now();
             let mut state = hub.state();
-            for (key, result, spent) in self.done.drain(..) {
-                state.complete(now, key, result, spent);
+            for ended in self.done.drain(..) {
+                state.complete(ended);
             }
             state.collect(now, &mut self.effects);
         }
@@ -221,9 +222,8 @@ impl Driver {
                     }
                 }
                 TaskStep::Run(task) => {
-                    let key = task.key;
-                    if let Some((result, spent)) = self.start_task(task) {
-                        self.done.push((key, result, spent));
+                    if let Some(ended) = self.start_task(task) {
+                        self.done.push(ended);
                     }
                 }
             }
@@ -231,12 +231,14 @@ impl Driver {
         self.effects.steps = steps;
     }
 
-    fn start_task(&mut self, task: Task) -> Option<(Result<Payload, Fault>, Spent)> {
+    /// Starts a function; what has ended at once is returned.
+    fn start_task(&mut self, task: Task) -> Option<Ended> {
         let (key, class, name) = (task.key, task.class, task.function);
         let Some((function, call)) = self.prepare(task) else {
             let text = "the function was taken away, or its node closed, while the call waited";
             let fault = Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text);
-            return Some((Err(fault), Spent::default()));
+            let now = self.hub.clock.now();
+            return Some(Ended { key, ran: now..now, result: Err(fault), spent: Spent::default() });
         };
         match class {
             Class::Blocking => {
@@ -251,19 +253,21 @@ impl Driver {
                 let began = self.hub.clock.now();
                 let serving = call.serving;
                 let started = workers::guarded(serving, || function.start(call));
-                let took = self.hub.clock.now().since(began);
+                let ran = began..self.hub.clock.now();
+                let took = ran.end.since(began);
                 if self.patience.is_over(name, took) {
                     self.hub.state().core.demote(name, took);
                 }
-                match started {
-                    Ok(Started::Done(result, spent)) => Some((result, spent)),
+                let (result, spent) = match started {
+                    Ok(Started::Done(result, spent)) => (result, spent),
                     Ok(Started::Later(future, spent)) => {
                         self.hub.state().give_back(spent);
-                        workers::spawn_future(Arc::clone(&self.hub), serving, future);
-                        None
+                        workers::spawn_future(Arc::clone(&self.hub), serving, began, future);
+                        return None;
                     }
-                    Err(fault) => Some((Err(fault), Spent::default())),
-                }
+                    Err(fault) => (Err(fault), Spent::default()),
+                };
+                Some(Ended { key, ran, result, spent })
             }
         }
     }

@@ -1,14 +1,15 @@
 //! The functions of a node, and how each is started.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use lanc_core::error::Fault;
-use lanc_core::id::FunctionKey;
+use lanc_core::id::{FunctionKey, TaskKey};
 use lanc_core::payload::Payload;
-use lanc_core::{Class, LocalFunction, RegisterError};
+use lanc_core::{Class, LocalFunction, RegisterError, Time};
 
 use crate::args::Args;
 use crate::context::{Call, Context, Spent};
@@ -33,6 +34,15 @@ pub trait Handler: Send + Sync + 'static {
 pub(crate) enum Started {
     Done(Result<Payload, Fault>, Spent),
     Later(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>, Spent),
+}
+
+/// A task that has ended.
+pub(crate) struct Ended {
+    pub(crate) key: TaskKey,
+    /// From when to when its function ran.
+    pub(crate) ran: Range<Time>,
+    pub(crate) result: Result<Payload, Fault>,
+    pub(crate) spent: Spent,
 }
 
 /// A function as the node keeps it.

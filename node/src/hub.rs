@@ -5,15 +5,15 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
-use lanc_core::error::{ErrorCode, Fault};
-use lanc_core::id::{CallKey, PingKey, TaskKey};
-use lanc_core::payload::Payload;
+use lanc_core::error::ErrorCode;
+use lanc_core::id::{CallKey, PingKey};
+use lanc_core::note::Note;
 use lanc_core::{Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, TaskStep};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::context::{Cancellation, Spent};
-use crate::functions::Functions;
+use crate::functions::{Ended, Functions};
 use crate::outlets::Outlets;
 
 /// Events a slow subscriber may lag behind before it loses the oldest.
@@ -97,6 +97,7 @@ pub(crate) struct Effects {
     pub(crate) steps: Vec<TaskStep>,
     pub(crate) links: Vec<LinkCommand>,
     pub(crate) events: Vec<lanc_core::event::Event>,
+    pub(crate) notes: Vec<Note>,
 }
 
 impl Effects {
@@ -107,12 +108,14 @@ impl Effects {
             && self.steps.is_empty()
             && self.links.is_empty()
             && self.events.is_empty()
+            && self.notes.is_empty()
     }
 
     /// What a flood of strangers has grown is given back; calls keep their room.
     pub(crate) fn give_back(&mut self) {
         self.links.shrink_to(KEPT);
         self.events.shrink_to(KEPT);
+        self.notes.shrink_to(KEPT);
     }
 }
 
@@ -276,15 +279,11 @@ impl State {
     }
 
     /// Ends a task and takes back the buffers it is done with.
-    pub(crate) fn complete(
-        &mut self,
-        now: lanc_core::Time,
-        key: TaskKey,
-        result: Result<Payload, Fault>,
-        spent: Spent,
-    ) {
+    pub(crate) fn complete(&mut self, ended: Ended) {
+        let Ended { key, ran, result, spent } = ended;
         self.give_back(spent);
-        self.core.complete(now, key, result);
+        self.core.began(key, ran.start);
+        self.core.complete(ran.end, key, result);
     }
 
     /// Takes buffers back that nobody needs any more.
@@ -330,6 +329,9 @@ impl State {
         }
         while let Some(event) = self.core.poll_event() {
             effects.events.push(event);
+        }
+        while let Some(note) = self.core.poll_note() {
+            effects.notes.push(note);
         }
     }
 }

@@ -7,6 +7,7 @@ use lanc_core::counters::Counters;
 use lanc_core::endpoint::Endpoint;
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::SessionId;
+use lanc_core::ports::Statistics;
 use lanc_core::{FunctionInfo, LocalFunction, PeerInfo, RegisterError, Tables};
 
 use crate::args::IntoArgs;
@@ -32,16 +33,22 @@ pub(crate) struct Owner {
     session: SessionId,
     call_deadline: Duration,
     endpoints: Vec<Endpoint>,
+    /// What each transport counts by itself.
+    statistics: Vec<Option<Arc<dyn Statistics>>>,
 }
 
 impl Owner {
-    pub(crate) fn new(hub: Arc<Hub>, endpoints: Vec<Endpoint>) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        endpoints: Vec<Endpoint>,
+        statistics: Vec<Option<Arc<dyn Statistics>>>,
+    ) -> Self {
         let (name, session, call_deadline) = {
             let state = hub.state();
             let config = state.core.config();
             (config.name(), state.core.session(), config.call_deadline())
         };
-        Self { hub, name, session, call_deadline, endpoints }
+        Self { hub, name, session, call_deadline, endpoints, statistics }
     }
 }
 
@@ -166,6 +173,11 @@ impl Node {
     /// What happened so far, in numbers.
     pub fn counters(&self) -> Counters {
         self.hub.state().core.counters().clone()
+    }
+
+    /// What each transport counts by itself, in the order of [`Self::endpoints`].
+    pub(crate) fn statistics(&self) -> &[Option<Arc<dyn Statistics>>] {
+        &self.owner.statistics
     }
 
     /// How full the tables are.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use lanc_core::Time;
 use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::id::TaskKey;
 use lanc_core::payload::Payload;
 
 use crate::context::{Call, Cancellation, Spent};
-use crate::functions::{Function, Started};
+use crate::functions::{Ended, Function, Started};
 use crate::hub::Hub;
 use crate::serving::Serving;
 
@@ -28,6 +29,7 @@ pub(crate) const INLINE_LIMIT: Duration = Duration::from_millis(1);
 pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, call: Call) {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
+        let began = hub.clock.now();
         let serving = call.serving;
         let (result, spent) = match guarded(serving, || function.start(call)) {
             Ok(Started::Done(result, spent)) => (result, spent),
@@ -37,18 +39,19 @@ pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, ca
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
-        complete(&hub, key, result, spent);
+        complete(&hub, key, began, result, spent);
     });
 }
 
-fn complete(hub: &Hub, key: TaskKey, result: Result<Payload, Fault>, spent: Spent) {
-    let now = hub.clock.now();
-    hub.submit(|state| state.complete(now, key, result, spent));
+fn complete(hub: &Hub, key: TaskKey, began: Time, result: Result<Payload, Fault>, spent: Spent) {
+    let ran = began..hub.clock.now();
+    hub.submit(|state| state.complete(Ended { key, ran, result, spent }));
 }
 
 /// Runs an async function on the runtime.
 pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, call: Call) {
     tokio::spawn(async move {
+        let began = hub.clock.now();
         let cancellation = call.cancellation.clone().unwrap_or_default();
         let serving = call.serving;
         // Not polled on the driver's task: a body that computes between two awaits must not
@@ -68,7 +71,7 @@ pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, ca
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
-        complete(&hub, key, result, spent);
+        complete(&hub, key, began, result, spent);
     });
 }
 
@@ -78,16 +81,17 @@ async fn given_up(cancellation: &Cancellation) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Runs what an inline function left to do on the runtime.
+/// Runs what an inline function that `began` before left to do on the runtime.
 pub(crate) fn spawn_future(
     hub: Arc<Hub>,
     serving: Serving,
+    began: Time,
     future: Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>,
 ) {
     tokio::spawn(async move {
         let key = serving.task;
         let result = GuardedFuture(future, serving).await;
-        complete(&hub, key, result, Spent::default());
+        complete(&hub, key, began, result, Spent::default());
     });
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lanc_core::ports::{Statistic, StatisticKind, Statistics};
+
 /// A cheap handle to a transport's counters; clones show the same transport, and go on showing
 /// it after it was closed.
 #[derive(Clone, Debug, Default)]
@@ -131,5 +133,27 @@ impl TcpStats {
         if let Some(counter) = self.counters.get(what.place()) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Statistics for TcpStats {
+    fn read(&self, each: &mut dyn FnMut(Statistic)) {
+        let counts = self.counts();
+        let mut tell = |kind, name, value| each(Statistic { name, kind, value });
+        tell(StatisticKind::Count, "frames_in", counts.frames_in);
+        tell(StatisticKind::Count, "frames_out", counts.frames_out);
+        tell(StatisticKind::Count, "sends_full", counts.sends_full);
+        tell(StatisticKind::Count, "accepted", counts.accepted);
+        tell(StatisticKind::Count, "dialled", counts.dialled);
+        tell(StatisticKind::Count, "dials_failed", counts.dials_failed);
+        tell(StatisticKind::Count, "accept_failures", counts.accept_failures);
+        tell(StatisticKind::Count, "refused_full", counts.refused_total);
+        tell(StatisticKind::Count, "refused_host", counts.refused_host);
+        tell(StatisticKind::Count, "refused_silent", counts.refused_silent);
+        tell(StatisticKind::Count, "refused_interface", counts.refused_interface);
+        tell(StatisticKind::Count, "closed_malformed", counts.closed_malformed);
+        tell(StatisticKind::Count, "closed_silent", counts.closed_silent);
+        tell(StatisticKind::Count, "closed_stalled", counts.closed_stalled);
+        tell(StatisticKind::Drop, "ignored", counts.frames_ignored);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
-use lanc_core::ports::{Capabilities, Opened, Transport, TransportError};
+use lanc_core::ports::{Capabilities, Opened, Statistics, Transport, TransportError};
 
 use crate::config::TcpConfig;
 use crate::inlet::TcpInlet;
@@ -76,6 +76,10 @@ impl Transport for TcpTransport {
         });
         let inlet = TcpInlet::new(lane, listener, Arc::clone(&shared));
         Ok(Opened { outlet: Box::new(TcpOutlet::new(shared)), inlet: Box::new(inlet), local })
+    }
+
+    fn statistics(&self) -> Option<Arc<dyn Statistics>> {
+        Some(Arc::new(self.stats()))
     }
 }
 

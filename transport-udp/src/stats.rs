@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use lanc_core::ports::{Statistic, StatisticKind, Statistics};
+
 /// A cheap handle to a transport's counters; clones show the same transport, and go on showing
 /// it after it was closed.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +124,26 @@ impl UdpStats {
     pub(crate) fn watch(&self, sockets: Vec<u64>) {
         // Opened once, so there is nothing to replace.
         let _ = self.counters.sockets.set(sockets);
+    }
+}
+
+impl Statistics for UdpStats {
+    fn read(&self, each: &mut dyn FnMut(Statistic)) {
+        let counts = self.counts();
+        let mut tell = |kind, name, value| each(Statistic { name, kind, value });
+        tell(StatisticKind::Count, "frames_in", counts.frames_in);
+        tell(StatisticKind::Count, "frames_out", counts.frames_out);
+        tell(StatisticKind::Count, "send_refused", counts.send_refused);
+        tell(StatisticKind::Count, "receive_errors", counts.receive_errors);
+        tell(StatisticKind::Drop, "own", counts.dropped_own);
+        tell(StatisticKind::Drop, "foreign", counts.dropped_foreign);
+        tell(StatisticKind::Drop, "table_full", counts.dropped_table_full);
+        if let Some(drops) = self.kernel_drops() {
+            tell(StatisticKind::Drop, "kernel", drops);
+        }
+        let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        tell(StatisticKind::Gauge, "receive_buffer_bytes", bytes(self.receive_buffer()));
+        tell(StatisticKind::Gauge, "send_buffer_bytes", bytes(self.send_buffer()));
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use async_trait::async_trait;
 use lanc_core::endpoint::{Endpoint, Lane};
-use lanc_core::ports::{Capabilities, Opened, Transport, TransportError};
+use lanc_core::ports::{Capabilities, Opened, Statistics, Transport, TransportError};
 
 use crate::config::UdpConfig;
 use crate::inlet::UdpInlet;
@@ -90,6 +90,10 @@ impl Transport for UdpTransport {
         let inlet = UdpInlet::new(Arc::clone(&private), shared_socket, Arc::clone(&shared));
         let outlet = UdpOutlet::new(private, shared, limits, scope, self.config.port);
         Ok(Opened { outlet: Box::new(outlet), inlet: Box::new(inlet), local })
+    }
+
+    fn statistics(&self) -> Option<Arc<dyn Statistics>> {
+        Some(Arc::new(self.stats()))
     }
 }
 

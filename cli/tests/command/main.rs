@@ -7,6 +7,7 @@ mod endings;
 mod job_folder;
 mod jobs;
 mod listings;
+mod observing;
 mod offline;
 mod programs;
 mod settings;

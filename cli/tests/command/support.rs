@@ -182,17 +182,21 @@ pub(crate) fn end(child: Child) -> Done {
 }
 
 /// Reads what a child with a pipe writes to standard error until a line holds `text`.
-pub(crate) fn wait_for_log(child: &mut Child, text: &str) {
+pub(crate) fn wait_for_log(child: &mut Child, text: &str) -> String {
     let stderr = child.stderr.as_mut().unwrap();
-    let (mut log, mut byte) = (Vec::new(), [0]);
+    let (mut log, mut line, mut byte) = (String::new(), Vec::new(), [0]);
     // Byte by byte, so that what follows stays for the next reader.
     while stderr.read(&mut byte).unwrap() == 1 {
-        log.extend(byte);
-        if byte == *b"\n" && String::from_utf8_lossy(&log).contains(text) {
-            return;
+        line.extend(byte);
+        if byte == *b"\n" {
+            let line = String::from_utf8(std::mem::take(&mut line)).unwrap();
+            if line.contains(text) {
+                return line;
+            }
+            log.push_str(&line);
         }
     }
-    panic!("`{text}` is not in the log: {}", String::from_utf8_lossy(&log));
+    panic!("`{text}` is not in the log: {log}");
 }
 
 /// Sends a signal to one process.
@@ -227,9 +231,9 @@ impl Server {
         signal(self.child.as_ref().unwrap().id(), name);
     }
 
-    /// Reads its log until a line holds `text`.
-    pub(crate) fn wait_for_log(&mut self, text: &str) {
-        wait_for_log(self.child.as_mut().unwrap(), text);
+    /// Reads its log until a line holds `text`, and returns that line.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+        wait_for_log(self.child.as_mut().unwrap(), text)
     }
 
     /// Waits for its end.

@@ -20,6 +20,19 @@ impl Core {
     /// [`CallError`] when this node cannot take the call at all: closed, too many open, or
     /// arguments larger than any message may be. The function did not run.
     pub fn call(&mut self, now: Time, mut request: CallRequest) -> Result<CallKey, CallError> {
+        self.counters.calls_started += 1;
+        let may_begin = self.may_begin(now, &mut request);
+        request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
+        let begun = may_begin.and_then(|()| self.insert_call(now, request, None));
+        match begun {
+            Ok(key) => self.route(now, key),
+            Err(ref error) => self.count_call(error.code),
+        }
+        begun
+    }
+
+    /// Whether this node takes calls, and calls of this size.
+    fn may_begin(&mut self, now: Time, request: &mut CallRequest) -> Result<(), CallError> {
         if self.phase != Phase::Running {
             return Err(CallError::new(ErrorCode::CLOSED, Executed::No, "this node is shut down"));
         }
@@ -37,11 +50,7 @@ impl Core {
             let text = "this node holds as many bytes as it may";
             return Err(CallError::new(ErrorCode::BUSY, Executed::No, text));
         }
-        self.inherit(now, &mut request)?;
-        request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
-        let key = self.insert_call(now, request, None)?;
-        self.route(now, key);
-        Ok(key)
+        self.inherit(now, request)
     }
 
     /// Adds a call to the table and sets its deadline.
@@ -94,7 +103,8 @@ impl Core {
         if let Some(call) = self.calls.get_mut(key) {
             call.deadline_timer = Some(timer);
         }
-        self.counters.calls_started += 1;
+        self.counters.attempts_started += u64::from(parent.is_some());
+        self.note_begun(key);
         Ok(key)
     }
 

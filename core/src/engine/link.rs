@@ -186,6 +186,10 @@ impl Core {
     /// driver keeps the frame and offers it again when the link is writable; for the other
     /// reasons the frame is lost, and so are the calls in it.
     pub fn handle_refused(&mut self, now: Time, to: Dest, why: SendRefused) {
+        match why {
+            SendRefused::Full => self.counters.frames_deferred += 1,
+            _ => self.counters.frames_refused += 1,
+        }
         let Dest::Link(id) = to else { return };
         match why {
             SendRefused::Full => {

@@ -29,6 +29,8 @@
 //! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
 //! | `siblings` | what one node of a host has heard for the others |
 //! | `shutdown` | the end: what runs may finish, then the farewell |
+//! | `measure` | what calls and functions cost |
+//! | `note` | the steps of calls, where somebody traces them |
 //! | `wake` | a timer that fired |
 //! | `view` | the tables, for people; and whom a person means |
 
@@ -45,7 +47,9 @@ mod keepalive;
 mod lane;
 mod leave;
 mod link;
+mod measure;
 mod nested;
+mod note;
 mod older;
 mod older_send;
 mod one_shot;
@@ -80,7 +84,9 @@ use crate::homes::Homes;
 use crate::id::{CallKey, FunctionName, PingKey, SessionId, tag};
 use crate::inbound::{Bounds, Inbound};
 use crate::keyed::{HashKey, KeyedMap};
+use crate::measures::{Measured, Measures};
 use crate::message::{Features, Watermark};
+use crate::note::Notes;
 use crate::peers::Peers;
 use crate::ports::{Capabilities, Close, Entropy};
 use crate::random::Random;
@@ -97,7 +103,7 @@ pub use pipe::PipeKey;
 pub use register::RegisterError;
 pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
-pub use view::{FunctionInfo, PeerInfo, Tables};
+pub use view::{FunctionInfo, InFlight, PeerInfo, Tables};
 
 /// Something the driver must do with a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -175,6 +181,8 @@ pub struct Core {
     token_key: HashKey,
     phase: Phase,
     counters: Counters,
+    measures: Measures,
+    notes: Notes,
     events: Events,
     told: Vec<(&'static str, Time)>,
     timers: Timers,
@@ -259,6 +267,8 @@ impl Core {
             token_key,
             phase: Phase::Fresh,
             counters: Counters::default(),
+            measures: Measures::new(hash),
+            notes: Notes::default(),
             events: Events::new(config.max_events),
             told: Vec::new(),
             timers: Timers::new(),
@@ -379,6 +389,12 @@ impl Core {
     /// What happened so far, in numbers.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How long the functions took that ran here or were called from here, in the order of their
+    /// first call.
+    pub fn measures(&self) -> &[Measured] {
+        self.measures.rows()
     }
 
     /// A buffer to encode arguments or a result into, empty; for something large if there is

@@ -145,11 +145,7 @@ impl Core {
         for timer in timers {
             self.cancel_timer(timer);
         }
-        if outcome.is_success() {
-            self.counters.calls_succeeded += 1;
-        } else {
-            self.counters.calls_failed += 1;
-        }
+        self.measure_call(now, key, outcome.code());
         if let Some(args) = self.calls.finish(key, outcome) {
             self.buffers.give(args.into_buffer());
         }
@@ -171,7 +167,7 @@ impl Core {
     }
 
     /// The name of whoever a call went to; this node's own while it went to nobody.
-    fn callee_name(&self, key: CallKey) -> Arc<str> {
+    pub(super) fn callee_name(&self, key: CallKey) -> Arc<str> {
         match self.calls.get(key).map(|call| &call.stage) {
             Some(Stage::Remote { peer_name, .. }) => Arc::clone(peer_name),
             _ => Arc::clone(&self.name),

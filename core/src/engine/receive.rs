@@ -39,7 +39,7 @@ impl Core {
         match self.receive(now, &frame) {
             Ok(()) => self.counters.frames_accepted += 1,
             Err(why) => {
-                self.counters.drop(why);
+                self.counters.drop_frame(why);
                 self.tell_drop(now, frame.link, why);
             }
         }
@@ -159,16 +159,26 @@ impl Core {
         let mut first_drop = Ok(());
         while !frame.is_empty() {
             count += 1;
-            if count > self.config.max_messages_per_frame {
-                return Err(Drop::TooManyMessages);
-            }
-            let result = match frame.read().map_err(drop_of)? {
-                Ok(message) => self.handle_message(now, from, message),
-                Err(unread) => self.read_otherwise(now, from, cast, codec, unread),
+            self.counters.messages_received += 1;
+            let read = match count > self.config.max_messages_per_frame {
+                true => Err(Drop::TooManyMessages),
+                false => frame.read().map_err(drop_of),
+            };
+            let result = match read {
+                Ok(Ok(message)) => self.handle_message(now, from, message),
+                Ok(Err(unread)) => self.read_otherwise(now, from, cast, codec, unread),
+                // Nobody can tell where the next one would begin.
+                Err(why) => {
+                    self.counters.drop_message(why);
+                    return Err(why);
+                }
             };
             match result {
                 Ok(()) => self.counters.messages_accepted += 1,
-                Err(why) => first_drop = first_drop.and(Err(why)),
+                Err(why) => {
+                    self.counters.drop_message(why);
+                    first_drop = first_drop.and(Err(why));
+                }
             }
         }
         first_drop

@@ -402,6 +402,7 @@ impl Core {
 
     /// What follows from a message having been packed.
     pub(super) fn message_left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
+        self.note_left(message);
         match message {
             Outgoing::Call(key) => {
                 self.touch(now, link);

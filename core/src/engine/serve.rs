@@ -14,7 +14,7 @@ use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::fair_queue::Full;
-use crate::id::{CallKey, FunctionKey, FunctionName, TaskKey};
+use crate::id::{CallKey, FunctionKey, FunctionName, PeerKey, TaskKey};
 use crate::inbound::Standing;
 use crate::message::{Call, WireId};
 use crate::mutant::planted;
@@ -80,6 +80,7 @@ impl Core {
             }
             Ok(meeting) => meeting,
             Err(why) => {
+                self.counters.calls_dropped += 1;
                 self.turn_away_stream(stream.filter(|_| has_room), ErrorCode::CANCELLED);
                 return Err(why);
             }
@@ -111,6 +112,8 @@ impl Core {
             self.call_met(now, from, (caller, id), became);
         }
         if let Err(fault) = accepted {
+            self.counters.calls_refused.count(fault.code);
+            self.note_refused(from.link, id.as_ref(), fault.code);
             self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
@@ -175,9 +178,11 @@ impl Core {
         let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
         let attempt = call.attempt;
         let key = self.begin_task(now, offered, args, caller, deadline, stream)?;
+        self.counters.calls_accepted += 1;
         if let Some(task) = self.tasks.get_mut(key) {
             task.attempt = attempt;
         }
+        self.note_received(key);
         Ok(key)
     }
 
@@ -259,6 +264,7 @@ impl Core {
             deadline,
             deadline_timer: None,
             progress: Progress::Queued,
+            since: now,
             cancelled: false,
             has_calls: false,
             stream,
@@ -281,6 +287,7 @@ impl Core {
         });
         self.refuse_displaced(now);
         let key = queued?;
+        self.counters.tasks_queued += 1;
         if let Some(deadline) = deadline {
             let timer = self.timers.set(deadline, Timer::TaskDeadline(key));
             if let Some(task) = self.tasks.get_mut(key) {
@@ -310,6 +317,7 @@ impl Core {
             self.counters.tasks_refused += 1;
             self.limit_hit(now, "queue_share");
             let fault = self.no_room(NoRoom::Queue(Full::Share));
+            self.counters.tasks_unstarted.count(fault.code);
             self.settle(now, key, Err(fault));
         }
     }
@@ -337,29 +345,22 @@ impl Core {
             }
             let Some(args) = task.args.take() else { continue };
             self.counters.tasks_started += 1;
-            return Some(TaskStep::Run(self.describe(key, args)?));
+            let task = self.describe(key, args)?;
+            self.note_started(&task);
+            return Some(TaskStep::Run(task));
         }
     }
 
     fn expire_queued(&mut self, now: Time, key: TaskKey) {
         let text = "the deadline passed in the queue";
-        self.complete(now, key, Err(Fault::new(ErrorCode::TIMEOUT, text)));
+        self.counters.tasks_unstarted.count(ErrorCode::TIMEOUT);
+        self.settle(now, key, Err(Fault::new(ErrorCode::TIMEOUT, text)));
+        self.close_if_drained(now);
     }
 
     fn describe(&self, key: TaskKey, args: Arguments) -> Option<Task> {
         let task = self.tasks.get(key)?;
-        let (id, caller) = match &task.caller {
-            Caller::Local(call) => {
-                let id = self.calls.get(*call).map(|call| WireId::Native(call.id));
-                (id, Arc::clone(&self.name))
-            }
-            Caller::Remote { link, peer, id, .. } => {
-                let name =
-                    peer.and_then(|key| self.peers.get(key)).map(|peer| Arc::clone(&peer.name));
-                let remote = || self.links.get(*link).map(|link| link.remote.to_string().into());
-                (id.clone(), name.or_else(remote).unwrap_or_default())
-            }
-        };
+        let (id, caller) = self.who_asked(&task.caller);
         Some(Task {
             key,
             function: task.function,
@@ -373,12 +374,28 @@ impl Core {
         })
     }
 
+    /// The id of a call, and its caller's name.
+    pub(super) fn who_asked(&self, caller: &Caller) -> (Option<WireId<'static>>, Arc<str>) {
+        match caller {
+            Caller::Local(call) => {
+                let id = self.calls.get(*call).map(|call| WireId::Native(call.id));
+                (id, Arc::clone(&self.name))
+            }
+            Caller::Remote { link, peer, id, .. } => (id.clone(), self.name_at(*link, *peer)),
+        }
+    }
+
+    /// The name of whoever is at the end of a link, or where that is.
+    pub(super) fn name_at(&self, link: LinkId, peer: Option<PeerKey>) -> Arc<str> {
+        let name = peer.and_then(|key| self.peers.get(key)).map(|peer| Arc::clone(&peer.name));
+        let remote = || self.links.get(link).map(|link| link.remote.to_string().into());
+        name.or_else(remote).unwrap_or_default()
+    }
+
     /// A function has ended. Its answer goes to whoever still waits for it.
     pub fn complete(&mut self, now: Time, key: TaskKey, result: Result<Payload, Fault>) {
-        match &result {
-            Ok(_) => self.counters.tasks_succeeded += 1,
-            Err(_) => self.counters.tasks_failed += 1,
-        }
+        let code = result.as_ref().err().map_or(ErrorCode::OK, |fault| fault.code);
+        self.measure_task(now, key, code);
         let fit = |payload: Payload| {
             let bytes = self.buffers.fit(payload.bytes);
             Payload { bytes, ..payload }
@@ -544,6 +561,7 @@ impl Core {
                     self.stream_drop(stream, ErrorCode::CANCELLED);
                 }
                 let fault = Fault::new(ErrorCode::CANCELLED, "cancelled in the queue");
+                self.counters.tasks_unstarted.count(fault.code);
                 self.tasks.settle(now, key, Err(fault));
                 self.remove_task(key, Standing::Refused(ErrorCode::CANCELLED));
                 Executed::No

@@ -38,6 +38,7 @@ impl Core {
         for key in self.tasks.keys() {
             if self.tasks.get(key).is_some_and(|t| matches!(t.progress, Progress::Queued)) {
                 let text = format!("`{}` is going down", self.config.name);
+                self.counters.tasks_unstarted.count(ErrorCode::SHUTTING_DOWN);
                 self.settle(now, key, Err(Fault::new(ErrorCode::SHUTTING_DOWN, text)));
             }
         }

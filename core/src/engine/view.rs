@@ -1,14 +1,16 @@
 //! The tables, for people.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Core;
 use crate::dialect::Dialect;
 use crate::directory::Class;
 use crate::endpoint::Endpoint;
-use crate::id::{PeerKey, SessionId};
+use crate::id::{FunctionName, PeerKey, SessionId};
 use crate::message::Features;
 use crate::peers::Trust;
+use crate::tasks::Progress;
 use crate::time::Time;
 
 /// A peer, as `lanc peers` shows it.
@@ -72,8 +74,12 @@ pub struct Tables {
     pub peers: usize,
     /// Function names, this node's own among them.
     pub functions: usize,
-    /// Calls without an outcome.
+    /// Calls without an outcome that was told, attempts among them.
     pub open_calls: usize,
+    /// Calls of the application that have not ended.
+    pub calls: usize,
+    /// Attempts of calls to several providers that have not ended.
+    pub attempts: usize,
     /// Outcomes nobody has fetched.
     pub results: usize,
     /// Calls waiting for a place to run here.
@@ -96,9 +102,79 @@ pub struct Tables {
     pub stream_bytes: usize,
     /// Bytes of everything that `max_buffered` bounds.
     pub buffered: usize,
+    /// Buffers kept for the arguments and results of the next calls.
+    pub buffers: usize,
+    /// Their capacities together, in bytes.
+    pub buffer_bytes: usize,
+}
+
+impl Tables {
+    /// Every number with its name.
+    pub fn named(&self) -> [(&'static str, u64); 20] {
+        let entries = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        [
+            ("links", self.links),
+            ("hosts", self.hosts),
+            ("peers", self.peers),
+            ("functions", self.functions),
+            ("open_calls", self.open_calls),
+            ("calls", self.calls),
+            ("attempts", self.attempts),
+            ("results", self.results),
+            ("queued", self.queued),
+            ("running", self.running),
+            ("callers", self.callers),
+            ("remembered", self.remembered),
+            ("stored_bytes", self.stored_bytes),
+            ("outbox", self.outbox),
+            ("timers", self.timers),
+            ("streams", self.streams),
+            ("stream_bytes", self.stream_bytes),
+            ("buffered_bytes", self.buffered),
+            ("buffers", self.buffers),
+            ("buffer_bytes", self.buffer_bytes),
+        ]
+        .map(|(name, count)| (name, entries(count)))
+    }
+}
+
+/// What goes on of one function now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InFlight {
+    /// Its name.
+    pub function: FunctionName,
+    /// Calls of it from here that have not ended; attempts do not count.
+    pub calls: usize,
+    /// Calls that wait for their turn here.
+    pub queued: usize,
+    /// Runs here.
+    pub running: usize,
 }
 
 impl Core {
+    /// The functions of which anything goes on, by name. Looks at every call and task.
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        let mut rows: BTreeMap<&FunctionName, [usize; 3]> = BTreeMap::new();
+        let calls = self.calls.iter().map(|(_, call)| call);
+        for call in calls.filter(|call| call.is_open() && call.parent.is_none()) {
+            rows.entry(&call.request.function).or_default()[0] += 1;
+        }
+        for task in self.tasks.iter() {
+            match task.progress {
+                Progress::Queued => rows.entry(&task.name).or_default()[1] += 1,
+                Progress::Running { .. } => rows.entry(&task.name).or_default()[2] += 1,
+                Progress::Answered(_) => {}
+            }
+        }
+        let row = |(function, [calls, queued, running]): (&FunctionName, [usize; 3])| InFlight {
+            function: function.clone(),
+            calls,
+            queued,
+            running,
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// The peers, by name.
     pub fn peers(&self, now: Time) -> Vec<PeerInfo> {
         let info = |peer: &crate::peers::Peer| PeerInfo {
@@ -151,6 +227,14 @@ impl Core {
             streams += held.streams + held.messages_in + held.messages_out;
             stream_bytes += held.bytes_in + held.bytes_out + held.unread + held.unsent;
         }
+        let (buffers, buffer_bytes) = self.buffers.held();
+        let (mut calls, mut attempts) = (0, 0);
+        for (_, call) in self.calls.iter().filter(|(_, call)| call.is_open()) {
+            match call.parent {
+                None => calls += 1,
+                Some(_) => attempts += 1,
+            }
+        }
         Tables {
             links: self.links.len(),
             hosts: self.hosts.len(),
@@ -167,6 +251,10 @@ impl Core {
             timers: self.timers.len(),
             streams,
             stream_bytes,
+            calls,
+            attempts,
+            buffers,
+            buffer_bytes,
             buffered: self.budget.held(),
         }
     }

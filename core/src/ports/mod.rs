@@ -16,6 +16,7 @@ mod codec;
 mod compressor;
 mod normalizer;
 mod sealer;
+mod statistics;
 mod transport;
 
 pub use crate::random::Entropy;
@@ -27,6 +28,7 @@ pub use codec::{
 pub use compressor::{Compressor, ExpandError};
 pub use normalizer::Normalizer;
 pub use sealer::{OpenError, Sealer};
+pub use statistics::{Statistic, StatisticKind, Statistics};
 pub use transport::{
     Capabilities, Cast, Close, Dest, DownReason, Initiator, Inlet, LinkEvent, Opened, Origin,
     Outlet, Received, SendRefused, Sent, Transport, TransportError,

@@ -6,13 +6,14 @@
 //! and frames, never of socket addresses: memory, UDP, TCP and the tree look alike from here.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::endpoint::{Endpoint, Lane, LinkId};
-use crate::ports::RecvBatch;
+use crate::ports::{RecvBatch, Statistics};
 
 /// What a lane can do. The core plans with it; nothing else depends on the kind of transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -316,6 +317,11 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// [`TransportError`], worded for the person who configured it.
     async fn open(&self, lane: Lane) -> Result<Opened, TransportError>;
+
+    /// What it counts by itself, if it does. Asked for once, before or after it is opened.
+    fn statistics(&self) -> Option<Arc<dyn Statistics>> {
+        None
+    }
 }
 
 /// The two halves of an open transport.
@@ -340,5 +346,9 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     async fn open(&self, lane: Lane) -> Result<Opened, TransportError> {
         (**self).open(lane).await
+    }
+
+    fn statistics(&self) -> Option<Arc<dyn Statistics>> {
+        (**self).statistics()
     }
 }

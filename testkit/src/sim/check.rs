@@ -75,6 +75,8 @@ pub(super) fn core(core: &Core, delivered: u64, now: Time) -> Result<(), Broken>
 /// Tables keep their limits.
 pub(super) fn tables(core: &Core) -> Result<(), Broken> {
     let (tables, config) = (core.tables(), core.config());
+    let audited = core.counters().audit(&tables);
+    audited.map_err(|why| Invariant::CountersAddUp.broken(why))?;
     let peers = config.max_peers() + config.max_tentative();
     let work = tables.open_calls + tables.queued + tables.running + tables.outbox;
     let bounds = [

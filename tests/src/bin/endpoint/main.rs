@@ -64,7 +64,7 @@ impl Endpoint {
     fn stats(&self) -> Value {
         let mut stats = serde_json::Map::new();
         for (name, value) in self.node.counters().named() {
-            stats.insert(name, value.into());
+            stats.insert(name.to_owned(), value.into());
         }
         let (udp, tcp) = (self.udp.counts(), self.tcp.counts());
         for (name, value) in [
