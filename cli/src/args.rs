@@ -106,6 +106,17 @@ Example:
     Functions(FunctionsArgs),
     /// Measure the round trip to a node.
     Ping(PingArgs),
+    /// Show what the nodes that serve on this machine have counted.
+    #[command(hide = cfg!(not(unix)))]
+    #[command(
+        after_help = "Every number is explained in docs/statistics.md. --json prints one object in a line for each
+process.
+
+Examples:
+  lanc stats
+  lanc stats workshop --json"
+    )]
+    Stats(StatsArgs),
     /// Show peers, functions, calls, latency and drops, live.
     Top(TopArgs),
     /// Show two nodes on this machine find and call each other.

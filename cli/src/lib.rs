@@ -21,6 +21,11 @@ mod jobs;
 #[path = "no_jobs.rs"]
 mod jobs;
 mod listing;
+#[cfg(unix)]
+mod local;
+#[cfg(not(unix))]
+#[path = "no_local.rs"]
+mod local;
 mod logging;
 mod manual;
 mod metrics;
@@ -98,6 +103,7 @@ async fn dispatch(verb: Verb, settings: &Settings, as_json: bool) -> Result<u8, 
         Verb::Peers(args) => listing::peers(args, settings, as_json).await,
         Verb::Functions(args) => listing::functions(args, settings, as_json).await,
         Verb::Ping(args) => ping::run(args, settings, as_json).await,
+        Verb::Stats(args) => stats::run(&args, as_json).await,
         Verb::Top(args) => top::run(args, settings, as_json).await,
         Verb::Demo => demo::run().await,
         Verb::Join(args) => jobs::join(&args, as_json).await,

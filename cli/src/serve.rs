@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::{demo_functions, escape, exit, network, output};
+use crate::{demo_functions, escape, exit, local, network, output};
 
 /// Serves until it is told to end; returns the exit code.
 ///
@@ -31,6 +31,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         None => None,
     };
     let node = network::open(settings, name, Config::default().with_workers(cores)).await?;
+    let told = local::tell(&node);
     if args.demo {
         demo_functions::register(&node).map_err(|error| not_registered("--demo", error))?;
     }
@@ -68,6 +69,9 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     news.abort();
     if let Some(metrics) = metrics {
         metrics.abort();
+    }
+    if let Some(told) = told {
+        told.end().await;
     }
     ended
 }

@@ -8,15 +8,26 @@ use lanc::{ErrorCode, Stats};
 
 use crate::args::StatsArgs;
 use crate::failure::Failure;
-use crate::{duration, escape, output, table};
+use crate::{duration, escape, exit, local, output, table};
+
+/// How long a process may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks the processes of this machine and prints what they tell; returns the exit code.
+///
+/// # Errors
+/// As [`print`], or the folder of control sockets cannot be read.
+pub(crate) async fn run(args: &StatsArgs, as_json: bool) -> Result<u8, Failure> {
+    print(&local::processes(PATIENCE).await?, args, as_json)?;
+    Ok(exit::OK)
+}
 
 /// Prints the statistics of the processes that are meant, of all that there are: as tables, or
 /// as one JSON object in a line for each.
 ///
 /// # Errors
 /// `no_provider` when none of them is meant, and the system's refusal of the output.
-#[cfg_attr(not(test), expect(dead_code, reason = "the control socket brings what it prints"))]
-pub(crate) fn print(all: &[Stats], args: &StatsArgs, as_json: bool) -> Result<(), Failure> {
+fn print(all: &[Stats], args: &StatsArgs, as_json: bool) -> Result<(), Failure> {
     let is_meant = |stats: &&Stats| {
         let named = args.name.as_ref().is_none_or(|name| *name == stats.node);
         named && args.pid.is_none_or(|pid| pid == stats.pid)

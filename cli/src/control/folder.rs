@@ -206,6 +206,14 @@ impl Socket {
         self.publish(id, JOB)
     }
 
+    /// Gives it the name under which a node that serves is looked for.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub(crate) fn publish_node(&mut self, session: &str) -> Result<(), Failure> {
+        self.publish(session, NODE)
+    }
+
     fn publish(&mut self, id: &str, ending: &str) -> Result<(), Failure> {
         let path = self.folder.0.join(format!("{id}.{ending}"));
         let renamed = std::fs::rename(&self.path, &path);

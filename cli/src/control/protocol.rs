@@ -37,6 +37,8 @@ pub(crate) enum Ask {
     Cancel,
     /// To end: the result has been fetched.
     Forget,
+    /// What the node of this process counted.
+    Stats,
 }
 
 /// An answer: JSON as it was written, or a failure.

@@ -120,6 +120,10 @@ impl Job {
     /// Answers a question, or keeps it until there is an answer. `Some`: the end.
     async fn take(&mut self, question: Question) -> Option<(Fate, Executed)> {
         match question.ask {
+            Ask::Stats => {
+                let text = "this process is a call in the background; it serves no functions";
+                question.answer(Err(Failure::before_call(ErrorCode::UNSUPPORTED, text)));
+            }
             Ask::Status => question.answer(good(&self.status())),
             Ask::Join => {
                 self.waiting.retain(|question| !question.is_given_up());

@@ -14,7 +14,7 @@ use crate::args::TopArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::{exit, network, output, stats, table, values};
+use crate::{exit, local, network, output, stats, table, values};
 use model::{Flow, Model, Sample};
 use screen::{Pressed, Screen};
 
@@ -22,6 +22,8 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// Peers are asked for their round trip every so many refreshes, and how many of them.
 const PING_EVERY: u32 = 5;
 const PINGED: usize = 64;
+/// How long a process of this machine may take to answer.
+const PROCESS_TIME: Duration = Duration::from_millis(500);
 
 /// Shows what goes on until `q` or an interrupt; prints it once where there is no terminal.
 ///
@@ -65,10 +67,13 @@ async fn live(node: &Node) -> Result<(), Failure> {
 /// Everything there is to know now.
 async fn sample(node: &Node) -> Sample {
     let offers = node.functions().into_iter();
+    // A process that does not answer at once must not hold up the picture.
+    let mut nodes = local::processes(PROCESS_TIME).await.unwrap_or_default();
+    nodes.push(node.stats());
     let count = |local: bool, others: usize| others + usize::from(local);
     Sample {
         at: Duration::ZERO,
-        nodes: vec![node.stats()],
+        nodes,
         offered: offers.map(|f| (f.name, count(f.local.is_some(), f.providers.len()))).collect(),
     }
 }

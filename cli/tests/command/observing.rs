@@ -1,4 +1,4 @@
-//! What can be seen of a node that serves: `serve --metrics`, `serve -v`, `top`.
+//! What can be seen of a node that serves: `stats`, `serve --metrics`, `serve -v`, `top`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -134,6 +134,48 @@ fn top_prints_once_where_there_is_no_terminal() {
     assert_eq!(json["nodes"][0]["peers"][0]["name"], "shop");
     let names = json["offered"].as_array().unwrap().iter().map(|one| one["name"].clone());
     assert!(names.collect::<Vec<_>>().contains(&Value::from("add")));
+}
+
+#[test]
+fn stats_asks_the_nodes_of_this_machine() {
+    let lan = Lan::new();
+    let done = lan.run(&["stats"]);
+    assert_eq!((done.code, done.out.as_str()), (0, ""), "{done:?}");
+    let _shop = lan.serve(&["--demo", "--name", "shop"]);
+    let desk = lan.serve(&["--demo", "--name", "desk"]);
+    lan.run(&["call", "add", "1", "2", "--on", "shop"]).expect(0, "3\n");
+    let done = lan.run(&["stats", "shop"]);
+    for part in ["shop: pid", "RUNS HERE", "add", "calls_received", "PEER", "desk"] {
+        assert!(done.out.contains(part), "{part}: {done:?}");
+    }
+    let done = lan.run(&["stats", "--json"]);
+    let all: Vec<Value> =
+        done.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = all.iter().map(|stats| stats["node"].clone()).collect();
+    assert_eq!(names, ["desk", "shop"]);
+    let pid = all[0]["pid"].to_string();
+    let done = lan.run(&["stats", "--pid", &pid, "--json"]);
+    assert_eq!(done.json()["node"], "desk");
+    assert_eq!(lan.run(&["top", "--json"]).json()["nodes"].as_array().map(Vec::len), Some(3));
+    lan.run(&["stats", "nobody"]).expect_error(3, &["desk", "shop"]);
+    // One that is killed leaves its socket behind, which is no node.
+    desk.signal("-KILL");
+    desk.end();
+    let done = lan.run(&["stats", "--json"]);
+    assert_eq!(done.json()["node"], "shop");
+    lan.run(&["stats", "desk"]).expect_error(3, &["there are: shop"]);
+}
+
+#[test]
+fn a_node_that_ends_takes_its_socket_away() {
+    let lan = Lan::new();
+    let server = lan.serve(&["--demo"]);
+    let folder = lan.folder().join(".local/state/lanc");
+    let files = || std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(files(), 1);
+    server.signal("-INT");
+    assert_eq!(server.end().code, 0);
+    assert_eq!(files(), 0);
 }
 
 /// In a terminal of its own: it takes the whole of it, shows the peer, ends by a key or a signal,

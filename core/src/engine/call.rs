@@ -326,6 +326,32 @@ impl Core {
         }
     }
 
+    /// Puts a call's arguments into the format it names, or one that its callee reads.
+    fn fit_arguments(&mut self, key: CallKey, to: PeerKey) -> Result<(), CallError> {
+        let fail = |code, text| Err(CallError::new(code, Executed::No, text));
+        let (Some(peer), Some(call)) = (self.peers.get(to), self.calls.get(key)) else {
+            return Ok(());
+        };
+        let (name, features) = (&peer.name, peer.features);
+        let has_home = peer.dialect.profile().has_home;
+        let plain = self.pipeline.plain().format();
+        let fitting = if has_home { plain } else { self.pipeline.form_for(features).format };
+        let format = call.request.format.unwrap_or(fitting);
+        if has_home && format != plain {
+            let text = format!("`{name}` is an older program and does not read {}", format.name());
+            return fail(ErrorCode::UNSUPPORTED, text);
+        }
+        if !self.pipeline.is_read_by(format, features) {
+            let text = format!("`{name}` does not read {}", format.name());
+            return fail(ErrorCode::UNSUPPORTED, text);
+        }
+        if !self.put_into(format, key) {
+            let text = format!("the arguments cannot be written as {}", format.name());
+            return fail(ErrorCode::UNENCODABLE, text);
+        }
+        Ok(())
+    }
+
     fn try_dispatch(&mut self, now: Time, key: CallKey, to: PeerKey) -> Result<(), CallError> {
         let limit = self.config.max_calls_per_peer;
         let fail = |code, text| Err(CallError::new(code, Executed::No, text));
@@ -333,8 +359,7 @@ impl Core {
             return Ok(());
         };
         call.asked = Some((peer.session, now));
-        let (link, peer_name, features) = (peer.link, peer.name.clone(), peer.features);
-        let format = call.request.format;
+        let (link, peer_name) = (peer.link, peer.name.clone());
         let carrier = carrier_of(&call.request)?;
         if peer.open_calls >= limit {
             self.limit_hit(now, "max_calls_per_peer");
@@ -343,23 +368,7 @@ impl Core {
                 format!("{limit} calls to `{peer_name}` are open already"),
             );
         }
-        let has_home = peer.dialect.profile().has_home;
-        let plain = self.pipeline.plain().format();
-        let fitting = if has_home { plain } else { self.pipeline.form_for(features).format };
-        let format = format.unwrap_or(fitting);
-        if has_home && format != plain {
-            let text =
-                format!("`{peer_name}` is an older program and does not read {}", format.name());
-            return fail(ErrorCode::UNSUPPORTED, text);
-        }
-        if !self.pipeline.is_read_by(format, features) {
-            let text = format!("`{peer_name}` does not read {}", format.name());
-            return fail(ErrorCode::UNSUPPORTED, text);
-        }
-        if !self.put_into(format, key) {
-            let text = format!("the arguments cannot be written as {}", format.name());
-            return fail(ErrorCode::UNENCODABLE, text);
-        }
+        self.fit_arguments(key, to)?;
         let bytes = self.calls.get(key).map_or(0, |call| call.request.args.len());
         let way = self.way_to(now, to, carrier, bytes);
         let by = match way {

@@ -1,0 +1,95 @@
+//! The nodes that serve on this machine, and what they tell of themselves over their control
+//! sockets.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use lanc::{ErrorCode, Node, Stats};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::control::{Ask, Entry, Folder, Kind, Server, Socket, Unanswered, ask, good};
+use crate::failure::Failure;
+
+/// How many processes are asked at once.
+const AT_ONCE: usize = 64;
+
+/// A node that can be asked.
+pub(crate) struct Told(JoinHandle<Infallible>);
+
+/// Tells whoever of this user asks what `node` counted, until [`Told::end`]. A process that
+/// nobody can ask serves all the same. To be called before anything uses a relative path.
+pub(crate) fn tell(node: &Node) -> Option<Told> {
+    match listen(node) {
+        Ok((server, socket)) => Some(Told(tokio::spawn(answer(node.clone(), server, socket)))),
+        Err(failure) => {
+            tracing::warn!("`lanc stats` cannot ask this process: {}", failure.headline());
+            None
+        }
+    }
+}
+
+impl Told {
+    /// Takes the socket away.
+    pub(crate) async fn end(self) {
+        self.0.abort();
+        // It was told to end: how it did is no news.
+        let _ = self.0.await;
+    }
+}
+
+fn listen(node: &Node) -> Result<(Server, Socket), Failure> {
+    let (listener, mut socket) = Folder::make()?.bind()?;
+    let server = Server::new(listener)?;
+    socket.publish_node(&node.session().to_string())?;
+    Ok((server, socket))
+}
+
+/// The socket goes with this future.
+async fn answer(node: Node, mut server: Server, _socket: Socket) -> Infallible {
+    loop {
+        let question = server.next().await;
+        let answer = match question.ask {
+            Ask::Stats => good(&node.stats()),
+            _ => {
+                let text = "this process serves functions; it is no call in the background";
+                Err(Failure::before_call(ErrorCode::UNSUPPORTED, text))
+            }
+        };
+        question.answer(answer);
+    }
+}
+
+/// The nodes of this user that serve here, by name; those that do not answer within `patience`
+/// are left out.
+///
+/// # Errors
+/// The folder of control sockets cannot be read.
+pub(crate) async fn processes(patience: Duration) -> Result<Vec<Stats>, Failure> {
+    let mut all = Vec::new();
+    for folder in Folder::existing()? {
+        let mut nodes = folder.entries()?;
+        nodes.retain(|entry| entry.kind == Kind::Node);
+        for some in nodes.chunks(AT_ONCE) {
+            let asked: JoinSet<_> =
+                some.iter().cloned().map(|entry| stats(entry, patience)).collect();
+            all.extend(asked.join_all().await.into_iter().flatten());
+        }
+    }
+    all.sort_by(|a: &Stats, b| (&a.node, a.pid).cmp(&(&b.node, b.pid)));
+    Ok(all)
+}
+
+async fn stats(entry: Entry, patience: Duration) -> Option<Stats> {
+    match tokio::time::timeout(patience, ask(&entry.path, Ask::Stats)).await.ok()? {
+        Ok(answer) => serde_json::from_str(answer.ok()?.get()).ok(),
+        Err(Unanswered::Gone) => {
+            // Its process was killed. Another may have removed it before.
+            let _ = std::fs::remove_file(&entry.path);
+            None
+        }
+        Err(Unanswered::Failed(failure)) => {
+            tracing::debug!("{}: {}", entry.path.display(), failure.headline());
+            None
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Nodes of this machine, where nobody can ask them: that needs Unix domain sockets.
+
+use std::time::Duration;
+
+use lanc::{ErrorCode, Node, Stats};
+
+use crate::failure::Failure;
+
+pub(crate) struct Told;
+
+pub(crate) fn tell(_: &Node) -> Option<Told> {
+    None
+}
+
+impl Told {
+    pub(crate) async fn end(self) {}
+}
+
+pub(crate) async fn processes(_: Duration) -> Result<Vec<Stats>, Failure> {
+    let text = "the processes of this machine cannot be asked on this system";
+    Err(Failure::before_call(ErrorCode::UNSUPPORTED, text)
+        .hint("`lanc serve --metrics` tells the same over HTTP"))
+}
