@@ -217,7 +217,7 @@ impl Stage<'_> {
             echo: echo.or((flags & 4 > 0).then_some(9)),
             wants: flags & 8 > 0,
             connection_port: (flags & 16 > 0).then_some(40_001),
-            load: flags.wrapping_mul(37),
+            load: flags,
         });
         self.say(host, &message);
     }
@@ -243,7 +243,7 @@ impl Stage<'_> {
             part: self.script.pair() % parts,
             parts,
             names,
-            idempotent: (0..u16::from(flags >> 5)).collect(),
+            idempotent: if flags & 32 > 0 && flags % 4 > 0 { vec![0] } else { Vec::new() },
         });
         self.say(host, &message);
     }
@@ -410,8 +410,7 @@ impl Stage<'_> {
         let name = self.script.one_of(&["far", "near"]);
         let now = self.node.now;
         if self.script.byte() & 1 > 0 {
-            let function =
-                LocalFunction { class: Class::Inline, doc: String::new(), idempotent: false };
+            let function = LocalFunction::new(Class::Inline);
             // One name too many is refused.
             let _ = self.node.core.register(now, name, function);
         } else {
