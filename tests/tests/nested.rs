@@ -194,7 +194,7 @@ async fn a_call_whose_function_is_taken_away_here_is_not_made_elsewhere_without_
     let config = Config::default().with_workers(1);
     let builder = NodeBuilder::new().config(config).name("me").codec(JsonCodec);
     let me = builder.transport(Box::new(network.transport())).open().await.unwrap();
-    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
     let released = std::sync::Mutex::new(released);
     me.register("f", move || released.lock().unwrap().recv().is_ok()).unwrap();
     me.register("g", |_: Option<u64>| ()).unwrap();
