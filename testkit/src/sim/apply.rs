@@ -32,13 +32,7 @@ impl World {
             Input::Abandon(call) => self.end_call(call, true),
             Input::Get(call) => self.fetch(call),
             Input::Ping(node, peer) => self.begin_ping(node, &peer),
-            Input::AddPeer(node, endpoint) => {
-                let now = self.local(node);
-                let address = endpoint.socket_addr().map(|a| self.air.addresses.intern(a));
-                self.life(node).configured.extend(address);
-                self.life(node).core.add_peer(now, endpoint);
-                self.pump(node, Cause::Any);
-            }
+            Input::AddPeer(node, endpoint) => self.configure(node, endpoint),
             Input::Shutdown(node) => {
                 let now = self.local(node);
                 self.life(node).draining = true;
@@ -82,6 +76,14 @@ impl World {
                 self.air.schedule(self.now + TRANSIT, Happening::Arrival(arrival));
             }
         }
+    }
+
+    fn configure(&mut self, node: NodeId, peer: lanc_core::endpoint::Endpoint) {
+        let now = self.local(node);
+        let address = peer.socket_addr().map(|a| self.air.addresses.intern(a));
+        self.life(node).configured.extend(address);
+        self.life(node).core.add_peer(now, peer);
+        self.pump(node, Cause::Any);
     }
 
     fn note_rules(&mut self, rules: &super::network::Rules) {

@@ -48,6 +48,9 @@ pub fn run(plan: &Plan) -> Report {
     run.report()
 }
 
+/// A part of a run.
+type Phase<'p> = fn(&mut Run<'p>) -> Result<(), Broken>;
+
 /// A plan on its way.
 pub(super) struct Run<'p> {
     plan: &'p Plan,
@@ -73,7 +76,8 @@ fn functions(number_of_node: usize) -> Vec<Function> {
     let waits = if number_of_node.is_multiple_of(2) { waits.stops_when_cancelled() } else { waits };
     let fail = |args: &[Value]| {
         let code = ErrorCode(1000 + u16::try_from(number(args, 1)).unwrap_or(0));
-        let code = if number(args, 1) % 3 == 0 { ErrorCode::EXECUTION_ERROR } else { code };
+        let code =
+            if number(args, 1).is_multiple_of(3) { ErrorCode::EXECUTION_ERROR } else { code };
         (ms(1), Err(Fault::new(code, "can't")))
     };
     let large = |args: &[Value]| {
@@ -132,8 +136,7 @@ impl<'p> Run<'p> {
     fn play(&mut self) {
         self.trouble();
         let heals_at = self.plan.heals_at;
-        let phases: [fn(&mut Self) -> Result<(), Broken>; 4] =
-            [Self::heal, Self::serve, Self::settle, Self::fall_silent];
+        let phases: [Phase<'p>; 4] = [Self::heal, Self::serve, Self::settle, Self::fall_silent];
         for (phase, ends) in phases.into_iter().zip([24, 29, 30, 30]) {
             if self.lan.violation.is_some() {
                 return;
