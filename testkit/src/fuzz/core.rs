@@ -410,7 +410,8 @@ impl Stage<'_> {
         let name = self.script.one_of(&["far", "near"]);
         let now = self.node.now;
         if self.script.byte() & 1 > 0 {
-            let function = LocalFunction { class: Class::Inline, doc: String::new(), idempotent: false };
+            let function =
+                LocalFunction { class: Class::Inline, doc: String::new(), idempotent: false };
             // One name too many is refused.
             let _ = self.node.core.register(now, name, function);
         } else {

@@ -135,7 +135,11 @@ impl Solo {
         }
         for name in FUNCTIONS {
             let class = if name == "slow" { Class::Blocking } else { Class::Inline };
-            let registered = core.register(now, name, LocalFunction { class, doc: String::new(), idempotent: false });
+            let registered = core.register(
+                now,
+                name,
+                LocalFunction { class, doc: String::new(), idempotent: false },
+            );
             assert!(registered.is_ok(), "{registered:?}");
         }
         core.start(now);

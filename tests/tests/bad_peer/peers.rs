@@ -52,7 +52,8 @@ fn ten_ports(s: &mut Scene) {
     for port in 1..=10_u16 {
         let mut from = lanc_testkit::solo::address(VILLAIN);
         from.set_port(port);
-        let text = hello(VILLAIN, "").replace(&session(VILLAIN), &format!("a{port:015x}{port:016x}"));
+        let text =
+            hello(VILLAIN, "").replace(&session(VILLAIN), &format!("a{port:015x}{port:016x}"));
         s.node().datagram(from, lanc_core::ports::Cast::Unicast, text.as_bytes());
     }
 }
