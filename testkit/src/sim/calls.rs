@@ -59,7 +59,8 @@ impl CallBook {
     /// Adds a call; the clock of a stopped process does not count until it goes on.
     pub(super) fn add(&mut self, entry: Entry, stopped: bool) {
         if let Some(id) = entry.id {
-            self.ledger.begun(id, entry.repeats);
+            let has_copies = matches!(entry.mode, Mode::Fastest(_) | Mode::All);
+            self.ledger.begun(id, entry.repeats || has_copies);
         }
         if entry.ended == Ended::Open && !stopped {
             self.due.insert((entry.due, self.entries.len()));
