@@ -24,7 +24,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row("a call of version 9", call_of_the_future, End::Told(ErrorCode::INCOMPATIBLE_VERSION)),
         row("a cipher that nobody has", encrypted, dropped(Drop::Unsupported)),
         row("lists a thousand deep", deep, dropped(Drop::TooDeep)),
-        row("1025 messages in a frame", many_messages, dropped(Drop::TooMany)),
+        row("1025 messages in a frame", many_messages, dropped(Drop::TooManyMessages)),
         row(
             "4097 bytes of a stranger",
             |s| s.send(VILLAIN, &[b'{'; 4097]),
