@@ -65,6 +65,8 @@ pub(crate) struct Caller {
     live: usize,
     /// No call with a lower number may start unless it is remembered.
     floor: u64,
+    /// Bytes of answers that are kept for it.
+    kept: usize,
     /// When it was last heard of.
     pub(crate) heard: Time,
     /// Calls whose arrival is to be told, unless they are answered first.
@@ -106,10 +108,13 @@ impl Bounds {
 pub(crate) struct Inbound {
     callers: Slots<Caller, tag::Caller>,
     by_session: KeyedMap<u64, CallerKey>,
-    /// Callers that were forgotten: no call of theirs with this number or a lower one may start.
-    forgotten: KeyedMap<u64, u64>,
-    /// The same in the order they were forgotten.
-    forgotten_order: VecDeque<u64>,
+    /// Callers in the order in which they are looked at for one to forget; stale keys are
+    /// dropped.
+    round: VecDeque<CallerKey>,
+    /// What is kept of forgotten callers that were peers.
+    forgotten: Marks,
+    /// The same of those that never introduced themselves.
+    strangers: Marks,
     bounds: Bounds,
     entries: usize,
     answer_bytes: usize,
@@ -124,8 +129,9 @@ impl Inbound {
         Self {
             callers: Slots::new(bounds.callers),
             by_session: KeyedMap::new(hash),
-            forgotten: KeyedMap::new(hash),
-            forgotten_order: VecDeque::new(),
+            round: VecDeque::new(),
+            forgotten: Marks::new(FORGOTTEN, hash),
+            strangers: Marks::new(FORGOTTEN_STRANGERS, hash),
             bounds,
             entries: 0,
             answer_bytes: 0,
@@ -146,7 +152,7 @@ impl Inbound {
             }
             return Ok(key);
         }
-        let forgotten = self.forgotten.get(&session).filter(|_| !planted!(TombstoneIgnored));
+        let forgotten = self.mark_of(session, peer).filter(|_| !planted!(TombstoneIgnored));
         let floor = forgotten.map_or(0, |highest| highest.saturating_add(1));
         let caller = Caller {
             session,
@@ -154,6 +160,7 @@ impl Inbound {
             entries: VecDeque::new(),
             live: 0,
             floor,
+            kept: 0,
             heard: now,
             acks: Agenda::default(),
             answers: Agenda::default(),
@@ -161,7 +168,23 @@ impl Inbound {
         };
         let key = self.callers.insert(caller).map_err(|_| Full("max_callers"))?;
         self.by_session.insert(session, key);
+        self.round.push_back(key);
+        if self.round.len() > 2 * self.callers.len() + 64 {
+            let callers = &self.callers;
+            self.round.retain(|key| callers.get(*key).is_some());
+        }
         Ok(key)
+    }
+
+    /// The caller whose turn it is to be looked at. It goes to the end of the round.
+    pub(crate) fn next_looked_at(&mut self) -> Option<CallerKey> {
+        while let Some(key) = self.round.pop_front() {
+            if self.callers.get(key).is_some() {
+                self.round.push_back(key);
+                return Some(key);
+            }
+        }
+        None
     }
 
     pub(crate) fn find(&self, session: u64) -> Option<CallerKey> {
@@ -285,19 +308,27 @@ impl Inbound {
         Some(entry)
     }
 
-    /// Whether an answer of so many bytes may be kept until its receipt comes; it is counted.
-    pub(crate) fn keep_answer(&mut self, bytes: usize) -> bool {
-        let sum = self.answer_bytes.saturating_add(bytes);
-        let fits = bytes <= self.bounds.one_answer && sum <= self.bounds.answer_bytes;
+    /// Whether an answer of so many bytes may be kept until its receipt comes; it is counted. One
+    /// caller has at most half of the room: whoever gives no receipts keeps nobody else's out.
+    pub(crate) fn keep_answer(&mut self, key: CallerKey, bytes: usize) -> bool {
+        let Some(caller) = self.callers.get_mut(key) else { return false };
+        let (sum, own) =
+            (self.answer_bytes.saturating_add(bytes), caller.kept.saturating_add(bytes));
+        let has_room = sum <= self.bounds.answer_bytes && own <= self.bounds.answer_bytes / 2;
+        let fits = has_room && bytes <= self.bounds.one_answer;
         if fits {
             self.answer_bytes = sum;
+            caller.kept = own;
         }
         fits
     }
 
     /// An answer that was kept is not any more.
-    pub(crate) fn drop_answer(&mut self, bytes: usize) {
+    pub(crate) fn drop_answer(&mut self, key: CallerKey, bytes: usize) {
         let bytes = if planted!(AnswerBytesKept) { 0 } else { bytes };
+        if let Some(caller) = self.callers.get_mut(key) {
+            caller.kept = caller.kept.saturating_sub(bytes);
+        }
         self.answer_bytes = self.answer_bytes.saturating_sub(bytes);
     }
 
@@ -307,25 +338,19 @@ impl Inbound {
         let caller = self.callers.remove(key)?;
         self.by_session.remove(&caller.session);
         self.entries -= caller.entries.len();
-        if caller.peer.is_some() {
-            self.bury(&caller);
-        }
+        let last = caller.entries.back().map_or(0, |entry| entry.number);
+        let highest = last.max(caller.floor.saturating_sub(1));
+        // Whoever never introduced itself may have made its session up.
+        let marks = if caller.peer.is_some() { &mut self.forgotten } else { &mut self.strangers };
+        marks.keep(caller.session, highest);
         Some(caller)
     }
 
-    /// Keeps the highest number of a caller. Whoever never introduced itself may have made its
-    /// session up, and would spoil it for the node whose it is: of that one nothing is kept.
-    fn bury(&mut self, caller: &Caller) {
-        let last = caller.entries.back().map_or(0, |entry| entry.number);
-        let highest = last.max(caller.floor.saturating_sub(1));
-        if self.forgotten.insert(caller.session, highest).is_none() {
-            self.forgotten_order.push_back(caller.session);
-        }
-        if self.forgotten_order.len() > FORGOTTEN
-            && let Some(oldest) = self.forgotten_order.pop_front()
-        {
-            self.forgotten.remove(&oldest);
-        }
+    /// The highest number of a session that was forgotten. What strangers have said in its name
+    /// binds strangers only, and spoils nothing for the node whose it is.
+    fn mark_of(&self, session: u64, peer: Option<PeerKey>) -> Option<u64> {
+        let own = self.forgotten.get(session);
+        own.max(self.strangers.get(session).filter(|_| peer.is_none()))
     }
 
     /// Callers that are remembered.
@@ -346,6 +371,37 @@ impl Inbound {
 
 /// Forgotten callers whose highest number is kept.
 const FORGOTTEN: usize = 65_536;
+/// The same of those that never introduced themselves.
+const FORGOTTEN_STRANGERS: usize = 4096;
+
+/// The highest numbers of callers that were forgotten: no call of theirs with that number or a
+/// lower one may start. Beyond the bound the oldest go.
+struct Marks {
+    highest: KeyedMap<u64, u64>,
+    order: VecDeque<u64>,
+    most: usize,
+}
+
+impl Marks {
+    fn new(most: usize, hash: HashKey) -> Self {
+        Self { highest: KeyedMap::new(hash), order: VecDeque::new(), most }
+    }
+
+    fn get(&self, session: u64) -> Option<u64> {
+        self.highest.get(&session).copied()
+    }
+
+    fn keep(&mut self, session: u64, highest: u64) {
+        if self.highest.insert(session, highest).is_none() {
+            self.order.push_back(session);
+        }
+        if self.order.len() > self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.highest.remove(&oldest);
+        }
+    }
+}
 
 /// Room for calls that is kept when a caller has none.
 const KEPT: usize = 64;
@@ -381,7 +437,7 @@ mod tests {
     const SESSION: u64 = 7;
 
     fn table(per_caller: usize, calls: usize) -> Inbound {
-        let bounds = Bounds { per_caller, calls, answer_bytes: 100, one_answer: 60, callers: 2 };
+        let bounds = Bounds { per_caller, calls, answer_bytes: 140, one_answer: 60, callers: 2 };
         Inbound::new(bounds, HashKey::new([3; 16]))
     }
 
@@ -446,12 +502,13 @@ mod tests {
         assert_eq!(inbound.caller(Time::ZERO, 9, None), Err(Full("max_callers")));
         inbound.remember(second, id(1), Standing::Over);
         assert_eq!(inbound.has_room(second), Err(Full("max_deduped")));
-        assert!(inbound.keep_answer(60) && !inbound.keep_answer(61) && !inbound.keep_answer(41));
-        assert!(inbound.keep_answer(40));
+        let mut keep = |key, bytes| inbound.keep_answer(key, bytes);
+        assert!(keep(caller, 60) && !keep(caller, 11) && keep(caller, 10), "half is one's share");
+        assert!(!keep(second, 61) && keep(second, 60) && keep(second, 10));
         inbound.settle(caller, 1, Standing::Over);
         while inbound.pass(caller, 2).is_some() {}
         assert_eq!(inbound.has_room(caller), Err(Full("max_stored_answers")));
-        inbound.drop_answer(40);
+        inbound.drop_answer(caller, 10);
         assert_eq!(inbound.has_room(caller), Ok(()));
     }
 

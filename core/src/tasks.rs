@@ -96,8 +96,8 @@ pub(crate) struct Task {
     pub(crate) is_queued: bool,
     /// Its answer goes out because a copy of the call came, or a question about it.
     pub(crate) is_asked: bool,
-    /// Its answer counts among those kept until their receipt comes.
-    pub(crate) is_kept: bool,
+    /// For whom its answer is kept until the receipt comes.
+    pub(crate) kept_for: Option<CallerKey>,
     /// Times its answer was given to one.
     pub(crate) sends: u8,
     /// When it was last.
@@ -128,7 +128,7 @@ impl Task {
 
     /// Whether its answer has left and is kept only to be asked for.
     pub(crate) fn is_parked(&self) -> bool {
-        let has_left = self.is_kept && !self.is_queued && self.due.is_none();
+        let has_left = self.kept_for.is_some() && !self.is_queued && self.due.is_none();
         has_left && matches!(self.progress, Progress::Answered(_))
     }
 
@@ -345,6 +345,8 @@ impl Tasks {
                 Kind::Prompt => self.running_async -= 1,
             },
         }
+        // Its answer may wait long for a receipt, and costs no place to run.
+        self.strangers -= usize::from(std::mem::take(&mut task.stranger));
         task.args = None;
         task.progress = Progress::Answered(answer);
         let bytes = task.answer_bytes();
@@ -489,7 +491,7 @@ mod tests {
                 attempt: 0,
                 is_queued: false,
                 is_asked: false,
-                is_kept: false,
+                kept_for: None,
                 sends: 0,
                 last: Time::ZERO,
                 due: None,

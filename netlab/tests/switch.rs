@@ -17,7 +17,7 @@ fn socket(host: &Host) -> UdpSocket {
     let socket = host.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT))).unwrap();
     socket.set_broadcast(true).unwrap();
     // Longer than anything is under way.
-    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(250))).unwrap();
     socket
 }
 

@@ -149,6 +149,8 @@ impl NodeBuilder {
         let clock = Clock::start();
         let entropy = self.entropy.unwrap_or_else(|| Box::new(SystemEntropy));
         let mut core = Core::new(config, pipeline, entropy, clock.now())?;
+        // What begins before the driver runs for the first time is traced too.
+        core.note_calls(crate::trace::is_wanted());
         let (mut lanes, mut inlets, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
         let mut statistics = Vec::new();
         for transport in &self.transports {

@@ -465,7 +465,7 @@ fn limits_hold_for_lean_frames() {
         scene.hand(&scene.lean(head, &pings));
         let frames = scene.frames();
         assert_eq!(read(&frames[0]).1.len(), 3);
-        assert_eq!(scene.dropped(Drop::TooMany), too_many);
+        assert_eq!(scene.dropped(Drop::TooManyMessages), too_many);
     }
     // The message, the list of arguments and two more in it.
     for (depth, too_deep) in [(3, 0), (4, 1)] {

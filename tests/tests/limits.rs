@@ -94,6 +94,20 @@ const ROWS: &[(&str, Tried)] = &[
         There(LOAD, "when_all_is_held_that_may_be_new_work_is_refused_and_old_work_is_done"),
     ),
     ("max_stranger_tasks", Here(strangers::tasks)),
+    (
+        "max_attempts",
+        There(
+            "tests/tests/sim_attempts.rs",
+            "a_call_asks_three_providers_and_tells_of_each_that_failed",
+        ),
+    ),
+    (
+        "retries_withheld",
+        There(
+            "core/src/retry_budget.rs",
+            "the_sixth_failure_in_a_row_ends_it_and_a_success_gives_a_tenth_back",
+        ),
+    ),
     ("workers", There(SIM_CALLS, "a_full_queue_says_busy_and_when_to_come_again")),
     ("max_async_running", There(LOAD, "async_functions_take_turns_too")),
     (

@@ -19,6 +19,9 @@ use crate::wire::outbox::Outgoing;
 /// How long a caller is remembered that is no peer and waits for nothing.
 const FORGOTTEN_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// How many callers are looked at for one to forget when there is no room for another.
+const LOOKED_AT: usize = 16;
+
 /// What a received call is.
 pub(super) enum Meeting {
     /// A new one; a second copy of it will be recognised.
@@ -94,9 +97,10 @@ impl Core {
             return Some(caller);
         }
         // One that nobody knows and that waits for nothing makes room.
-        let idle = self.inbound.keys().into_iter().find(|key| {
-            let caller = self.inbound.get(*key);
-            caller.is_some_and(|caller| caller.is_idle() && !self.is_peer(caller.peer))
+        let idle = (0..LOOKED_AT).find_map(|_| {
+            let key = self.inbound.next_looked_at()?;
+            let caller = self.inbound.get(key)?;
+            (caller.is_idle() && !self.is_peer(caller.peer)).then_some(key)
         })?;
         self.forget_caller(idle);
         self.inbound.caller(now, session, peer).ok()
@@ -317,19 +321,19 @@ impl Core {
     pub(super) fn keep_answer(&mut self, key: TaskKey) -> bool {
         let Some(task) = self.tasks.get(key) else { return false };
         let Some((caller, _)) = task.tracked else { return false };
-        if task.is_kept {
+        if task.kept_for.is_some() {
             return true;
         }
         let bytes = task.answer_bytes();
         if !self.gives_receipts(caller) {
             return false;
         }
-        if !self.inbound.keep_answer(bytes) {
+        if !self.inbound.keep_answer(caller, bytes) {
             self.counters.answers_not_kept += 1;
             return false;
         }
         if let Some(task) = self.tasks.get_mut(key) {
-            task.is_kept = true;
+            task.kept_for = Some(caller);
         }
         true
     }
@@ -423,8 +427,8 @@ impl Core {
         if let Some((caller, number)) = task.tracked {
             self.inbound.settle(caller, number, standing);
         }
-        if task.is_kept {
-            self.inbound.drop_answer(task.answer_bytes());
+        if let Some(caller) = task.kept_for {
+            self.inbound.drop_answer(caller, task.answer_bytes());
         }
         if let Progress::Answered(Ok(payload)) = &mut task.progress {
             self.buffers.give(std::mem::take(&mut payload.bytes));
@@ -464,6 +468,7 @@ impl Core {
             }
         }
         self.forget_caller(key);
+        self.close_if_drained(now);
     }
 
     /// Forgets callers that are no peers any more.

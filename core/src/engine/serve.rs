@@ -273,7 +273,7 @@ impl Core {
             attempt: 0,
             is_queued: false,
             is_asked: false,
-            is_kept: false,
+            kept_for: None,
             sends: 0,
             last: Time::ZERO,
             due: None,

@@ -24,7 +24,7 @@ fn ping() -> String {
 
 fn hello(number: u16, more: &str) -> String {
     format!(
-        r#"{HEAD}"method":"hello","data":{{"node":"s{number}","sid":"a{number:031x}","iv":60000{more}}}}}"#
+        r#"{HEAD}"method":"hello","data":{{"node":"s{number}","sid":"a{number:015x}{number:016x}","iv":60000{more}}}}}"#
     )
 }
 
