@@ -527,12 +527,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_leaves_nothing_behind_that_would_spoil_its_session() {
+    fn what_a_stranger_leaves_behind_binds_strangers_and_not_the_peer_whose_session_it_is() {
         let mut inbound = table(8, 100);
+        let mut peers: Slots<(), tag::Peer> = Slots::new(1);
+        let peer = peers.insert(()).ok();
         let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
         inbound.remember(caller, id(u64::MAX - 1), Standing::Over);
         assert!(inbound.forget(caller).is_some());
         let again = inbound.caller(Time::ZERO, SESSION, None).unwrap();
+        assert_eq!(inbound.look(again, id(1)), Seen::Stale, "it ran once");
+        assert!(inbound.forget(again).is_some());
+        let again = inbound.caller(Time::ZERO, SESSION, peer).unwrap();
         assert_eq!(inbound.look(again, id(1)), Seen::New);
         assert_eq!(inbound.look(again, id(u64::MAX)), Seen::Stale, "it could never be passed");
     }

@@ -471,9 +471,21 @@ impl Core {
         self.close_if_drained(now);
     }
 
+    /// A peer is no more that had proved its session. It may have called before it introduced
+    /// itself; what is kept of it is kept as a peer's.
+    pub(super) fn was_peer(&mut self, session: u64, peer: PeerKey) {
+        let caller = self.inbound.find(session).and_then(|key| self.inbound.get_mut(key));
+        if let Some(caller) = caller {
+            caller.peer = caller.peer.or(Some(peer));
+        }
+    }
+
     /// Forgets callers that are no peers any more.
     pub(super) fn sweep_callers(&mut self, now: Time) {
         for key in self.inbound.keys() {
+            let Some(caller) = self.inbound.get_mut(key) else { continue };
+            // It may have called before it introduced itself.
+            caller.peer = caller.peer.or_else(|| self.peers.by_short(caller.session));
             let Some(caller) = self.inbound.get(key) else { continue };
             if !self.is_peer(caller.peer) && now.since(caller.heard) >= FORGOTTEN_AFTER {
                 self.forget_caller(key);

@@ -82,6 +82,9 @@ impl Core {
         if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
             self.hosts.remove_tentative(now, ip);
         }
+        if peer.trust == Trust::Verified {
+            self.was_peer(peer.session.short(), key);
+        }
         if matches!(reason, PeerDownReason::Left | PeerDownReason::Restarted) {
             self.caller_gone(now, peer.session.short());
         }
