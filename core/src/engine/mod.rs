@@ -19,7 +19,8 @@
 //! | `register` | this node's own functions |
 //! | `recovery` | calls that are sent again, asked about, acknowledged |
 //! | `inbound` | copies of a call, receipts, answers that are sent again |
-//! | `serve` | a call from elsewhere, to a task and back to an answer |
+//! | `serve` | a call from elsewhere, to a task |
+//! | `answer` | what a function returned, to the link it leaves by |
 //! | `form` | which form a message goes out in |
 //! | `send` | what waits in the outbox, to one frame; and frames that were refused |
 //! | `stream` | large messages and byte streams of a link |
@@ -35,6 +36,7 @@
 //! | `view` | the tables, for people; and whom a person means |
 
 mod announce;
+mod answer;
 mod attempts;
 mod budget;
 mod call;
