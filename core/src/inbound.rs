@@ -338,8 +338,7 @@ impl Inbound {
         let caller = self.callers.remove(key)?;
         self.by_session.remove(&caller.session);
         self.entries -= caller.entries.len();
-        let last = caller.entries.back().map_or(0, |entry| entry.number);
-        let highest = last.max(caller.floor.saturating_sub(1));
+        let highest = caller.highest();
         // Whoever never introduced itself may have made its session up.
         let marks = if caller.peer.is_some() { &mut self.forgotten } else { &mut self.strangers };
         marks.keep(caller.session, highest);
@@ -414,6 +413,12 @@ impl Caller {
     /// The entry of a number.
     pub(crate) fn entry(&self, number: u64) -> Option<&Entry> {
         self.entries.get(self.find(number)?)
+    }
+
+    /// The highest number that was seen of it.
+    pub(crate) fn highest(&self) -> u64 {
+        let last = self.entries.back().map_or(0, |entry| entry.number);
+        last.max(self.floor.saturating_sub(1))
     }
 
     /// Its tasks.

@@ -17,7 +17,7 @@ fn socket(host: &Host) -> UdpSocket {
     let socket = host.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT))).unwrap();
     socket.set_broadcast(true).unwrap();
     // Longer than anything is under way.
-    socket.set_read_timeout(Some(Duration::from_millis(250))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     socket
 }
 
@@ -59,10 +59,13 @@ fn faults_come_as_asked_for_and_are_counted() {
     let mut heard = stream(&one, (lab.address(1), PORT).into(), &two);
     let now = lab.counts(0, 1);
     assert!(!heard.is_sorted(), "none overtook another");
-    assert_eq!(heard.len() as u64, now.delivered - before.delivered);
+    // The kernels ask for each other's addresses now and then, which is carried and counted too.
+    let own = 0..5;
+    assert!(own.contains(&(now.delivered - before.delivered - heard.len() as u64)), "{now:?}");
     heard.sort_unstable();
     heard.dedup();
-    assert_eq!(heard.len() as u64, u64::from(COUNT) - (now.lost - before.lost));
+    let lost = u64::from(COUNT) - heard.len() as u64;
+    assert!(own.contains(&(now.lost - before.lost - lost)), "{now:?}");
     assert!((500..700).contains(&(now.lost - before.lost)), "{now:?}");
     assert!((40..100).contains(&(now.duplicated - before.duplicated)), "{now:?}");
     assert!((200..360).contains(&(now.overtaken - before.overtaken)), "{now:?}");

@@ -53,6 +53,10 @@ impl Core {
         if let Some(owner) = self.peers.by_short(id.session).filter(|_| peer.is_none()) {
             return self.doubt(now, from, owner);
         }
+        // Who sends a call waits for it: a falsified watermark must not make later ones stale.
+        if call.watermark.is_some_and(|watermark| watermark > id.number) {
+            return Err(Drop::BadField);
+        }
         let Some(caller) = self.caller_of(now, id.session, peer) else {
             self.limit_hit(now, "max_callers");
             let text = format!("`{}` has too many callers", self.name);
@@ -245,8 +249,11 @@ impl Core {
             }
             self.remove_task(key, Standing::Over);
         }
-        if let Some(watermark) = watermark {
-            self.pass(now, caller, watermark);
+        // No further than has been seen of it: one that is falsified must not make later calls
+        // stale.
+        let known = self.inbound.get(caller).map_or(0, |caller| caller.highest());
+        if let Some(watermark) = watermark.filter(|_| seen != Seen::Forged) {
+            self.pass(now, caller, watermark.min(known.saturating_add(1)));
         }
         self.close_if_drained(now);
         if seen == Seen::Forged { Err(Drop::Forged) } else { Ok(()) }

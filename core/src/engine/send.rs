@@ -365,7 +365,11 @@ impl Core {
                 _ => None,
             },
             attempt: flight.sends,
-            watermark: self.frame_watermark,
+            watermark: if self.links.get(on).and_then(|link| link.peer) == Some(*peer) {
+                self.frame_watermark
+            } else {
+                self.watermark(*peer)
+            },
         };
         frame.write(&Message::Call(message), out)
     }

@@ -63,8 +63,12 @@ impl Endpoint {
     /// Everything that is counted, by name.
     fn stats(&self) -> Value {
         let mut stats = serde_json::Map::new();
-        for (name, value) in self.node.counters().named() {
+        let counters = self.node.counters();
+        for (name, value) in counters.named() {
             stats.insert(name.to_owned(), value.into());
+        }
+        for why in lanc::counters::Drop::ALL {
+            stats.insert(format!("dropped_{}", why.name()), counters.dropped(*why).into());
         }
         let (udp, tcp) = (self.udp.counts(), self.tcp.counts());
         for (name, value) in [
