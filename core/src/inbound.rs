@@ -371,7 +371,7 @@ impl Inbound {
 /// Forgotten callers whose highest number is kept.
 const FORGOTTEN: usize = 65_536;
 /// The same of those that never introduced themselves.
-const FORGOTTEN_STRANGERS: usize = 4096;
+const FORGOTTEN_STRANGERS: usize = 1024;
 
 /// The highest numbers of callers that were forgotten: no call of theirs with that number or a
 /// lower one may start. Beyond the bound the oldest go.

@@ -334,7 +334,7 @@ fn a_hello_without_load_and_one_with_nonsense_are_read() {
     lan.run_for(secs(1));
     for (number, load) in ["-1", "\"much\"", "null", "1e9", "300", "17", "{}"].iter().enumerate() {
         let hello = format!(
-            r#"{{"type":"LANC","method":"hello","version":"0.2","data":{{"node":"p{number}","sid":"a{number:031x}","iv":5000,"load":{load}}},"encrypted":"no","compress":"no"}}"#
+            r#"{{"type":"LANC","method":"hello","version":"0.2","data":{{"node":"p{number}","sid":"a{number:015x}{number:016x}","iv":5000,"load":{load}}},"encrypted":"no","compress":"no"}}"#
         );
         let from = ([10, 0, 77, u8::try_from(number).unwrap()], 9999).into();
         lan.inject(from, node, lanc_core::ports::Cast::Broadcast, hello.as_bytes());
