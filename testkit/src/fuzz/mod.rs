@@ -2,7 +2,7 @@
 //! it breaks its contract.
 //!
 //! The same bodies serve three callers: the `cargo-fuzz` targets in `fuzz/`, the replay of their
-//! committed corpora, and seeded mutants in the ordinary tests ([`mutate`]). So a body takes any
+//! committed corpora, and seeded mutants in the ordinary tests (`mutate`). So a body takes any
 //! bytes, is deterministic, and needs neither time nor a network. Those that read a script take
 //! it from the bytes too ([`Script`]).
 
