@@ -31,6 +31,15 @@ pub(crate) enum Standing {
     Refused(ErrorCode),
 }
 
+impl Standing {
+    fn task(self) -> Option<TaskKey> {
+        match self {
+            Self::Live(task) => Some(task),
+            _ => None,
+        }
+    }
+}
+
 /// One remembered call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {
@@ -201,6 +210,11 @@ impl Inbound {
 
     pub(crate) fn keys(&self) -> Vec<CallerKey> {
         self.callers.keys()
+    }
+
+    /// The peer that a caller is known as.
+    pub(crate) fn peer_of(&self, key: CallerKey) -> Option<PeerKey> {
+        self.callers.get(key)?.peer
     }
 
     /// What is known of a call.
@@ -410,9 +424,9 @@ impl Caller {
         self.entries.binary_search_by_key(&number, |entry| entry.number).ok()
     }
 
-    /// The entry of a number.
-    pub(crate) fn entry(&self, number: u64) -> Option<&Entry> {
-        self.entries.get(self.find(number)?)
+    /// The task of a number.
+    pub(crate) fn task(&self, number: u64) -> Option<TaskKey> {
+        self.entries.get(self.find(number)?)?.standing.task()
     }
 
     /// The highest number that was seen of it.
@@ -423,10 +437,7 @@ impl Caller {
 
     /// Its tasks.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = TaskKey> + '_ {
-        self.entries.iter().filter_map(|entry| match entry.standing {
-            Standing::Live(task) => Some(task),
-            _ => None,
-        })
+        self.entries.iter().filter_map(|entry| entry.standing.task())
     }
 
     /// Whether none of its calls is a task.

@@ -49,6 +49,11 @@ impl Caller {
         }
     }
 
+    /// Whether somebody elsewhere waits for the answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self, Self::Remote { id: Some(_), .. })
+    }
+
     /// How a caller elsewhere names a call that is not remembered by its number.
     fn call(&self) -> Option<(LinkId, WireId<'static>)> {
         match self {
@@ -116,6 +121,39 @@ impl Task {
             Caller::Remote { .. } if self.stranger => Owner::Unproved,
             Caller::Remote { peer: Some(peer), .. } => Owner::Peer(*peer),
             Caller::Remote { link, .. } => Owner::Link(*link),
+        }
+    }
+
+    /// A call that is about to be queued. The function is a key, a name and the way to run it.
+    pub(crate) fn new(
+        now: Time,
+        (function, name, class): (FunctionKey, FunctionName, Class),
+        caller: Caller,
+        args: Option<Arguments>,
+    ) -> Self {
+        Self {
+            function,
+            name,
+            class,
+            caller,
+            args,
+            deadline: None,
+            deadline_timer: None,
+            progress: Progress::Queued,
+            since: now,
+            cancelled: false,
+            has_calls: false,
+            stream: None,
+            stranger: false,
+            tracked: None,
+            attempt: 0,
+            is_queued: false,
+            is_asked: false,
+            kept_for: None,
+            sends: 0,
+            last: Time::ZERO,
+            due: None,
+            held: 0,
         }
     }
 
@@ -473,30 +511,8 @@ mod tests {
             let (link, form) = (link(slot), Form::native(Format::JSON));
             let since = Time::ZERO;
             let caller = Caller::Remote { link, peer: None, id, form, since, reply_to: None };
-            let task = Task {
-                function,
-                name: FunctionName::new("f").unwrap(),
-                class: Class::Inline,
-                caller,
-                args: None,
-                deadline: None,
-                deadline_timer: None,
-                progress: Progress::Queued,
-                since: Time::ZERO,
-                cancelled: false,
-                has_calls: false,
-                stream: None,
-                stranger: false,
-                tracked: None,
-                attempt: 0,
-                is_queued: false,
-                is_asked: false,
-                kept_for: None,
-                sends: 0,
-                last: Time::ZERO,
-                due: None,
-                held: 0,
-            };
+            let function = (function, FunctionName::new("f").unwrap(), Class::Inline);
+            let task = Task::new(Time::ZERO, function, caller, None);
             tasks.enqueue(Time::ZERO, task).ok().unwrap()
         };
         let number = WireId::Number(1);

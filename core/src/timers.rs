@@ -163,6 +163,23 @@ impl Timers {
         TimerKey { node, generation: self.node(node).map_or(0, |n| n.generation) }
     }
 
+    /// Keeps the one timer of a `place` that has several things to do at the first of them. One
+    /// that is set for an earlier time stays: it finds nothing to do, and its owner looks again.
+    pub(crate) fn set_earlier(
+        &mut self,
+        place: &mut Option<(Time, TimerKey)>,
+        at: Time,
+        timer: Timer,
+    ) {
+        if place.is_some_and(|(set, _)| set <= at) {
+            return;
+        }
+        if let Some((_, later)) = place.take() {
+            self.cancel(later);
+        }
+        *place = Some((at, self.set(at, timer)));
+    }
+
     /// Takes a timer back. A stale key does nothing.
     pub(crate) fn cancel(&mut self, key: TimerKey) {
         if self.node(key.node).is_some_and(|node| node.generation == key.generation) {

@@ -6,13 +6,12 @@ use lanc_codec::JsonCodec;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::id::{CallKey, FunctionName, TaskKey};
 use lanc_core::payload::{Arguments, Payload};
-use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
-};
+use lanc_core::ports::{Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received};
 use lanc_core::{
     CallRequest, Class, Config, Core, LocalFunction, Outcome, Pipeline, TaskStep, Time,
 };
 use lanc_testkit::sim::Dice;
+use lanc_testkit::solo::CONNECTION;
 
 /// Node `n` of the world; wire `w` is its link in slot `w`.
 type Place = (usize, u32);
@@ -24,15 +23,6 @@ struct World {
     now: Time,
     tasks: Vec<(usize, TaskKey)>,
 }
-
-const CONNECTED: Capabilities = Capabilities {
-    max_frame: 65_536,
-    max_broadcast: 1024,
-    reliable: true,
-    ordered: true,
-    broadcast: false,
-    connected: true,
-};
 
 fn link(wire: u32) -> LinkId {
     LinkId { lane: Lane(0), slot: wire, generation: 0 }
@@ -46,7 +36,7 @@ impl World {
             let pipeline = Pipeline::new(Arc::new(JsonCodec));
             let mut core =
                 Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), Time::ZERO).unwrap();
-            core.add_lane(CONNECTED).unwrap();
+            core.add_lane(CONNECTION).unwrap();
             let function = LocalFunction::new(Class::Inline);
             core.register(Time::ZERO, &format!("f{name}"), function).unwrap();
             core.start(Time::ZERO);

@@ -8,23 +8,13 @@ use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::error::ErrorCode;
 use lanc_core::id::{CallKey, FunctionName};
 use lanc_core::payload::{Arguments, Payload};
-use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
-};
+use lanc_core::ports::{Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received};
 use lanc_core::{
     CallRequest, Class, Config, Core, LocalFunction, Outcome, Pipeline, StreamGone, StreamKey,
     Task, TaskStep, Time,
 };
 use lanc_testkit::sim::Dice;
-
-const CONNECTED: Capabilities = Capabilities {
-    max_frame: 65_536,
-    max_broadcast: 1024,
-    reliable: true,
-    ordered: true,
-    broadcast: false,
-    connected: true,
-};
+use lanc_testkit::solo::CONNECTION;
 
 const LINK: LinkId = LinkId { lane: Lane(0), slot: 0, generation: 0 };
 const CALLER: usize = 0;
@@ -42,7 +32,7 @@ struct World {
 fn core(seed: u64, config: Config) -> Core {
     let pipeline = Pipeline::new(Arc::new(JsonCodec));
     let mut core = Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), Time::ZERO).unwrap();
-    core.add_lane(CONNECTED).unwrap();
+    core.add_lane(CONNECTION).unwrap();
     core
 }
 

@@ -82,13 +82,7 @@ impl Core {
     /// Sets the timer for whatever is next about the homes.
     pub(super) fn schedule_homes(&mut self, now: Time) {
         let Some(next) = self.homes.next() else { return };
-        let next = next.max(now);
-        if self.homes_timer.is_some_and(|(at, _)| at <= next) {
-            return;
-        }
-        let timer = self.timers.set(next, Timer::Homes);
-        let old = self.homes_timer.replace((next, timer));
-        self.cancel_timer(old.map(|(_, timer)| timer));
+        self.timers.set_earlier(&mut self.homes_timer, next.max(now), Timer::Homes);
     }
 
     /// Does what is due about the homes.

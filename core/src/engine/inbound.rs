@@ -8,7 +8,7 @@ use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::id::{CallerKey, ExeId, PeerKey, TaskKey};
 use crate::inbound::{Seen, Standing};
-use crate::message::{Call, Features, Watermark, WireId};
+use crate::message::{Call, Watermark, WireId};
 use crate::mutant::planted;
 use crate::recovery::{ACK_DELAY, MAX_SENDS};
 use crate::tasks::{Caller, Progress, Task};
@@ -26,7 +26,8 @@ const LOOKED_AT: usize = 16;
 pub(super) enum Meeting {
     /// A new one; a second copy of it will be recognised.
     New(CallerKey, ExeId),
-    /// One that cannot be recognised: its caller gave it no id of this version.
+    /// One that cannot be recognised: its caller gave it no id of this version, or is not known
+    /// to be whose name it bears.
     Untracked,
     /// One that cannot be taken.
     Refused(Fault),
@@ -121,9 +122,7 @@ impl Core {
 
     /// Whether a caller sends receipts for answers.
     fn gives_receipts(&self, caller: CallerKey) -> bool {
-        let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
-        let peer = peer.and_then(|key| self.peers.get(key));
-        peer.is_some_and(|peer| peer.features.has(Features::ACK))
+        self.inbound.peer_of(caller).is_some_and(|peer| self.sends_receipts(peer))
     }
 
     /// A new call has become a task, or was refused with this code.
@@ -142,8 +141,7 @@ impl Core {
         self.inbound.remember(caller, id, Standing::Live(key));
         let Some(task) = self.tasks.get_mut(key) else { return };
         task.tracked = Some((caller, id.number));
-        let is_awaited = matches!(&task.caller, Caller::Remote { id: Some(_), .. });
-        if is_awaited && self.may_lose(from.link) && self.gives_receipts(caller) {
+        if task.caller.is_awaited() && self.may_lose(from.link) && self.gives_receipts(caller) {
             if let Some(caller) = self.inbound.get_mut(caller) {
                 caller.acks.add(now + ACK_DELAY, id.number);
             }
@@ -241,7 +239,7 @@ impl Core {
             && matches!(task.progress, Progress::Answered(_))
         {
             let sample = (task.sends == 1 && self.may_lose(from.link)).then_some(task.last);
-            let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
+            let peer = self.inbound.peer_of(caller);
             if let (Some(sent), Some(peer)) = (sample, peer.and_then(|key| self.peers.get_mut(key)))
             {
                 let measured = now.since(sent).saturating_sub(ACK_DELAY);
@@ -265,7 +263,7 @@ impl Core {
             let Standing::Live(key) = entry.standing else { continue };
             let Some(task) = self.tasks.get_mut(key) else { continue };
             task.tracked = None;
-            let is_awaited = matches!(&task.caller, Caller::Remote { id: Some(_), .. });
+            let is_awaited = task.caller.is_awaited();
             match task.progress {
                 Progress::Answered(_) => {
                     let sent = (task.sends == 1 && task.due.is_some()).then_some(task.last);
@@ -281,7 +279,7 @@ impl Core {
 
     /// The watermark has passed an answer that was sent once, so long ago.
     fn passed_after(&mut self, caller: CallerKey, time: Option<std::time::Duration>) {
-        let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
+        let peer = self.inbound.peer_of(caller);
         if let (Some(time), Some(peer)) = (time, peer.and_then(|key| self.peers.get_mut(key))) {
             peer.recovery.round_trip.sample_at_most(time);
         }
@@ -311,7 +309,7 @@ impl Core {
         if !repeats || sends >= MAX_SENDS {
             return;
         }
-        let peer = self.inbound.get(caller).and_then(|caller| caller.peer);
+        let peer = self.inbound.peer_of(caller);
         let Some(peer) = peer.and_then(|key| self.peers.get(key)) else { return };
         let due = now + peer.recovery.round_trip.timeout(sends);
         if let Some(task) = self.tasks.get_mut(key) {
@@ -384,48 +382,35 @@ impl Core {
     pub(super) fn answer_link(&self, key: TaskKey) -> Option<LinkId> {
         let task = self.tasks.get(key)?;
         let by = task.caller.link().filter(|link| self.links.get(*link).is_some());
-        by.or_else(|| Some(self.peers.get(self.inbound.get(task.tracked?.0)?.peer?)?.link))
+        by.or_else(|| Some(self.peers.get(self.inbound.peer_of(task.tracked?.0)?)?.link))
     }
 
     fn live(&self, caller: CallerKey, number: u64) -> Option<(TaskKey, &Task)> {
-        match self.inbound.get(caller)?.entry(number)?.standing {
-            Standing::Live(key) => Some((key, self.tasks.get(key)?)),
-            _ => None,
-        }
+        let key = self.inbound.get(caller)?.task(number)?;
+        Some((key, self.tasks.get(key)?))
     }
 
     /// Sets a caller's timer to the first thing that is due.
     fn arm_caller(&mut self, key: CallerKey) {
         let tasks = &self.tasks;
         let Some(caller) = self.inbound.get_mut(key) else { return };
-        let standing = |caller: &crate::inbound::Caller, number| match caller.entry(number) {
-            Some(entry) => match entry.standing {
-                Standing::Live(task) => tasks.get(task),
-                _ => None,
-            },
-            None => None,
-        };
         while let Some((_, number)) = caller.acks.first() {
-            match standing(caller, *number) {
+            match caller.task(*number).and_then(|key| tasks.get(key)) {
                 Some(task) if !matches!(task.progress, Progress::Answered(_)) => break,
                 _ => drop(caller.acks.pop()),
             }
         }
         while let Some((at, number)) = caller.answers.first() {
-            match standing(caller, *number) {
+            match caller.task(*number).and_then(|key| tasks.get(key)) {
                 Some(task) if task.due == Some(*at) => break,
                 _ => drop(caller.answers.pop()),
             }
         }
         let ack = caller.acks.first().map(|(at, _)| *at);
         let answer = caller.answers.first().map(|(at, _)| *at);
-        let Some(next) = [ack, answer].into_iter().flatten().min() else { return };
-        match caller.timer {
-            Some((at, _)) if at <= next => return,
-            Some((_, timer)) => self.timers.cancel(timer),
-            None => {}
+        if let Some(next) = [ack, answer].into_iter().flatten().min() {
+            self.timers.set_earlier(&mut caller.timer, next, Timer::Caller(key));
         }
-        caller.timer = Some((next, self.timers.set(next, Timer::Caller(key))));
     }
 
     /// Takes a task out; a copy of its call finds this in its place.
@@ -469,8 +454,7 @@ impl Core {
         let Some(key) = self.inbound.find(session) else { return };
         let tasks: Vec<_> = self.inbound.get(key).into_iter().flat_map(|c| c.tasks()).collect();
         for task in tasks {
-            let waits = |task: &Task| matches!(task.caller, Caller::Remote { id: Some(_), .. });
-            if self.tasks.get(task).is_some_and(waits) {
+            if self.tasks.get(task).is_some_and(|task| task.caller.is_awaited()) {
                 self.cancel_task(now, task);
             }
         }
@@ -493,8 +477,8 @@ impl Core {
             let Some(caller) = self.inbound.get_mut(key) else { continue };
             // It may have called before it introduced itself.
             caller.peer = caller.peer.or_else(|| self.peers.by_short(caller.session));
-            let Some(caller) = self.inbound.get(key) else { continue };
-            if !self.is_peer(caller.peer) && now.since(caller.heard) >= FORGOTTEN_AFTER {
+            let (peer, heard) = (caller.peer, caller.heard);
+            if !self.is_peer(peer) && now.since(heard) >= FORGOTTEN_AFTER {
                 self.forget_caller(key);
             }
         }

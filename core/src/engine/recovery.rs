@@ -100,11 +100,26 @@ impl Core {
         if !repeats || !self.sends_receipts(to) {
             return;
         }
-        let Some(peer) = self.peers.get_mut(to) else { return };
+        let Some(peer) = self.peers.get(to) else { return };
         let due = now + spread(peer.recovery.round_trip.timeout(sends), random, sends);
-        peer.recovery.due.add(due, key);
-        self.with_flight(key, |flight| flight.due = Some(due));
+        self.see_to(to, key, due);
         self.arm_recovery(to);
+    }
+
+    /// Notes when a call to a peer is to be sent again or asked about.
+    fn see_to(&mut self, peer: PeerKey, key: CallKey, due: Time) {
+        self.with_flight(key, |flight| flight.due = Some(due));
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.recovery.due.add(due, key);
+        }
+    }
+
+    /// The link that a call leaves by.
+    fn link_of_call(&self, key: CallKey) -> Option<LinkId> {
+        match &self.calls.get(key)?.stage {
+            Stage::Remote { link, .. } => Some(*link),
+            _ => None,
+        }
     }
 
     /// Gives a call's place in the window to the next that waits for one. A `clean` round trip
@@ -119,11 +134,7 @@ impl Core {
         let Some(peer) = self.peers.get_mut(to) else { return };
         peer.recovery.window.release(clean);
         while let Some(next) = self.next_held(to) {
-            let Some(Stage::Remote { link, .. }) = self.calls.get(next).map(|call| &call.stage)
-            else {
-                continue;
-            };
-            let by = *link;
+            let Some(by) = self.link_of_call(next) else { continue };
             if let Some(peer) = self.peers.get_mut(to) {
                 peer.recovery.window.take();
             }
@@ -206,23 +217,16 @@ impl Core {
             known.recovery.window.shrink(now, timeout);
         }
         if flight.sends < MAX_SENDS + u8::from(planted!(SentOnceTooOften)) {
-            let Some(Stage::Remote { link, .. }) = self.calls.get(key).map(|call| &call.stage)
-            else {
-                return;
-            };
-            let by = *link;
+            let Some(by) = self.link_of_call(key) else { return };
             self.with_flight(key, |flight| flight.due = None);
             if self.queue_call(key, by) {
                 return;
             }
-            self.with_flight(key, |flight| flight.is_queued = false);
         }
-        // It was sent often enough; that it came is still possible.
-        self.land(now, key, false);
-        self.ask_from_now_on(now, peer, key);
+        self.ask_instead(now, key);
     }
 
-    /// A call cannot be sent again.
+    /// A call cannot be sent again, or was sent often enough; that it came is still possible.
     pub(super) fn ask_instead(&mut self, now: Time, key: CallKey) {
         let Some(Stage::Remote { peer, .. }) = self.calls.get(key).map(|call| &call.stage) else {
             return;
@@ -235,14 +239,8 @@ impl Core {
 
     /// A call is not sent again from now on: its callee is asked about it, ever more seldom.
     fn ask_from_now_on(&mut self, now: Time, peer: PeerKey, key: CallKey) {
-        let due = now + probe_after(0);
-        self.with_flight(key, |flight| {
-            flight.is_probed = true;
-            flight.due = Some(due);
-        });
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.recovery.due.add(due, key);
-        }
+        self.with_flight(key, |flight| flight.is_probed = true);
+        self.see_to(peer, key, now + probe_after(0));
         self.arm_recovery(peer);
     }
 
@@ -250,12 +248,8 @@ impl Core {
         let Some(call) = self.calls.get_mut(key) else { return };
         let Stage::Remote { link, flight, .. } = &mut call.stage else { return };
         flight.probes = flight.probes.saturating_add(1);
-        let due = now + probe_after(flight.probes);
-        flight.due = Some(due);
-        let by = *link;
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.recovery.due.add(due, key);
-        }
+        let (by, due) = (*link, now + probe_after(flight.probes));
+        self.see_to(peer, key, due);
         self.counters.probes_sent += 1;
         self.send(by, Outgoing::Probe(key));
     }
@@ -299,14 +293,9 @@ impl Core {
         }
         let follow_up = recovery.due.first().map(|(at, _)| *at);
         let owed = (!recovery.owed.is_empty()).then_some(recovery.owed_since + ACK_DELAY);
-        let Some(next) = [follow_up, owed].into_iter().flatten().min() else { return };
-        match recovery.timer {
-            // Woken early it finds nothing to do and looks again.
-            Some((at, _)) if at <= next => return,
-            Some((_, timer)) => self.timers.cancel(timer),
-            None => {}
+        if let Some(next) = [follow_up, owed].into_iter().flatten().min() {
+            self.timers.set_earlier(&mut recovery.timer, next, Timer::Recovery(key));
         }
-        recovery.timer = Some((next, self.timers.set(next, Timer::Recovery(key))));
     }
 
     /// A receipt for a call: its callee has it.

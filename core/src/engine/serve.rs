@@ -253,30 +253,9 @@ impl Core {
                 self.links.get(*link).is_none_or(|link| !self.links.receives(link))
             }
         };
-        let task = Entry {
-            function: offered.key,
-            name: offered.name,
-            class: offered.class,
-            caller,
-            args: Some(args),
-            deadline,
-            deadline_timer: None,
-            progress: Progress::Queued,
-            since: now,
-            cancelled: false,
-            has_calls: false,
-            stream,
-            stranger,
-            tracked: None,
-            attempt: 0,
-            is_queued: false,
-            is_asked: false,
-            kept_for: None,
-            sends: 0,
-            last: Time::ZERO,
-            due: None,
-            held: 0,
-        };
+        let function = (offered.key, offered.name, offered.class);
+        let task =
+            Entry { deadline, stream, stranger, ..Entry::new(now, function, caller, Some(args)) };
         let queued = self.tasks.enqueue(now, task).map_err(|(why, mut task)| {
             let args = task.args.take();
             self.return_args(&task.caller, args);

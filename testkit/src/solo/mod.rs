@@ -47,7 +47,8 @@ pub const CONNECTIONS: Lane = Lane(1);
 /// The functions of every solo node.
 pub const FUNCTIONS: [&str; 4] = ["echo", "slow", "fail", "big"];
 
-const CONNECTION: Capabilities = Capabilities {
+/// What the lane of connections can do, as TCP's can.
+pub const CONNECTION: Capabilities = Capabilities {
     max_frame: 65_536,
     max_broadcast: 1024,
     reliable: true,

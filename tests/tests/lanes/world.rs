@@ -16,20 +16,12 @@ use lanc_core::{
     TaskStep, Time,
 };
 use lanc_testkit::sim::Dice;
+use lanc_testkit::solo::CONNECTION;
 
 const DATAGRAMS: Lane = Lane(0);
 const CONNECTIONS: Lane = Lane(1);
 const UDP_PORT: u16 = 100;
 const TCP_PORT: u16 = 200;
-
-const CONNECTION: Capabilities = Capabilities {
-    max_frame: 65_536,
-    max_broadcast: 1024,
-    reliable: true,
-    ordered: true,
-    broadcast: false,
-    connected: true,
-};
 
 /// A connection: who dialled, who accepted, and whether frames pass.
 #[derive(Clone, Copy)]

@@ -282,6 +282,15 @@ pub(crate) fn in_time(outcomes: &[Outcome], deadline: Duration) {
     }
 }
 
+/// Ends a scenario: prints what came of its calls, and checks that they agree with the callee's
+/// ledger and took no longer than their deadline.
+#[track_caller]
+pub(crate) fn conclude(ledger: &Ledger, outcomes: &[Outcome], deadline: Duration) {
+    println!("{:?}", tally(outcomes));
+    ledger.agrees(outcomes);
+    in_time(outcomes, deadline);
+}
+
 /// How many succeeded, and of the others how many by code.
 pub(crate) fn tally(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
     let mut tally = BTreeMap::new();

@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use lanc_netlab::{Lab, Rule};
 
-use crate::ground::{Callee, Caller, HELLO, Ledger, Outcome, in_time, tally, turn};
+use crate::ground::{Callee, Caller, HELLO, Ledger, Outcome, conclude, tally, turn};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 const OPTIONS: [&str; 4] = ["--in-flight", "2", "--deadline-ms", "2000"];
 
-#[test]
-fn an_interface_may_go_down_and_come_up_at_either_side() {
+/// Does something to one side of a network, then to the other, while calls go on, and waits each
+/// time for the next success.
+fn at_either_side(
+    seed: u64,
+    wait: Duration,
+    what: &str,
+    change: impl Fn(&Lab, usize, &mut Caller),
+) {
     let _turn = turn();
-    let Some(lab) = Lab::new(65, 2) else { return };
+    let Some(lab) = Lab::new(seed, 2) else { return };
     let ledger = Ledger::new();
     lab.everywhere(Rule::after_ms(1));
     let _callee = Callee::start(&lab, 0, &ledger, &[]);
@@ -20,42 +26,33 @@ fn an_interface_may_go_down_and_come_up_at_either_side() {
     caller.go(0);
     for side in [0, 1] {
         caller.listen(Duration::from_millis(200));
+        change(&lab, side, &mut caller);
+        let took = caller.succeeds(wait);
+        println!("{what} of host {side}: answers again after {took:?}");
+    }
+    caller.stop(DEADLINE + HELLO);
+    conclude(&ledger, &caller.outcomes, DEADLINE);
+}
+
+#[test]
+fn an_interface_may_go_down_and_come_up_at_either_side() {
+    at_either_side(65, 2 * HELLO, "interface down for 2.5 s", |lab, side, caller| {
         lab.host(side).ip("link set lan down");
         caller.listen(Duration::from_millis(2500));
         lab.join(side);
         caller.catch_up();
-        let took = caller.succeeds(2 * HELLO);
-        println!("interface of host {side} down for 2.5 s: answers again after {took:?}");
-    }
-    caller.stop(DEADLINE + HELLO);
-    println!("{:?}", tally(&caller.outcomes));
-    ledger.agrees(&caller.outcomes);
-    in_time(&caller.outcomes, DEADLINE);
+    });
 }
 
 #[test]
 fn an_address_may_change_at_either_side() {
-    let _turn = turn();
-    let Some(lab) = Lab::new(66, 2) else { return };
-    let ledger = Ledger::new();
-    lab.everywhere(Rule::after_ms(1));
-    let _callee = Callee::start(&lab, 0, &ledger, &[]);
-    let mut caller = Caller::start(&lab, 1, "caller", &OPTIONS);
-    caller.go(0);
-    for side in [0, 1] {
-        caller.listen(Duration::from_millis(200));
+    // Calls that are under way to the old address wait for their deadline.
+    at_either_side(66, 2 * HELLO + DEADLINE, "another address", |lab, side, caller| {
         lab.host(side).ip(&format!("addr del {}/24 dev lan", lab.address(side)));
         caller.listen(Duration::from_millis(100));
         lab.host(side).ip(&format!("addr add 10.77.0.10{side}/24 brd + dev lan"));
         caller.listen(Duration::from_millis(100));
-        // Calls that are under way to the old address wait for their deadline.
-        let took = caller.succeeds(2 * HELLO + DEADLINE);
-        println!("address of host {side} changed: answers again after {took:?}");
-    }
-    caller.stop(DEADLINE + HELLO);
-    println!("{:?}", tally(&caller.outcomes));
-    ledger.agrees(&caller.outcomes);
-    in_time(&caller.outcomes, DEADLINE);
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanc_netlab::{Lab, Rule, Signal};
 
-use crate::ground::{Callee, Caller, HELLO, Ledger, in_time, scale, tally, turn};
+use crate::ground::{Callee, Caller, HELLO, Ledger, conclude, scale, tally, turn};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 const OPTIONS: [&str; 4] = ["--in-flight", "4", "--deadline-ms", "2000"];
@@ -41,9 +41,7 @@ fn a_callee_that_stands_still_is_waited_for_until_the_deadline() {
         println!("callee still for {pause:?}: answers again after {took:?}");
     }
     caller.stop(DEADLINE + HELLO);
-    println!("{:?}", tally(&caller.outcomes));
-    ledger.agrees(&caller.outcomes);
-    in_time(&caller.outcomes, DEADLINE);
+    conclude(&ledger, &caller.outcomes, DEADLINE);
 }
 
 #[test]
@@ -92,7 +90,5 @@ fn a_cut_network_is_whole_again_once_it_is_mended() {
         }
     }
     caller.stop(DEADLINE + HELLO);
-    println!("{:?}", tally(&caller.outcomes));
-    ledger.agrees(&caller.outcomes);
-    in_time(&caller.outcomes, DEADLINE);
+    conclude(&ledger, &caller.outcomes, DEADLINE);
 }
