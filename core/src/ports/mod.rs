@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Codec`] | the wire layer, and the node for arguments and results | `lanc-codec` |
 //! | [`Normalizer`] | the byte pipeline | `lanc-codec` |
-//! | [`Compressor`], [`Sealer`] | the byte pipeline | later parts |
+//! | [`Compressor`], [`GroupKey`] | the byte pipeline | later parts |
 //! | [`Transport`] | the driver in `lanc-node`, the simulator | `lanc-transport-*` |
 //! | [`Entropy`] | the core | the node (operating system), the simulator (a seed) |
 //!
@@ -27,7 +27,7 @@ pub use codec::{
 };
 pub use compressor::{Compressor, ExpandError};
 pub use normalizer::Normalizer;
-pub use sealer::{OpenError, Sealer};
+pub use sealer::{GroupKey, KeyId, OpenError, SessionKey, TAG};
 pub use statistics::{Statistic, StatisticKind, Statistics};
 pub use transport::{
     Capabilities, Cast, Close, Dest, DownReason, Initiator, Inlet, LinkEvent, Opened, Origin,

@@ -1,33 +1,65 @@
-//! The sealer port: authenticated encryption of one frame.
+//! The sealer port: keys that a group shares, and authenticated encryption of one frame.
+//!
+//! All that has a state, counters, tokens and windows, is the core's (`wire/sessions`).
+
+use std::fmt;
 
 use thiserror::Error;
+
+/// Bytes that sealing adds behind the plain ones.
+pub const TAG: usize = 16;
+
+/// Names a key without telling of it: these bytes stand before every frame sealed under it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub [u8; 4]);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
 
 /// A frame could not be opened. Says nothing more, so that nothing can be learnt from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("the seal does not verify")]
 pub struct OpenError;
 
-/// Authenticated encryption with associated data. Contract:
+/// A key that a group of nodes shares. Contract:
+///
+/// * Equal secrets have equal ids and make equal session keys; no id tells of its secret.
+/// * The secret never reaches logs: an implementation prints at most the id.
+pub trait GroupKey: Send + Sync {
+    /// The key's name on the wire.
+    fn id(&self) -> KeyId;
+
+    /// The key of one sender's session in one epoch of its counter.
+    fn session(&self, session: &[u8; 16], epoch: u32) -> Box<dyn SessionKey>;
+}
+
+/// Authenticated encryption with associated data under one key. Contract:
 ///
 /// * Stateless: no counter, no clock, no window. The caller chooses every nonce and never uses
 ///   one twice with a key.
-/// * `open` changes the buffer only when the tag verifies; else it wipes what it may have
-///   written and returns [`OpenError`], in a time that does not depend on the content.
-/// * Keys never reach logs: an implementation prints at most their id.
-pub trait Sealer: Send + Sync {
-    /// Bytes a sealed frame is longer than the plain one (the tag).
-    fn overhead(&self) -> usize;
+/// * `open` leaves nothing plain in the buffer when the tag does not verify, and takes a time that
+///   does not depend on the content.
+/// * Neither allocates, but for [`TAG`] bytes of room in the buffer that is sealed.
+pub trait SessionKey: Send + Sync {
+    /// Encrypts `buffer[from..]` in place and appends the tag. `from` is at most the length.
+    fn seal(&self, nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>, from: usize);
 
-    /// Encrypts `buffer[from..]` in place under `key` and appends the tag.
-    fn seal(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>, from: usize);
-
-    /// Verifies and decrypts `buffer` in place and returns the plain part.
+    /// Verifies and decrypts `buffer`, which ends with the tag, in place, and returns the plain
+    /// part.
     ///
     /// # Errors
     /// [`OpenError`] when the tag does not verify or the buffer is shorter than a tag.
     fn open<'a>(
         &self,
-        key: &[u8; 32],
         nonce: &[u8; 12],
         aad: &[u8],
         buffer: &'a mut [u8],
