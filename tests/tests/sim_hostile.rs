@@ -271,3 +271,37 @@ fn a_crowd_of_invented_peers_displaces_nobody_verified() {
     assert!(lan.peer(victim, "friend").is_some());
     assert_works(&mut lan, victim, friend);
 }
+
+/// Strangers who say hello, and then ask for more than an address that has proved nothing is sent.
+fn ask_too_much(lan: &mut World, victim: NodeId) {
+    let ping = r#"{"type":"LANC","method":"ping","version":"0.2","data":1}"#.repeat(70);
+    for host in 0..20 {
+        let hello = format!(
+            r#"{{"type":"LANC","method":"hello","version":"0.2","data":{{"node":"fake","sid":"{:016x}{host:016x}"}}}}"#,
+            host + 77
+        );
+        lan.inject(source(host), victim, Cast::Unicast, hello.as_bytes());
+        for _ in 0..80 {
+            lan.inject(source(host), victim, Cast::Unicast, ping.as_bytes());
+        }
+        lan.run_for(ms(1));
+    }
+}
+
+#[test]
+fn what_waits_for_strangers_leaves_half_of_the_outbox_to_others() {
+    let (mut lan, victim, friend) = room(9);
+    let half = lan.core(victim).config().max_outbox() / 2;
+    ask_too_much(&mut lan, victim);
+    // 112,000 were asked for; a hello of each is not counted.
+    assert!((half - 20..=half).contains(&lan.tables(victim).outbox), "{:?}", lan.tables(victim));
+    assert_works(&mut lan, victim, friend);
+    // Beside them a newcomer proves itself, though its hellos are a stranger's at first.
+    let new = lan.add(Spec::new("new").offers(Function::new("late", echo)));
+    ask_too_much(&mut lan, victim);
+    let known = |lan: &World| {
+        lan.providers(victim, "late") == ["new"] && lan.providers(new, "echo") == ["victim"]
+    };
+    assert!(lan.run_until(known, secs(2)), "{:?}", lan.peer(victim, "new"));
+    assert_works(&mut lan, victim, new);
+}

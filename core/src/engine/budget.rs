@@ -72,7 +72,7 @@ impl Core {
         let Some(known) = self.links.get_mut(link) else { return 0 };
         if known.peer.is_none() {
             // Whoever never said hello will not answer a challenge.
-            self.outbox.took(1);
+            self.outbox.took(&message);
             self.over_budget(now, message);
             return 0;
         }

@@ -238,7 +238,7 @@ impl Core {
     /// The address has shown that it receives: bounds on strangers no longer apply to it.
     pub(super) fn prove(&mut self, now: Time, key: PeerKey, link: LinkId) {
         if let Some(link) = self.links.get_mut(link) {
-            link.proved = true;
+            self.outbox.change(link, |link| link.proved = true);
             link.proved_for = Some(key);
             link.challenged = false;
             link.parked = false;

@@ -38,7 +38,7 @@ impl Core {
             }
             LinkEvent::Writable(link) => {
                 if let Some(link) = self.links.get_mut(link) {
-                    link.full = false;
+                    self.outbox.change(link, |link| link.full = false);
                 }
                 self.outbox.again(&mut self.links, link);
             }
@@ -85,7 +85,7 @@ impl Core {
             known.link = Some(link);
             if let Some(link) = self.links.get_mut(link) {
                 link.configured = true;
-                link.proved = true;
+                self.outbox.change(link, |link| link.proved = true);
             }
             self.send(link, Outgoing::Hello { wants: true });
         }
@@ -108,8 +108,8 @@ impl Core {
         if let Some(streams) = link.streams.take() {
             self.streams_down(now, id, link.peer, *streams);
         }
-        self.outbox.took(link.queue.len());
-        for message in link.queue {
+        while let Some(message) = self.outbox.pop(&mut link) {
+            self.outbox.took(&message);
             match message {
                 Outgoing::Answer(task) => self.answer_unsent(now, task),
                 other => self.unsent(now, other),
@@ -194,9 +194,8 @@ impl Core {
         match why {
             SendRefused::Full => {
                 let is_connection = self.is_connection(id);
-                if let Some(link) = self.links.get_mut(id)
-                    && !std::mem::replace(&mut link.full, true)
-                {
+                if let Some(link) = self.links.get_mut(id).filter(|link| !link.full) {
+                    self.outbox.change(link, |link| link.full = true);
                     link.full_since = now;
                 }
                 if !is_connection {

@@ -284,9 +284,12 @@ impl Core {
         home.waiting = kept.into();
         void.extend(self.homes.take_later(link));
         if let Some(link) = self.links.get_mut(link) {
-            let (gone, kept): (Vec<_>, Vec<_>) = link.queue.drain(..).partition(is_answer);
-            self.outbox.took(gone.len());
-            link.queue = kept.into();
+            let mut gone = Vec::new();
+            self.outbox.change(link, |link| {
+                let (void, kept): (Vec<_>, Vec<_>) = link.queue.drain(..).partition(is_answer);
+                (gone, link.queue) = (void, kept.into());
+            });
+            gone.iter().for_each(|message| self.outbox.took(message));
             void.extend(gone);
         }
         for message in void {

@@ -38,7 +38,7 @@ impl Core {
         let host = self.links.get(link).and_then(|link| link.remote.ip());
         let Some(host) = host.filter(|host| self.homes.get(*host).is_some()) else { return 0 };
         while let Some(message) = self.next_message(link) {
-            self.outbox.took(1);
+            self.outbox.took(&message);
             let (message, ripe) = match message {
                 Outgoing::Ripe(message) => (*message, true),
                 message => (message, false),

@@ -172,16 +172,16 @@ impl Core {
             let before = out.len();
             match self.pack_one(now, link, &message, limit, &frame, out) {
                 Packed::Yes => {
-                    self.outbox.took(1);
+                    self.outbox.took(&message);
                     self.message_left(now, link, &message);
                     packed += 1;
                 }
                 Packed::Nothing => {
-                    self.outbox.took(1);
+                    self.outbox.took(&message);
                     out.truncate(before);
                 }
                 Packed::TooLarge(size) => {
-                    self.outbox.took(1);
+                    self.outbox.took(&message);
                     if !self.leave_one_shot(link, &message)
                         && !self.send_large(now, link, &message, out)
                     {
@@ -220,7 +220,7 @@ impl Core {
 
     /// Takes the next message off a link's queue.
     pub(super) fn next_message(&mut self, link: LinkId) -> Option<Outgoing> {
-        let message = self.links.get_mut(link)?.queue.pop_front()?;
+        let message = self.outbox.pop(self.links.get_mut(link)?)?;
         let bytes = self.answer_bytes(&message);
         let link = self.links.get_mut(link)?;
         // An answer that was given up meanwhile counts nothing any more.
@@ -234,7 +234,7 @@ impl Core {
         let bytes = self.answer_bytes(&message);
         if let Some(link) = self.links.get_mut(link) {
             link.answer_bytes = link.answer_bytes.saturating_add(bytes);
-            link.queue.push_front(message);
+            self.outbox.put_back(link, message);
         }
     }
 

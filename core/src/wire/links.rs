@@ -302,6 +302,12 @@ impl Link {
         self.initiator == Initiator::Us || now.since(self.last_used) < patience
     }
 
+    /// Whether what waits here may wait for long: the far end takes nothing, or has not proved
+    /// that it is there.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.full || !self.proved
+    }
+
     /// Whether something may be sent on it now.
     pub(crate) fn is_ready(&self) -> bool {
         let has_streams = || self.streams.as_ref().is_some_and(|streams| streams.is_ready());

@@ -7,7 +7,7 @@ use crate::dialect::Form;
 use crate::endpoint::{Lane, LinkId};
 use crate::id::{CallKey, ExeId, TaskKey};
 use crate::message::WireId;
-use crate::wire::links::Links;
+use crate::wire::links::{Link, Links};
 
 /// One message to be encoded when its turn comes.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,6 +50,12 @@ pub(crate) enum Outgoing {
     Ripe(Box<Self>),
 }
 
+impl Outgoing {
+    fn is_hello(&self) -> bool {
+        matches!(self, Self::Hello { .. })
+    }
+}
+
 /// A message of an older program.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Relayed {
@@ -72,30 +78,38 @@ pub(crate) struct Refusal {
 pub(crate) struct Outbox {
     broadcasts: VecDeque<(Lane, Outgoing)>,
     round: VecDeque<LinkId>,
+    /// Messages on links, but for hellos: of these at most one waits on a link, and it always has
+    /// a place. Who is flooded must still be found by others.
     waiting: usize,
+    /// All messages that wait on doubtful links.
+    doubtful: usize,
     limit: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { broadcasts: VecDeque::new(), round: VecDeque::new(), waiting: 0, limit }
+        let (broadcasts, round) = (VecDeque::new(), VecDeque::new());
+        Self { broadcasts, round, waiting: 0, doubtful: 0, limit }
     }
 
     /// Queues a message for a link. `false`: no room, or no such link. One that takes nothing
-    /// has an eighth of the room, so that others have theirs.
+    /// has an eighth of the room, and all that are doubtful have half of it, so that others have
+    /// theirs.
     pub(crate) fn push(&mut self, links: &mut Links, to: LinkId, message: Outgoing) -> bool {
-        if self.waiting >= self.limit {
-            return false;
-        }
         let Some(link) = links.get_mut(to) else { return false };
         if link.merge_hello(&message) {
             return true;
         }
-        if (link.full || link.parked) && link.queue.len() >= self.limit / 8 {
+        let takes_nothing = link.full || link.parked;
+        let is_over = self.waiting >= self.limit
+            || (takes_nothing && link.queue.len() >= self.limit / 8)
+            || (link.is_doubtful() && self.doubtful >= self.limit / 2);
+        if is_over && !message.is_hello() {
             return false;
         }
+        self.waiting += usize::from(!message.is_hello());
+        self.doubtful += usize::from(link.is_doubtful());
         link.queue.push_back(message);
-        self.waiting += 1;
         if !link.in_round && !link.full && !link.parked {
             link.in_round = true;
             self.round.push_back(to);
@@ -137,12 +151,33 @@ impl Outbox {
         }
     }
 
-    /// Notes that `count` messages left a link's queue.
-    pub(crate) fn took(&mut self, count: usize) {
-        self.waiting = self.waiting.saturating_sub(count);
+    /// Takes the next message off a link's queue. [`Self::took`] or [`Self::put_back`] follows.
+    pub(crate) fn pop(&mut self, link: &mut Link) -> Option<Outgoing> {
+        let message = link.queue.pop_front()?;
+        self.doubtful = self.doubtful.saturating_sub(usize::from(link.is_doubtful()));
+        Some(message)
     }
 
-    /// How many messages wait on links.
+    /// Puts a message back to the front of a link's queue.
+    pub(crate) fn put_back(&mut self, link: &mut Link, message: Outgoing) {
+        self.doubtful += usize::from(link.is_doubtful());
+        link.queue.push_front(message);
+    }
+
+    /// Notes that a message waits no more.
+    pub(crate) fn took(&mut self, message: &Outgoing) {
+        self.waiting = self.waiting.saturating_sub(usize::from(!message.is_hello()));
+    }
+
+    /// Changes a link in what its far end takes, or what waits on it.
+    pub(crate) fn change(&mut self, link: &mut Link, change: impl FnOnce(&mut Link)) {
+        let waits = |link: &Link| if link.is_doubtful() { link.queue.len() } else { 0 };
+        self.doubtful = self.doubtful.saturating_sub(waits(link));
+        change(link);
+        self.doubtful += waits(link);
+    }
+
+    /// How many messages wait on links, but for hellos.
     pub(crate) fn len(&self) -> usize {
         self.waiting
     }
