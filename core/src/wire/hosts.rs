@@ -151,11 +151,12 @@ impl Hosts {
         *running = running.saturating_add(bytes);
     }
 
-    /// Takes back what was counted for an address that has proved itself since.
+    /// Takes back what was counted for an address that has proved itself since. The oldest first:
+    /// what other addresses of the host were sent must not be forgotten before its time.
     pub(crate) fn refund(&mut self, now: Time, ip: IpAddr, mut bytes: usize) {
         let host = self.host(now, ip);
         host.advance(now);
-        for sent in &mut host.sent {
+        for sent in host.sent.iter_mut().rev() {
             let back = bytes.min(*sent);
             *sent -= back;
             bytes -= back;
@@ -257,5 +258,17 @@ mod tests {
         assert_eq!(hosts.allowance(Time::from_millis(5000), ip), 1000);
         hosts.refund(Time::from_millis(5000), ip, 700);
         assert_eq!(hosts.allowance(Time::from_millis(5000), ip), 1200);
+    }
+
+    #[test]
+    fn who_proves_its_address_takes_nothing_off_the_count_of_another() {
+        let mut hosts = hosts();
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        hosts.spend(Time::ZERO, ip, 400);
+        hosts.spend(Time::from_millis(9000), ip, 800);
+        // The first of the two was there.
+        hosts.refund(Time::from_millis(9500), ip, 400);
+        assert_eq!(hosts.allowance(Time::from_millis(18_900), ip), 400);
+        assert_eq!(hosts.allowance(Time::from_millis(21_000), ip), 1200);
     }
 }
