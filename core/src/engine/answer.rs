@@ -114,12 +114,16 @@ impl Core {
         }
     }
 
-    /// Queues an answer on a link. Without room there it is kept for a caller that will ask
-    /// again, else its task is over.
+    /// Queues an answer on a link.
     pub(super) fn send_answer(&mut self, link: LinkId, key: TaskKey) {
-        if self.send(link, Outgoing::Answer(key)) {
-            return;
+        if !self.send(link, Outgoing::Answer(key)) {
+            self.answer_finds_no_place(key);
         }
+    }
+
+    /// Without a place in the outbox an answer is kept for a caller that will ask again, else its
+    /// task is over.
+    pub(super) fn answer_finds_no_place(&mut self, key: TaskKey) {
         if let Some(task) = self.tasks.get_mut(key) {
             task.is_queued = false;
         }

@@ -76,10 +76,9 @@ impl Core {
             self.over_budget(now, message);
             return 0;
         }
-        // Out of the round until a token comes back.
-        known.parked = true;
         let is_asked = std::mem::replace(&mut known.challenged, true);
         self.put_back(link, message);
+        self.park(now, link);
         if is_asked {
             return 0;
         }
@@ -92,6 +91,26 @@ impl Core {
         }
         out.clear();
         0
+    }
+
+    /// Keeps what is for a link until a token comes back, as far as there is room.
+    fn park(&mut self, now: Time, link: LinkId) {
+        let Some(known) = self.links.get_mut(link) else { return };
+        for message in self.outbox.park(known) {
+            self.outbox_full = true;
+            let bytes = self.answer_bytes(&message);
+            if let Some(known) = self.links.get_mut(link) {
+                known.answer_bytes = known.answer_bytes.saturating_sub(bytes);
+            }
+            match message {
+                Outgoing::Answer(key) => {
+                    self.counters.messages_unsent += 1;
+                    self.answer_finds_no_place(key);
+                    self.close_if_drained(now);
+                }
+                other => self.unsent(now, other),
+            }
+        }
     }
 
     /// A stranger's answer is more than it may be sent: a short error takes its place.

@@ -238,10 +238,10 @@ impl Core {
     /// The address has shown that it receives: bounds on strangers no longer apply to it.
     pub(super) fn prove(&mut self, now: Time, key: PeerKey, link: LinkId) {
         if let Some(link) = self.links.get_mut(link) {
-            self.outbox.change(link, |link| link.proved = true);
+            link.proved = true;
             link.proved_for = Some(key);
             link.challenged = false;
-            link.parked = false;
+            self.outbox.change(link, |link| link.parked = false);
             // It was nobody else who got this; the next node on the same host may come at once.
             let (sent, since) = (std::mem::take(&mut link.sent_bytes), link.sent_since.take());
             let is_counted = since.is_some_and(|since| now.since(since) < WINDOW);
@@ -271,7 +271,7 @@ impl Core {
     /// A tentative peer was heard again: it may be sent more than before, a challenge for one.
     fn unpark(&mut self, link: LinkId) {
         let Some(known) = self.links.get_mut(link).filter(|known| known.parked) else { return };
-        known.parked = false;
+        self.outbox.change(known, |link| link.parked = false);
         known.challenged = false;
         self.outbox.again(&mut self.links, link);
     }

@@ -179,7 +179,7 @@ impl Core {
         let owner = self.links.get(link).and_then(|link| link.peer);
         let is_anothers = owner.is_some_and(|owner| self.peers.get(owner).is_some());
         let Some(known) = self.links.get_mut(link) else { return };
-        self.outbox.change(known, |link| link.proved = true);
+        known.proved = true;
         if !is_anothers {
             known.peer = Some(key);
             known.proved_for = Some(key);

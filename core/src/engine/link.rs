@@ -85,7 +85,7 @@ impl Core {
             known.link = Some(link);
             if let Some(link) = self.links.get_mut(link) {
                 link.configured = true;
-                self.outbox.change(link, |link| link.proved = true);
+                link.proved = true;
             }
             self.send(link, Outgoing::Hello { wants: true });
         }

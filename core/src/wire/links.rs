@@ -302,16 +302,16 @@ impl Link {
         self.initiator == Initiator::Us || now.since(self.last_used) < patience
     }
 
-    /// Whether what waits here may wait for long: the far end takes nothing, or has not proved
-    /// that it is there.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        self.full || !self.proved
+    /// Whether what waits here may wait for long: the far end takes nothing, or has had as much
+    /// as it may be sent before it proves that it is there.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.full || self.parked
     }
 
     /// Whether something may be sent on it now.
     pub(crate) fn is_ready(&self) -> bool {
         let has_streams = || self.streams.as_ref().is_some_and(|streams| streams.is_ready());
-        !self.full && !self.parked && (!self.queue.is_empty() || has_streams())
+        !self.is_stuck() && (!self.queue.is_empty() || has_streams())
     }
 
     /// Whether nothing is on its way out or in, as far as this end knows.

@@ -54,6 +54,11 @@ impl Outgoing {
     fn is_hello(&self) -> bool {
         matches!(self, Self::Hello { .. })
     }
+
+    /// What it counts against the room.
+    fn counts(&self) -> usize {
+        usize::from(!self.is_hello())
+    }
 }
 
 /// A message of an older program.
@@ -81,36 +86,33 @@ pub(crate) struct Outbox {
     /// Messages on links, but for hellos: of these at most one waits on a link, and it always has
     /// a place. Who is flooded must still be found by others.
     waiting: usize,
-    /// All messages that wait on doubtful links.
-    doubtful: usize,
+    /// Those of them on links that are stuck.
+    stuck: usize,
     limit: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
         let (broadcasts, round) = (VecDeque::new(), VecDeque::new());
-        Self { broadcasts, round, waiting: 0, doubtful: 0, limit }
+        Self { broadcasts, round, waiting: 0, stuck: 0, limit }
     }
 
-    /// Queues a message for a link. `false`: no room, or no such link. One that takes nothing
-    /// has an eighth of the room, and all that are doubtful have half of it, so that others have
-    /// theirs.
+    /// Queues a message for a link. `false`: no room, or no such link. One that is stuck has an
+    /// eighth of the room, and all that are have half of it, so that others have theirs.
     pub(crate) fn push(&mut self, links: &mut Links, to: LinkId, message: Outgoing) -> bool {
         let Some(link) = links.get_mut(to) else { return false };
         if link.merge_hello(&message) {
             return true;
         }
-        let takes_nothing = link.full || link.parked;
-        let is_over = self.waiting >= self.limit
-            || (takes_nothing && link.queue.len() >= self.limit / 8)
-            || (link.is_doubtful() && self.doubtful >= self.limit / 2);
+        let share = link.queue.len() >= self.limit / 8 || self.stuck >= self.limit / 2;
+        let is_over = self.waiting >= self.limit || (link.is_stuck() && share);
         if is_over && !message.is_hello() {
             return false;
         }
-        self.waiting += usize::from(!message.is_hello());
-        self.doubtful += usize::from(link.is_doubtful());
+        self.waiting += message.counts();
+        self.stuck += if link.is_stuck() { message.counts() } else { 0 };
         link.queue.push_back(message);
-        if !link.in_round && !link.full && !link.parked {
+        if !link.in_round && !link.is_stuck() {
             link.in_round = true;
             self.round.push_back(to);
         }
@@ -154,27 +156,48 @@ impl Outbox {
     /// Takes the next message off a link's queue. [`Self::took`] or [`Self::put_back`] follows.
     pub(crate) fn pop(&mut self, link: &mut Link) -> Option<Outgoing> {
         let message = link.queue.pop_front()?;
-        self.doubtful = self.doubtful.saturating_sub(usize::from(link.is_doubtful()));
+        let count = if link.is_stuck() { message.counts() } else { 0 };
+        self.stuck = self.stuck.saturating_sub(count);
         Some(message)
     }
 
     /// Puts a message back to the front of a link's queue.
     pub(crate) fn put_back(&mut self, link: &mut Link, message: Outgoing) {
-        self.doubtful += usize::from(link.is_doubtful());
+        self.stuck += if link.is_stuck() { message.counts() } else { 0 };
         link.queue.push_front(message);
     }
 
     /// Notes that a message waits no more.
     pub(crate) fn took(&mut self, message: &Outgoing) {
-        self.waiting = self.waiting.saturating_sub(usize::from(!message.is_hello()));
+        self.waiting = self.waiting.saturating_sub(message.counts());
     }
 
-    /// Changes a link in what its far end takes, or what waits on it.
+    /// Changes whether a link is stuck, or what waits on it.
     pub(crate) fn change(&mut self, link: &mut Link, change: impl FnOnce(&mut Link)) {
-        let waits = |link: &Link| if link.is_doubtful() { link.queue.len() } else { 0 };
-        self.doubtful = self.doubtful.saturating_sub(waits(link));
+        let count = |link: &Link| link.queue.iter().map(Outgoing::counts).sum();
+        let stuck = |link: &Link| if link.is_stuck() { count(link) } else { 0 };
+        self.stuck = self.stuck.saturating_sub(stuck(link));
         change(link);
-        self.doubtful += waits(link);
+        self.stuck += stuck(link);
+    }
+
+    /// Takes a link out of the round until its far end has shown more. Returns the newest of what
+    /// waits on it, as far as there is no room for more on links that are stuck. Calls stay: this
+    /// node made them, and bounds them by themselves.
+    pub(crate) fn park(&mut self, link: &mut Link) -> Vec<Outgoing> {
+        self.change(link, |link| link.parked = true);
+        let surplus = self.stuck.saturating_sub(self.limit / 2);
+        let goes =
+            |message: &Outgoing| !message.is_hello() && !matches!(message, Outgoing::Call(_));
+        let places = (0..link.queue.len()).rev();
+        let places = places.filter(|place| link.queue.get(*place).is_some_and(goes));
+        let places: Vec<_> = places.take(surplus).collect();
+        let mut gone = Vec::with_capacity(places.len());
+        self.change(link, |link| {
+            gone.extend(places.iter().filter_map(|place| link.queue.remove(*place)));
+        });
+        gone.iter().for_each(|message| self.took(message));
+        gone
     }
 
     /// How many messages wait on links, but for hellos.
