@@ -206,6 +206,10 @@ counters! {
     /// Answers that were too large to be kept until their receipt came, or came when the room for
     /// that was used up.
     answers_not_kept,
+    /// Round trips measured by answers and receipts that say which copy of a call they are of.
+    round_trips,
+    /// Their sum, in nanoseconds.
+    round_trip_nanos,
     /// Questions what became of a call.
     probes_sent,
     /// Calls that went to another provider after one had failed.

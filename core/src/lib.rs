@@ -17,6 +17,7 @@ mod buffers;
 mod byte_budget;
 mod calls;
 pub mod config;
+mod copies;
 pub mod counters;
 pub mod dialect;
 mod directory;

@@ -164,6 +164,8 @@ impl Features {
     pub const COMPRESSED: Self = Self(1 << 4);
     /// Reads lean MessagePack frames.
     pub const LEAN: Self = Self(1 << 5);
+    /// Says in an answer which copy of its call it answers.
+    pub const COPIES: Self = Self(1 << 6);
 
     /// Whether all bits of `other` are set.
     pub const fn has(self, other: Self) -> bool {
@@ -256,6 +258,10 @@ pub struct Call<'a> {
     pub watermark: Option<Watermark>,
 }
 
+/// Stands where an answer or a receipt says which transmission of the call has brought it out,
+/// when none has: it was not sent at once, so the time it took says nothing about the way.
+pub const NO_COPY: u8 = u8::MAX;
+
 impl<'a> Call<'a> {
     /// A call that says nothing more than S0's does.
     pub fn new(
@@ -302,6 +308,9 @@ pub struct Callback<'a> {
     pub result: &'a [u8],
     /// [`ReplyTo::token`] of the call, if it had one.
     pub token: Option<u64>,
+    /// Which transmission of the call has brought it out, from 0, or [`NO_COPY`]. Means nothing
+    /// from a callee without [`Features::COPIES`].
+    pub attempt: u8,
 }
 
 /// A failure.
@@ -313,6 +322,8 @@ pub struct Failure<'a> {
     pub fault: Fault,
     /// [`ReplyTo::token`] of the call, if it had one.
     pub token: Option<u64>,
+    /// The same as [`Callback::attempt`].
+    pub attempt: u8,
 }
 
 /// Where a call stands at its callee.
@@ -354,7 +365,7 @@ pub enum Receipt {
     Call {
         /// Where it stands.
         state: CallState,
-        /// Which transmission of the call, from 0.
+        /// Which transmission of the call, from 0, or [`NO_COPY`].
         attempt: u8,
     },
     /// Its answer: said by the caller.

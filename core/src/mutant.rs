@@ -113,6 +113,10 @@ mod here {
         UnknownSaysNo,
         /// Bytes of answers count after the answers are gone.
         AnswerBytesKept,
+        /// An answer that a callee sends again of itself counts as the answer to the last copy.
+        ResendCounted,
+        /// Every answer says that it answers the first copy.
+        CopyMistaken,
     }
 
     thread_local! {

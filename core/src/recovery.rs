@@ -23,17 +23,33 @@ const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Times a call or an answer is sent without a receipt, at most.
 pub(crate) const MAX_SENDS: u8 = 6;
+const COPIES: usize = MAX_SENDS as usize;
 
 /// The round trip to a peer, smoothed as in RFC 6298.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct RoundTrip {
     smoothed: Option<Duration>,
     variation: Duration,
+    doubts: Doubts,
 }
+
+/// Times in a row that tell only what the round trip does not exceed, each longer than it is
+/// thought to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Doubts {
+    count: u8,
+    /// The shortest of them.
+    least: Duration,
+}
+
+/// So many in a row are no accident: where three of ten datagrams are lost, half of all answers
+/// are sent again, and it happens once in 50,000.
+const MOST_DOUBTS: u8 = 16;
 
 impl RoundTrip {
     /// Takes a measurement in.
     pub(crate) fn sample(&mut self, measured: Duration) {
+        self.doubts = Doubts::default();
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(measured);
             self.variation = measured / 2;
@@ -51,6 +67,23 @@ impl RoundTrip {
         let most = self.smoothed.map(|smoothed| (smoothed * 3 / 2).max(LEAST_TIMEOUT));
         if most.is_none_or(|most| measured <= most) {
             self.sample(measured);
+        } else {
+            self.doubt(measured);
+        }
+    }
+
+    /// Takes in the time from the first copy until something came back that may answer a later
+    /// one. When nothing else comes for long, the round trip has become as long as the shortest of
+    /// these: else every answer would be sent again for ever, and none be a sample.
+    pub(crate) fn doubt(&mut self, at_most: Duration) {
+        if self.smoothed.is_some_and(|smoothed| at_most <= smoothed) {
+            return self.sample(at_most);
+        }
+        let Doubts { count, least } = self.doubts;
+        let least = if count == 0 { at_most } else { least.min(at_most) };
+        self.doubts = Doubts { count: count + 1, least };
+        if self.doubts.count >= MOST_DOUBTS {
+            self.sample(least);
         }
     }
 
@@ -63,6 +96,7 @@ impl RoundTrip {
     /// Takes in a time that is no shorter than the round trip: what came back was not sent at
     /// once.
     pub(crate) fn sample_at_most(&mut self, measured: Duration) {
+        self.doubts = Doubts::default();
         if self.smoothed.is_none_or(|smoothed| measured < smoothed) {
             self.sample(measured);
         }
@@ -158,8 +192,8 @@ pub(crate) struct Open {
 pub(crate) struct Flight {
     /// Times it was given to a transport.
     pub(crate) sends: u8,
-    /// When it was last.
-    pub(crate) last: Time,
+    /// When each copy was.
+    left: [Time; COPIES],
     /// It has a place in its peer's window.
     pub(crate) in_window: bool,
     /// Its callee is known to have it, or has been sent it often enough: it is asked about now.
@@ -172,6 +206,22 @@ pub(crate) struct Flight {
     pub(crate) is_queued: bool,
     /// When something is due about it; an agenda's entry of another time is stale.
     pub(crate) due: Option<Time>,
+}
+
+impl Flight {
+    /// Another copy was given to a transport.
+    pub(crate) fn leaves(&mut self, now: Time) {
+        if let Some(left) = self.left.get_mut(usize::from(self.sends)) {
+            *left = now;
+        }
+        self.sends = self.sends.saturating_add(1);
+    }
+
+    /// When the copy of this number left, from 0. `None`: none did.
+    pub(crate) fn left_at(&self, attempt: u8) -> Option<Time> {
+        let left = self.left.get(usize::from(attempt)).copied();
+        left.filter(|_| attempt < self.sends)
+    }
 }
 
 /// What this node knows of the way to one peer.

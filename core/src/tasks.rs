@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::byte_budget::Account;
 use crate::config::Config;
+use crate::copies::Arrival;
 use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
@@ -95,8 +96,8 @@ pub(crate) struct Task {
     pub(crate) stranger: bool,
     /// Where its call is remembered, and under which number.
     pub(crate) tracked: Option<(CallerKey, u64)>,
-    /// Which copy of the call came last.
-    pub(crate) attempt: u8,
+    /// The copy of the call that came last.
+    pub(crate) arrival: Option<Arrival>,
     /// Its answer is on its way to a transport.
     pub(crate) is_queued: bool,
     /// Its answer goes out because a copy of the call came, or a question about it.
@@ -105,8 +106,8 @@ pub(crate) struct Task {
     pub(crate) kept_for: Option<CallerKey>,
     /// Times its answer was given to one.
     pub(crate) sends: u8,
-    /// When it was last.
-    pub(crate) last: Time,
+    /// When it was first.
+    pub(crate) first: Time,
     /// When it is sent again.
     pub(crate) due: Option<Time>,
     /// Bytes that are charged for it: its arguments until it ends, then its answer.
@@ -146,12 +147,12 @@ impl Task {
             stream: None,
             stranger: false,
             tracked: None,
-            attempt: 0,
+            arrival: None,
             is_queued: false,
             is_asked: false,
             kept_for: None,
             sends: 0,
-            last: Time::ZERO,
+            first: Time::ZERO,
             due: None,
             held: 0,
         }

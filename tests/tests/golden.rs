@@ -96,11 +96,13 @@ fn messages() -> Vec<Message<'static>> {
         idempotent(),
         call(id(), Some(short), Some(30_000)),
         call(WireId::Number(1), None, None),
-        Message::Callback(Callback { id: id(), result: b"30", token: None }),
+        Message::Callback(Callback { id: id(), result: b"30", token: None, attempt: 0 }),
+        Message::Callback(Callback { id: id(), result: b"30", token: None, attempt: 2 }),
         Message::Error(Failure {
             id: Some(id()),
             fault: Fault::new(ErrorCode::EXECUTION_ERROR, "can't open"),
             token: None,
+            attempt: 0,
         }),
         Message::Cancel(id()),
         Message::Bye(session(0x10)),
@@ -153,12 +155,14 @@ fn lean_messages() -> Vec<(Head, Message<'static>)> {
         retry_after: Some(Duration::from_millis(20)),
         ..Fault::new(ErrorCode::BUSY, "full")
     };
+    let callback = Callback { id: id(), result: b"\x1e", token: None, attempt: 0 };
     vec![
         (there, Message::Call(call)),
         (there, Message::Call(full)),
-        (back, Message::Callback(Callback { id: id(), result: b"\x1e", token: None })),
-        (back, Message::Error(Failure { id: Some(id()), fault, token: None })),
-        (back, Message::Error(Failure { id: None, fault: busy, token: None })),
+        (back, Message::Callback(callback.clone())),
+        (back, Message::Callback(Callback { attempt: 2, ..callback })),
+        (back, Message::Error(Failure { id: Some(id()), fault, token: None, attempt: 0 })),
+        (back, Message::Error(Failure { id: None, fault: busy, token: None, attempt: 0 })),
         (there, Message::Cancel(id())),
         (there, Message::Ping(7)),
         (back, Message::Pong(7)),

@@ -154,6 +154,7 @@ impl Drawn {
         let theirs = id(self.head.receiver.unwrap(), self.number, self.random);
         let token = self.flag.then_some(self.number);
         let picked = usize::from(self.code % 4);
+        let [attempt, ..] = self.random.to_be_bytes();
         match self.method {
             0 => Message::Call(Call {
                 id: self.with_id.then_some(own),
@@ -165,10 +166,10 @@ impl Drawn {
                 one_way: self.flag,
                 reply_to: token.map(|token| ReplyTo { port: self.code, token }),
                 stream: token.map(|_| self.random),
-                attempt: self.random.to_be_bytes()[0],
+                attempt,
                 watermark: self.head.watermark,
             }),
-            1 => Message::Callback(Callback { id: theirs, result: &self.value, token }),
+            1 => Message::Callback(Callback { id: theirs, result: &self.value, token, attempt }),
             2 => Message::Error(Failure {
                 id: self.with_id.then_some(theirs),
                 fault: Fault {
@@ -178,6 +179,7 @@ impl Drawn {
                     retry_after: self.millis.map(Duration::from_millis),
                 },
                 token,
+                attempt,
             }),
             3 => Message::Ack(Ack {
                 id: if self.flag { own } else { theirs },
@@ -240,9 +242,12 @@ fn what_the_head_cannot_carry_is_not_written() {
             watermark: None,
         })
     };
-    let callback = |id| Message::Callback(Callback { id, result: b"\x01", token: None });
-    let failure =
-        |id| Message::Error(Failure { id, fault: Fault::new(ErrorCode::BUSY, ""), token: None });
+    let (token, attempt) = (None, 0);
+    let callback = |id| Message::Callback(Callback { id, result: b"\x01", token, attempt });
+    let failure = |id| {
+        let fault = Fault::new(ErrorCode::BUSY, "");
+        Message::Error(Failure { id, fault, token, attempt })
+    };
     let (own, theirs) = (|| id(HEAD.sender, 1, 2), || id(OTHER, 1, 2));
     let writer = FrameWriter::lean(Arc::new(MsgpackCodec), HEAD);
     for (message, fits) in [

@@ -1,6 +1,7 @@
 //! Lean frames between engines: when they are written, and what they do to who reads them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanc_codec::{JsonCodec, MsgpackCodec};
 use lanc_core::counters::Drop;
@@ -10,7 +11,7 @@ use lanc_core::dialect::lean::Head;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::error::ErrorCode;
 use lanc_core::id::{CallKey, ExeId, FunctionName};
-use lanc_core::message::{Call, Callback, Message, Method, WireId};
+use lanc_core::message::{Call, Callback, Failure, Message, Method, NO_COPY, WireId};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
     Budget, Capabilities, Cast, Codec, Format, Initiator, Item, LinkEvent, Origin, Received,
@@ -197,10 +198,10 @@ fn a_peer_is_called_in_the_leanest_form_that_both_read() {
     let json = || Pipeline::new(Arc::new(JsonCodec));
     let (plain, nine) = (Form::native(Format::JSON), Form::native(Format::MSGPACK));
     for (pipeline, own, form_of) in [
-        (msgpack_first(), 43, [Form::LEAN, nine, plain]),
-        (nine_keys(), 11, [nine, nine, plain]),
-        (json_first(), 43, [plain, plain, plain]),
-        (json(), 9, [plain, plain, plain]),
+        (msgpack_first(), 107, [Form::LEAN, nine, plain]),
+        (nine_keys(), 75, [nine, nine, plain]),
+        (json_first(), 107, [plain, plain, plain]),
+        (json(), 73, [plain, plain, plain]),
     ] {
         for (theirs, form) in [43, 11, 9].into_iter().zip(form_of) {
             let mut scene = Scene::with_peer(pipeline.clone(), Config::default(), theirs);
@@ -297,6 +298,7 @@ fn a_lean_call_for_another_session_is_refused_and_its_answer_needs_the_right_one
             id: WireId::Native(ExeId { session, ..id }),
             result: b"\x01",
             token: None,
+            attempt: 0,
         })
     };
     scene.hand(&scene.lean(other, &[answer(1)]));
@@ -488,8 +490,12 @@ fn limits_hold_for_lean_frames() {
 fn rich_frame(scene: &Scene, waiting: ExeId) -> Vec<u8> {
     let head = scene.head();
     let own = WireId::Native(ExeId { session: PEER, number: 1, random: 9 });
-    let answer =
-        Callback { id: WireId::Native(waiting), result: b"\x81\xa1a\x92\x01\xc0", token: None };
+    let answer = Callback {
+        id: WireId::Native(waiting),
+        result: b"\x81\xa1a\x92\x01\xc0",
+        token: None,
+        attempt: 0,
+    };
     let messages = [
         call_of(head, 1, "f"),
         Message::Cancel(own),
@@ -597,4 +603,80 @@ fn ten_thousand_malformed_frames_are_counted_and_leave_nothing_behind() {
     scene.run();
     let frames = scene.frames();
     assert!(matches!(&read(&frames[0]).1[..], [Message::Callback(_)]), "it still serves");
+}
+
+/// What the answers in frames say: the number of their call, and of its copy.
+fn copies(frames: &[Vec<u8>]) -> Vec<(u64, u8)> {
+    let messages = frames.iter().flat_map(|frame| read(frame).1);
+    let copy = |message| match message {
+        Message::Callback(Callback { id: WireId::Native(id), attempt, .. })
+        | Message::Error(Failure { id: Some(WireId::Native(id)), attempt, .. }) => {
+            Some((id.number, attempt))
+        }
+        _ => None,
+    };
+    messages.filter_map(copy).collect()
+}
+
+fn copy_of(message: Message<'_>, attempt: u8) -> Message<'_> {
+    let Message::Call(call) = message else { panic!("{message:?}") };
+    Message::Call(Call { attempt, ..call })
+}
+
+#[test]
+fn an_answer_names_the_copy_that_brought_it_out_to_whom_that_means_something() {
+    for features in [107, 43] {
+        let names = |attempt| if features == 107 { attempt } else { 0 };
+        let mut scene = Scene::with_peer(msgpack_first(), Config::default(), features);
+        let head = scene.head();
+        let mut answers = |scene: &mut Scene, number, function, attempt| {
+            let call = copy_of(call_of(head, number, function), attempt);
+            scene.hand(&scene.lean(head, &[call]));
+            scene.run();
+            copies(&scene.frames())
+        };
+        for attempt in [0, 1, 2, 2, 200] {
+            assert_eq!(answers(&mut scene, 1, "f", attempt), [(1, names(attempt))]);
+        }
+        // Refused ones too.
+        for attempt in [1, 0, 3] {
+            assert_eq!(answers(&mut scene, 2, "nosuch", attempt), [(2, names(attempt))]);
+        }
+        // What is sent again unasked is of no copy. Nor is what was asked for.
+        scene.now = scene.now + Duration::from_millis(500);
+        scene.core.handle_timeout(scene.now);
+        assert_eq!(copies(&scene.frames()), [(1, names(NO_COPY))]);
+        let id = ExeId { session: PEER, number: 1, random: 9 };
+        scene.hand(&scene.lean(head, &[Message::Probe(WireId::Native(id))]));
+        assert_eq!(copies(&scene.frames()), [(1, names(NO_COPY))]);
+    }
+}
+
+#[test]
+fn a_round_trip_is_measured_from_the_copy_that_was_answered() {
+    let ms = Duration::from_millis;
+    for (features, copy, measured) in [
+        (107, 0, Some(ms(410))),
+        (107, 1, Some(ms(210))),
+        (107, 2, None),
+        (107, NO_COPY, None),
+        // Karn's rule: nothing is known of what was sent twice.
+        (43, 1, None),
+    ] {
+        let mut scene = Scene::with_peer(msgpack_first(), Config::default(), features);
+        let key = scene.call(b"\x90");
+        assert_eq!(scene.frames().len(), 1);
+        for (passed, sent) in [(200, 1), (210, 0)] {
+            scene.now = scene.now + ms(passed);
+            scene.core.handle_timeout(scene.now);
+            assert_eq!(scene.frames().len(), sent, "it is sent again after 200 ms, and then 400");
+        }
+        let id = WireId::Native(scene.core.exe_id(key).unwrap());
+        let answer = Callback { id, result: b"\x01", token: None, attempt: copy };
+        scene.hand(&scene.lean(scene.head(), &[Message::Callback(answer)]));
+        assert!(scene.core.take(key).is_some_and(|outcome| outcome.is_success()));
+        let round_trip = scene.core.peers(scene.now)[0].round_trip;
+        assert_eq!(round_trip, measured, "{features}, {copy}");
+        assert_eq!(scene.core.counters().round_trips, u64::from(measured.is_some()));
+    }
 }

@@ -28,6 +28,7 @@ fn counting(ledger: &Ledger) -> Function {
 struct Scene {
     lan: World,
     ledger: Ledger,
+    callee: NodeId,
     caller: NodeId,
 }
 
@@ -35,10 +36,10 @@ impl Scene {
     fn new(seed: u64) -> Self {
         let mut lan = World::new(seed);
         let ledger = Ledger::default();
-        lan.add(Spec::new("a").offers(counting(&ledger)));
+        let callee = lan.add(Spec::new("a").offers(counting(&ledger)));
         let caller = lan.node("b");
         lan.run_for(secs(8));
-        Self { lan, ledger, caller }
+        Self { lan, ledger, callee, caller }
     }
 
     fn count(&mut self, key: u64) -> CallId {
@@ -122,6 +123,60 @@ fn calls_take_as_long_as_the_model_says_at_any_loss() {
         assert!(near(times[1], p99), "loss {loss}: p99 {:?}, the model {p99} ms", times[1]);
         assert!(near(times[2], p999), "loss {loss}: p99.9 {:?}, model {p999} ms", times[2]);
     }
+}
+
+/// Makes calls one after the other and returns how often calls and answers were sent again.
+fn resent(scene: &mut Scene, keys: std::ops::Range<u64>) -> (u64, u64) {
+    let callee = scene.callee;
+    let counted = |scene: &Scene| {
+        let [calls, answers] = [scene.caller, callee].map(|node| scene.lan.core(node).counters());
+        (calls.calls_resent, answers.answers_resent)
+    };
+    let before = counted(scene);
+    for key in keys {
+        let call = scene.count(key);
+        assert!(scene.lan.run_until(|lan| lan.ended(call) != Ended::Open, secs(40)));
+        assert_eq!(scene.lan.result(call), Some(Ok(json!(1))));
+    }
+    let after = counted(scene);
+    (after.0 - before.0, after.1 - before.1)
+}
+
+#[test]
+fn a_round_trip_that_has_risen_for_good_is_learned_from_what_was_sent_twice() {
+    let mut scene = Scene::new(11);
+    let way = |delay| Rules::default().delay(delay..=delay);
+    scene.lan.rules(way(ms(1)));
+    assert_eq!(resent(&mut scene, 0..50), (0, 0), "a way of 2 ms is known");
+    scene.lan.rules(way(ms(250)));
+    let rise = resent(&mut scene, 50..53);
+    assert_eq!(rise.0, 4, "the first call leaves at 0, 30, 90, 210 and 450 ms: {rise:?}");
+    assert_eq!(resent(&mut scene, 53..100).0, 0, "no call is sent again for nothing");
+    assert_eq!(resent(&mut scene, 100..200), (0, 0), "and no answer");
+    let timeout = |scene: &Scene| scene.lan.peer(scene.caller, "a").unwrap().round_trip.unwrap();
+    assert!((ms(490)..ms(520)).contains(&timeout(&scene)), "{:?}", timeout(&scene));
+
+    // Back to the short way: a lost call is soon sent again.
+    scene.lan.rules(way(ms(1)));
+    assert_eq!(resent(&mut scene, 200..260), (0, 0));
+    scene.lan.rules(Rules::default().loss(1000));
+    let before = scene.lan.core(scene.caller).counters().calls_resent;
+    scene.count(260);
+    scene.lan.run_for(ms(31));
+    assert_eq!(scene.lan.core(scene.caller).counters().calls_resent - before, 1);
+}
+
+#[test]
+fn a_callee_that_never_calls_learns_that_its_answers_take_longer() {
+    let mut scene = Scene::new(12);
+    let way = |delay| Rules::default().delay(delay..=delay);
+    scene.lan.rules(way(ms(1)));
+    resent(&mut scene, 0..50);
+    scene.lan.rules(way(ms(100)));
+    // It believes none of the first receipts. One of them was half on the short way.
+    let rise = resent(&mut scene, 50..90);
+    assert!((17..70).contains(&rise.1), "{rise:?}");
+    assert_eq!(resent(&mut scene, 90..200), (0, 0));
 }
 
 /// Many at once, on a network that also repeats and reorders: every outcome agrees with the

@@ -3,6 +3,7 @@
 
 use super::Core;
 use super::receive::From;
+use crate::copies::Arrival;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
@@ -74,8 +75,8 @@ impl Core {
             Seen::New => Ok(Meeting::New(caller, id)),
             Seen::Known(standing) => {
                 self.counters.calls_repeated += 1;
-                let again = Again { link: from.link, attempt: Some(call.attempt) };
-                self.repeat(now, from, again, id, standing);
+                let arrival = Arrival { attempt: call.attempt, at: now };
+                self.repeat(now, from, Some(arrival), id, standing);
                 Ok(Meeting::Copy)
             }
             Seen::Stale => Err(Drop::Stale),
@@ -150,21 +151,28 @@ impl Core {
     }
 
     /// Answers a copy of a call, or a question about one.
-    fn repeat(&mut self, now: Time, from: From, again: Again, id: ExeId, standing: Standing) {
+    fn repeat(
+        &mut self,
+        now: Time,
+        from: From,
+        arrival: Option<Arrival>,
+        id: ExeId,
+        standing: Standing,
+    ) {
         match standing {
             Standing::Live(key) => {
                 let Some(task) = self.tasks.get_mut(key) else { return };
                 if let Caller::Remote { link, .. } = &mut task.caller {
-                    *link = again.link;
+                    *link = from.link;
                 }
-                task.attempt = again.attempt.unwrap_or(task.attempt);
+                task.arrival = arrival.or(task.arrival);
                 match task.progress {
                     Progress::Answered(_) if task.is_queued => {}
                     Progress::Answered(_) => {
                         task.is_asked = true;
-                        self.answer(now, again.link, key);
+                        self.answer(now, from.link, key);
                     }
-                    _ => drop(self.send(again.link, Outgoing::Ack(key))),
+                    _ => drop(self.send(from.link, Outgoing::Ack(key))),
                 }
             }
             Standing::Over => {}
@@ -172,12 +180,12 @@ impl Core {
                 let text = "the answer was sent once and is not kept";
                 let mut fault = Fault::new(ErrorCode::RESULT_EXPIRED, text);
                 fault.executed = executed;
-                self.refuse(again.link, from.form, WireId::Native(id), fault);
+                self.refuse(from, WireId::Native(id), fault, arrival);
             }
             Standing::Refused(code) => {
                 let mut fault = Fault::new(code, "the call was refused when it first came");
                 fault.executed = Executed::No;
-                self.refuse(again.link, from.form, WireId::Native(id), fault);
+                self.refuse(from, WireId::Native(id), fault, arrival);
             }
         }
     }
@@ -191,8 +199,7 @@ impl Core {
         };
         match seen {
             Seen::Known(standing) => {
-                let again = Again { link: from.link, attempt: None };
-                self.repeat(now, from, again, *id, standing);
+                self.repeat(now, from, None, *id, standing);
             }
             Seen::New | Seen::Stale => {
                 self.send(from.link, Outgoing::Unknown(Box::new((*id, from.form))));
@@ -238,12 +245,15 @@ impl Core {
             && let Some(task) = self.tasks.get(key)
             && matches!(task.progress, Progress::Answered(_))
         {
-            let sample = (task.sends == 1 && self.may_lose(from.link)).then_some(task.last);
-            let peer = self.inbound.peer_of(caller);
-            if let (Some(sent), Some(peer)) = (sample, peer.and_then(|key| self.peers.get_mut(key)))
-            {
+            let (sends, sent) = (task.sends, task.first);
+            let peer = self.inbound.peer_of(caller).filter(|_| self.may_lose(from.link));
+            if let Some(peer) = peer.and_then(|key| self.peers.get_mut(key)) {
                 let measured = now.since(sent).saturating_sub(ACK_DELAY);
-                peer.recovery.round_trip.sample_if_plausible(measured);
+                match sends {
+                    0 => {}
+                    1 => peer.recovery.round_trip.sample_if_plausible(measured),
+                    _ => peer.recovery.round_trip.doubt(measured),
+                }
             }
             self.remove_task(key, Standing::Over);
         }
@@ -266,8 +276,9 @@ impl Core {
             let is_awaited = task.caller.is_awaited();
             match task.progress {
                 Progress::Answered(_) => {
-                    let sent = (task.sends == 1 && task.due.is_some()).then_some(task.last);
-                    self.passed_after(caller, sent.map(|sent| now.since(sent)));
+                    let (sends, sent) = (task.sends, task.first);
+                    let may_be_lost = sends > 1 || task.due.is_some();
+                    self.passed_after(caller, sends, may_be_lost.then(|| now.since(sent)));
                     self.end_task(key);
                 }
                 // Its caller has given it up: the deadline passed, or a cancel was lost.
@@ -277,11 +288,14 @@ impl Core {
         }
     }
 
-    /// The watermark has passed an answer that was sent once, so long ago.
-    fn passed_after(&mut self, caller: CallerKey, time: Option<std::time::Duration>) {
+    /// The watermark has passed an answer that was first sent so long ago, and so often.
+    fn passed_after(&mut self, caller: CallerKey, sends: u8, time: Option<std::time::Duration>) {
         let peer = self.inbound.peer_of(caller);
         if let (Some(time), Some(peer)) = (time, peer.and_then(|key| self.peers.get_mut(key))) {
-            peer.recovery.round_trip.sample_at_most(time);
+            match sends {
+                1 => peer.recovery.round_trip.sample_at_most(time),
+                _ => peer.recovery.round_trip.doubt(time),
+            }
         }
     }
 
@@ -302,8 +316,10 @@ impl Core {
         if std::mem::take(&mut task.is_asked) && is_again {
             return;
         }
+        if task.sends == 0 {
+            task.first = now;
+        }
         task.sends = task.sends.saturating_add(1);
-        task.last = now;
         task.due = None;
         let sends = task.sends;
         if !repeats || sends >= MAX_SENDS {
@@ -483,10 +499,4 @@ impl Core {
             }
         }
     }
-}
-
-/// Where a copy of a call came from, and which.
-struct Again {
-    link: LinkId,
-    attempt: Option<u8>,
 }

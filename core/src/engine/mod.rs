@@ -262,7 +262,11 @@ impl Core {
         let token_key = HashKey::new(random.bytes());
         let budget = ByteBudget::new(config.max_buffered);
         Ok(Self {
-            features: pipeline.features().with(Features::CANCEL).with(Features::ACK),
+            features: pipeline
+                .features()
+                .with(Features::CANCEL)
+                .with(Features::ACK)
+                .with(Features::COPIES),
             pipeline: Arc::new(pipeline),
             random,
             session,

@@ -15,7 +15,7 @@ use crate::event::PeerDownReason;
 use crate::fields::Fields;
 use crate::homes::{Early, Home, Step};
 use crate::id::{PeerKey, SessionId, Version};
-use crate::message::{Call, Features, Hello};
+use crate::message::{Call, Features, Hello, NO_COPY};
 use crate::ports::{Budget, Cast, Close, Codec, Origin};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
@@ -190,7 +190,7 @@ impl Core {
                 if self.pass_answer_on(heard, &id) {
                     return Ok(());
                 }
-                self.on_answer(now, from, &id, None, Ok(result))?;
+                self.on_answer(now, from, &id, (None, NO_COPY), Ok(result))?;
                 // Nobody else has seen the number of the call.
                 if let Some(key) = self.links.get(link).and_then(|link| link.peer) {
                     self.prove(now, key, link);

@@ -27,13 +27,14 @@ pub(super) enum Lost {
 }
 
 impl Core {
-    /// An answer has come: an encoded result or the callee's fault.
+    /// An answer has come: an encoded result or the callee's fault, with the token of its call and
+    /// the number of the copy that it answers.
     pub(super) fn on_answer(
         &mut self,
         now: Time,
         from: From,
         id: &WireId<'_>,
-        token: Option<u64>,
+        (token, attempt): (Option<u64>, u8),
         result: Result<&[u8], Fault>,
     ) -> Result<(), Drop> {
         let WireId::Native(id) = id else { return Err(Drop::UnknownCall) };
@@ -64,7 +65,7 @@ impl Core {
             return Err(Drop::UnknownCall);
         }
         let callee = Arc::clone(peer_name);
-        self.answer_came(now, key);
+        self.answer_came(now, from, key, attempt);
         self.owe_receipt(now, from.link, id);
         let result = match result {
             Ok(encoded) if !self.calls.has_room_for_result(key, encoded.len()) => {

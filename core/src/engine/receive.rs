@@ -231,7 +231,8 @@ impl Core {
             Message::Call(call) => self.on_call(now, from, call),
             Message::Cancel(id) => self.on_cancel(now, from, &id),
             Message::Callback(callback) => {
-                self.on_answer(now, from, &callback.id, callback.token, Ok(callback.result))
+                let extras = (callback.token, callback.attempt);
+                self.on_answer(now, from, &callback.id, extras, Ok(callback.result))
             }
             Message::Error(failure) => self.on_error(now, from, failure),
             Message::Ping(number) => {
@@ -248,10 +249,13 @@ impl Core {
         match failure.id {
             Some(id) if planted!(ErrorAnswered) => {
                 let fault = Fault::new(ErrorCode::UNKNOWN_CALL, "no such call");
-                self.refuse(from.link, from.form, id.into_owned(), fault);
+                self.refuse(from, id.into_owned(), fault, None);
                 Ok(())
             }
-            Some(id) => self.on_answer(now, from, &id, failure.token, Err(failure.fault)),
+            Some(id) => {
+                let extras = (failure.token, failure.attempt);
+                self.on_answer(now, from, &id, extras, Err(failure.fault))
+            }
             None => {
                 if failure.fault.code == ErrorCode::INCOMPATIBLE_VERSION {
                     self.incompatible(now, from);
@@ -283,7 +287,7 @@ impl Core {
             }
         };
         if let (Cast::Unicast, Some(id)) = (from.cast, unread.call) {
-            self.refuse(from.link, from.form, id.into_owned(), fault);
+            self.refuse(from, id.into_owned(), fault, None);
         }
         drop
     }

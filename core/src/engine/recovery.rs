@@ -92,8 +92,7 @@ impl Core {
         let random = call.wire.random;
         let Stage::Remote { peer: to, sent, flight, .. } = &mut call.stage else { return };
         *sent = true;
-        flight.sends = flight.sends.saturating_add(1);
-        flight.last = now;
+        flight.leaves(now);
         flight.is_queued = false;
         self.counters.calls_resent += u64::from(flight.sends > 1);
         let (sends, to) = (flight.sends, *to);
@@ -340,10 +339,14 @@ impl Core {
             }
             return Ok(());
         }
-        if attempt.checked_add(1) == Some(flight.sends) && !flight.is_acked {
+        // Of a peer that does not say when it answers no copy, the last copy's first alone counts.
+        let is_last = attempt.checked_add(1) == Some(flight.sends);
+        let is_first = is_last && !flight.is_acked && !flight.is_probed;
+        let left = flight.left_at(attempt).filter(|_| is_first || self.names_copies(peer));
+        if let Some(left) = left.filter(|_| self.may_lose(from.link)) {
             // The receipt of a first copy waits for an answer to go with.
             let waited = if attempt == 0 { ACK_DELAY } else { Duration::ZERO };
-            self.sample(peer, now.since(flight.last).saturating_sub(waited));
+            self.sample(peer, now.since(left).saturating_sub(waited));
         }
         self.with_flight(key, |flight| flight.is_acked = true);
         self.land(now, key, flight.sends == 1);
@@ -353,26 +356,46 @@ impl Core {
         Ok(())
     }
 
+    /// Whether a peer says in its answers which copies of the calls they answer.
+    fn names_copies(&self, peer: PeerKey) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.features.has(Features::COPIES))
+    }
+
+    /// Takes in a round trip that is known for what it is.
     fn sample(&mut self, peer: PeerKey, measured: Duration) {
+        let nanos = u64::try_from(measured.as_nanos()).unwrap_or(u64::MAX);
+        self.counters.round_trips += 1;
+        self.counters.round_trip_nanos = self.counters.round_trip_nanos.saturating_add(nanos);
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.recovery.round_trip.sample(measured);
         }
     }
 
-    /// An answer has come for a call that is open: what it says about the way.
-    pub(super) fn answer_came(&mut self, now: Time, key: CallKey) {
+    /// An answer has come for a call that is open, to this copy of it: what it says about the way.
+    pub(super) fn answer_came(&mut self, now: Time, from: From, key: CallKey, attempt: u8) {
         let Some(call) = self.calls.get(key) else { return };
         let Stage::Remote { peer, flight, link, .. } = &call.stage else { return };
         let (peer, flight, by) = (*peer, *flight, *link);
-        let is_first = flight.sends == 1 && !flight.is_acked && !flight.is_probed;
         let is_one_shot = call.request.carrier == Carrier::OneShot;
-        if is_first && self.may_lose(by) && !is_one_shot {
-            let measured = now.since(flight.last);
-            if let Some(peer) = self.peers.get_mut(peer) {
-                peer.recovery.round_trip.sample_if_plausible(measured);
+        if !is_one_shot && self.may_lose(by) && self.may_lose(from.link) {
+            if !self.names_copies(peer) {
+                self.sample_unnamed(now, peer, &flight);
+            } else if let Some(left) = flight.left_at(attempt) {
+                self.sample(peer, now.since(left));
             }
         }
         self.land(now, key, flight.sends == 1);
+    }
+
+    /// An answer of a peer that does not say which copy it answers (Karn's rule: what was sent
+    /// twice is no sample).
+    fn sample_unnamed(&mut self, now: Time, peer: PeerKey, flight: &Flight) {
+        let is_first = flight.sends == 1 && !flight.is_acked && !flight.is_probed;
+        if let (Some(left), true) = (flight.left_at(0), is_first)
+            && let Some(peer) = self.peers.get_mut(peer)
+        {
+            peer.recovery.round_trip.sample_if_plausible(now.since(left));
+        }
     }
 
     /// Why an answer or a receipt finds no open call.

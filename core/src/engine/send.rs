@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Core, StreamKey};
 use crate::calls::{Carrier, Mode, Stage};
+use crate::copies::Arrival;
 use crate::dialect::frame::FrameWriter;
 use crate::dialect::native;
 use crate::endpoint::{Lane, LinkId};
@@ -12,9 +13,10 @@ use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::{CallKey, ExeId, TaskKey, Version};
 use crate::inbound::Standing;
 use crate::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Receipt, ReplyTo,
-    WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, NO_COPY, Receipt,
+    ReplyTo, WireId,
 };
+use crate::peers::Peer;
 use crate::ports::{Codec, Dest};
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
@@ -285,18 +287,19 @@ impl Core {
                 return out.len() > before;
             }
             Outgoing::Call(key) => return self.write_call(now, link, *key, frame, out),
-            Outgoing::Answer(key) => return self.write_answer(*key, frame, out),
+            Outgoing::Answer(key) => return self.write_answer(now, link, *key, frame, out),
             Outgoing::Refusal(refusal) => {
                 let failure = Failure {
                     id: Some(refusal.id.clone()),
                     fault: refusal.fault.clone(),
                     token: None,
+                    attempt: self.copy_answered(now, link, refusal.arrival),
                 };
                 return frame.write(&Message::Error(failure), out);
             }
-            Outgoing::Ack(key) => return self.write_ack(*key, frame, out),
+            Outgoing::Ack(key) => return self.write_ack(now, *key, frame, out),
             Outgoing::Unknown(asked) => {
-                let receipt = Receipt::Call { state: CallState::Unknown, attempt: 0 };
+                let receipt = Receipt::Call { state: CallState::Unknown, attempt: NO_COPY };
                 return frame
                     .write(&Message::Ack(Ack { id: WireId::Native(asked.0), receipt }), out);
             }
@@ -374,10 +377,11 @@ impl Core {
         frame.write(&Message::Call(message), out)
     }
 
-    fn write_ack(&self, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
+    fn write_ack(&self, now: Time, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
         let Some(task) = self.tasks.get(key) else { return false };
         let Caller::Remote { id: Some(id), .. } = &task.caller else { return false };
-        let receipt = Receipt::Call { state: task.state(), attempt: task.attempt };
+        let attempt = task.arrival.map_or(NO_COPY, |arrival| arrival.acknowledged(now));
+        let receipt = Receipt::Call { state: task.state(), attempt };
         frame.write(&Message::Ack(Ack { id: id.clone(), receipt }), out)
     }
 
@@ -388,20 +392,41 @@ impl Core {
         asks.then_some(ReplyTo { port, token: call.token })
     }
 
-    fn write_answer(&self, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
+    fn write_answer(
+        &self,
+        now: Time,
+        link: LinkId,
+        key: TaskKey,
+        frame: &FrameWriter,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(task) = self.tasks.get(key) else { return false };
         let Caller::Remote { id: Some(id), reply_to, .. } = &task.caller else { return false };
-        let token = reply_to.map(|reply| reply.token);
+        let (id, token) = (id.clone(), reply_to.map(|reply| reply.token));
+        let attempt = self.copy_answered(now, link, task.arrival);
         let message = match &task.progress {
             Progress::Answered(Ok(payload)) => {
-                Message::Callback(Callback { id: id.clone(), result: &payload.bytes, token })
+                Message::Callback(Callback { id, result: &payload.bytes, token, attempt })
             }
             Progress::Answered(Err(fault)) => {
-                Message::Error(Failure { id: Some(id.clone()), fault: fault.clone(), token })
+                let (id, fault) = (Some(id), fault.clone());
+                Message::Error(Failure { id, fault, token, attempt })
             }
             _ => return false,
         };
         frame.write(&message, out)
+    }
+
+    /// Which copy of a call an answer says that it answers. Nothing to whom that is known to mean
+    /// nothing; who is not known may reckon with it.
+    fn copy_answered(&self, now: Time, link: LinkId, arrival: Option<Arrival>) -> u8 {
+        let attempt = arrival.map_or(NO_COPY, |arrival| arrival.answered(now));
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        let reads = |peer: &Peer| peer.features.has(Features::COPIES);
+        match peer.filter(|_| attempt > 0).and_then(|peer| self.peers.get(peer)) {
+            Some(peer) if !reads(peer) => 0,
+            _ => attempt,
+        }
     }
 
     /// What follows from a message having been packed.
@@ -477,7 +502,7 @@ impl Core {
         let Caller::Remote { id: Some(id), form, .. } = task.caller else { return None };
         let mut fault = Fault::new(ErrorCode::TOO_LARGE, why);
         fault.executed = executed;
-        Some(Refusal { form, id, fault })
+        Some(Refusal { form, id, fault, arrival: task.arrival })
     }
 
     /// Notes that a message will never be sent.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::inbound::Meeting;
 use super::receive::From;
 use super::{Core, Phase, StreamKey};
+use crate::copies::Arrival;
 use crate::counters::Drop;
-use crate::dialect::Form;
 use crate::directory::Class;
 use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
@@ -83,6 +83,7 @@ impl Core {
                 return Err(why);
             }
         };
+        let arrival = Arrival { attempt: call.attempt, at: now };
         let accepted = match &meeting {
             Meeting::Refused(fault) => Err(fault.clone()),
             _ if !has_room => {
@@ -117,7 +118,7 @@ impl Core {
                 self.counters.tasks_refused += 1;
             }
             if let (Some(id), false) = (id, one_way) {
-                self.refuse(from.link, from.form, id, fault);
+                self.refuse(from, id, fault, Some(arrival));
             }
         }
         Ok(())
@@ -174,11 +175,11 @@ impl Core {
         };
         let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
         let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
-        let attempt = call.attempt;
+        let arrival = Arrival { attempt: call.attempt, at: now };
         let key = self.begin_task(now, offered, args, caller, deadline, stream)?;
         self.counters.calls_accepted += 1;
         if let Some(task) = self.tasks.get_mut(key) {
-            task.attempt = attempt;
+            task.arrival = Some(arrival);
         }
         self.note_received(key);
         Ok(key)
@@ -299,9 +300,16 @@ impl Core {
         }
     }
 
-    /// Answers a call that did not become a task.
-    pub(super) fn refuse(&mut self, link: LinkId, form: Form, id: WireId<'static>, fault: Fault) {
-        self.send(link, Outgoing::Refusal(Box::new(Refusal { form, id, fault })));
+    /// Answers a call that did not become a task; the copy of it that has arrived, if any has.
+    pub(super) fn refuse(
+        &mut self,
+        to: From,
+        id: WireId<'static>,
+        fault: Fault,
+        arrival: Option<Arrival>,
+    ) {
+        let refusal = Refusal { form: to.form, id, fault, arrival };
+        self.send(to.link, Outgoing::Refusal(Box::new(refusal)));
     }
 
     /// The next thing to do with a function. Filled by inputs, by [`Self::call`] and by

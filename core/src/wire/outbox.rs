@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::copies::Arrival;
 use crate::dialect::Form;
 use crate::endpoint::{Lane, LinkId};
 use crate::id::{CallKey, ExeId, TaskKey};
@@ -77,6 +78,8 @@ pub(crate) struct Refusal {
     pub(crate) form: Form,
     pub(crate) id: WireId<'static>,
     pub(crate) fault: crate::error::Fault,
+    /// The copy of the call that it answers.
+    pub(crate) arrival: Option<Arrival>,
 }
 
 /// The order in which links are served, and what is broadcast.

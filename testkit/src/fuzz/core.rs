@@ -316,7 +316,7 @@ impl Stage<'_> {
     fn answer(&mut self) {
         let (host, flags) = (self.host(), self.script.byte());
         let id = self.own_id();
-        let token = (flags & 1 > 0).then_some(5);
+        let (token, attempt) = ((flags & 1 > 0).then_some(5), flags >> 5);
         let code = ErrorCode(u16::from(self.script.byte()));
         let message = if flags & 2 > 0 {
             let fault = Fault {
@@ -325,9 +325,10 @@ impl Stage<'_> {
                 executed: self.script.one_of(&[Executed::No, Executed::Maybe, Executed::Yes]),
                 retry_after: None,
             };
-            Message::Error(Failure { id: Some(id).filter(|_| flags & 4 == 0), fault, token })
+            let id = Some(id).filter(|_| flags & 4 == 0);
+            Message::Error(Failure { id, fault, token, attempt })
         } else {
-            Message::Callback(Callback { id, result: b"1", token })
+            Message::Callback(Callback { id, result: b"1", token, attempt })
         };
         self.say(host, &message);
     }

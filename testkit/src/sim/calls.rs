@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::invariant::{Broken, Invariant};
 use super::ledger::Ledger;
 use super::node::NodeId;
+use super::trips::Trips;
 use super::values::decode;
 
 /// Names a call of a world, for ever.
@@ -53,6 +54,7 @@ pub(super) struct CallBook {
     pub(super) entries: Vec<Entry>,
     due: BTreeSet<(Time, usize)>,
     pub(super) ledger: Ledger,
+    pub(super) trips: Trips,
 }
 
 impl CallBook {

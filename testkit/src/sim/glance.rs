@@ -20,12 +20,16 @@ pub(super) struct SeenCall {
     pub(super) to: Option<u64>,
     /// Milliseconds left.
     pub(super) deadline: Option<u64>,
+    /// Which copy of it.
+    pub(super) attempt: u8,
 }
 
 /// What the checks want to know of a frame.
 #[derive(Default)]
 pub(super) struct Glance {
     pub(super) calls: Vec<SeenCall>,
+    /// Calls of which it holds an answer or a receipt.
+    pub(super) answered: Vec<ExeId>,
     /// Sessions that say hello, with what they can do.
     pub(super) hellos: Vec<(u64, Features)>,
     /// Sessions that say farewell.
@@ -43,6 +47,7 @@ pub(super) struct Glance {
 impl Glance {
     fn clear(&mut self) {
         self.calls.clear();
+        self.answered.clear();
         self.hellos.clear();
         self.byes.clear();
         self.errors.clear();
@@ -84,14 +89,28 @@ impl Glance {
             Message::Call(call) => {
                 self.asks = true;
                 if let Some(WireId::Native(id)) = call.id {
-                    self.calls.push(SeenCall { id, to: call.to, deadline: call.deadline_ms });
+                    let (to, deadline, attempt) = (call.to, call.deadline_ms, call.attempt);
+                    self.calls.push(SeenCall { id, to, deadline, attempt });
                 }
             }
             Message::Cancel(_) => self.asks = true,
             Message::Probe(_) => (self.asks, self.receipts) = (true, self.receipts + 1),
-            Message::Error(failure) => self.errors.push(failure.fault.code.0),
-            Message::Ack(_) => self.receipts += 1,
-            Message::Func(_) | Message::Callback(_) | Message::Ping(_) | Message::Pong(_) => {}
+            Message::Error(failure) => {
+                self.errors.push(failure.fault.code.0);
+                self.note_answer(failure.id.as_ref());
+            }
+            Message::Ack(ack) => {
+                self.receipts += 1;
+                self.note_answer(Some(&ack.id));
+            }
+            Message::Callback(callback) => self.note_answer(Some(&callback.id)),
+            Message::Func(_) | Message::Ping(_) | Message::Pong(_) => {}
+        }
+    }
+
+    fn note_answer(&mut self, id: Option<&WireId<'_>>) {
+        if let Some(WireId::Native(id)) = id {
+            self.answered.push(*id);
         }
     }
 }

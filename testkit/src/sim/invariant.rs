@@ -69,6 +69,8 @@ invariants! {
     DrainsClean => "I-27";
     /// Received is accepted plus each kind of drop.
     CountersAddUp => "I-28";
+    /// A round trip that is measured is that of a copy of the call, and of no other time.
+    TrueSamples => "I-29";
 }
 
 impl Invariant {

@@ -46,6 +46,7 @@ mod pump;
 mod step;
 pub mod swarm;
 mod trace;
+mod trips;
 mod values;
 mod view;
 mod watch;

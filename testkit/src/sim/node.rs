@@ -18,6 +18,7 @@ use super::glance::Cause;
 use super::input::{Function, Spec};
 use super::links::LinkTable;
 use super::network::AddressId;
+use super::trips::Cargo;
 use super::view::Traffic;
 
 /// Names a node of a world, through all its lives.
@@ -56,6 +57,8 @@ pub(super) struct Datagram {
     pub(super) cause: Cause,
     /// The network has changed it on its way.
     pub(super) damaged: bool,
+    /// What it carries of calls; nothing where no node has written it.
+    pub(super) cargo: Option<Arc<Cargo>>,
 }
 
 /// A function that runs.

@@ -17,6 +17,7 @@ use super::node::{Life, NodeId, Running};
 use super::originals::SHARED_PORT;
 use super::step::{Arrival, Happening};
 use super::trace::Trace;
+use super::trips::Cargo;
 use super::values;
 use super::view::{Frame, Traffic};
 use super::world::{Air, World};
@@ -240,10 +241,11 @@ impl Pump<'_> {
         }
         let Some(to) = self.air.addresses.owner(address) else { return Ok(()) };
         let cause = Cause::of(Cast::Unicast, self.glance);
+        let cargo = Cargo::of(self.now, self.glance);
         for copy in self.air.network.carry(self.id, to, bytes).into_iter().flatten() {
             let (from, at) = (self.own_address, self.now + copy.after);
             let arrival = Arrival::of(copy, from, None, address, Cast::Unicast, cause);
-            self.air.schedule(at, Happening::Arrival(arrival));
+            self.air.schedule(at, Happening::Arrival(arrival.carrying(cargo.as_ref())));
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::invariant::{Broken, Invariant, Violation};
 use super::network::{AddressId, Copy, segment};
 use super::node::{Datagram, Node, NodeId, endpoint};
 use super::originals::OriginalId;
+use super::trips::Cargo;
 use super::world::{Air, World};
 
 /// How long an injected datagram takes.
@@ -74,6 +75,7 @@ pub(super) struct Arrival {
     pub(super) bytes: Arc<[u8]>,
     pub(super) cause: Cause,
     pub(super) damaged: bool,
+    pub(super) cargo: Option<Arc<Cargo>>,
 }
 
 impl Arrival {
@@ -88,7 +90,13 @@ impl Arrival {
     ) -> Self {
         let Copy { bytes, damaged, .. } = copy;
         let cause = if damaged { Cause::Any } else { cause };
-        Self { from, to, address, cast, bytes, cause, damaged }
+        Self { from, to, address, cast, bytes, cause, damaged, cargo: None }
+    }
+
+    /// The same with what it carries, if it is what was sent.
+    pub(super) fn carrying(mut self, cargo: Option<&Arc<Cargo>>) -> Self {
+        self.cargo = cargo.filter(|_| !self.damaged).cloned();
+        self
     }
 
     /// A frame that no node has written.
@@ -100,7 +108,7 @@ impl Arrival {
         bytes: Arc<[u8]>,
     ) -> Self {
         let cause = Cause::of_text(cast, &bytes);
-        Self { from, to, address, cast, bytes, cause, damaged: false }
+        Self { from, to, address, cast, bytes, cause, damaged: false, cargo: None }
     }
 }
 
@@ -181,11 +189,11 @@ impl World {
         }
         match what {
             Happening::Arrival(arrival) => {
-                let Arrival { from, to, address, cast, bytes, cause, damaged } = arrival;
+                let Arrival { from, to, address, cast, bytes, cause, damaged, cargo } = arrival;
                 let remote = self.air.addresses.address(address);
                 let owner = to.or_else(|| self.air.addresses.owner(address));
                 if let Some(to) = owner.or_else(|| self.holder_of_shared_port(remote)) {
-                    self.deliver(to, Datagram { from, cast, bytes, cause, damaged });
+                    self.deliver(to, Datagram { from, cast, bytes, cause, damaged, cargo });
                 }
             }
             Happening::ToOriginal { original, from, bytes } => {
@@ -239,6 +247,7 @@ impl World {
     /// Hands a datagram to the core of a node that runs. Its outputs wait.
     pub(super) fn hand_over(&mut self, id: NodeId, datagram: Datagram) -> Option<Cause> {
         let remote = self.air.addresses.address(datagram.from);
+        let mut sampled = None;
         let node = &mut self.nodes[id.0];
         if node.paused {
             if node.backlog.len() < Node::BACKLOG {
@@ -274,10 +283,26 @@ impl World {
         let taken =
             |core: &lanc_core::Core| (core.counters().messages_accepted, core.tables().outbox);
         let before = datagram.damaged.then(|| taken(&life.core));
+        let samples = |core: &lanc_core::Core| {
+            (core.counters().round_trips, core.counters().round_trip_nanos)
+        };
+        let (count, sum) = samples(&life.core);
         life.core.handle_frame(now, frame);
+        if let Some(cargo) = datagram.cargo {
+            self.book.trips.came(self.now, &cargo);
+            let (count, sum) = (samples(&life.core).0 - count, samples(&life.core).1 - sum);
+            let ledger = &self.book.ledger;
+            if count == 1 && !ledger.falsified && !ledger.replayed {
+                let checked = self.book.trips.measured(now, &cargo, Duration::from_nanos(sum));
+                sampled = checked.err();
+            }
+        }
         if before.is_some_and(|before| before != taken(&life.core)) {
             // From here on a node believes what nobody has said.
             self.book.ledger.falsified = true;
+        }
+        if let Some(broken) = sampled {
+            self.fail_at(id, broken);
         }
         Some(datagram.cause)
     }

@@ -10,7 +10,8 @@ use super::pump::Pump;
 
 impl Pump<'_> {
     pub(super) fn look_at_messages(&mut self, life: &Life) -> Result<(), Broken> {
-        let (glance, ledger) = (&*self.glance, &mut self.book.ledger);
+        let glance = &*self.glance;
+        let (ledger, trips) = (&mut self.book.ledger, &mut self.book.trips);
         let silent = self.cause == Cause::Unanswerable;
         Invariant::ErrorsEnd.holds_if(!silent || glance.errors.is_empty(), || {
             "an error in answer to what is never answered by one".to_owned()
@@ -28,6 +29,7 @@ impl Pump<'_> {
         let sender = Sender { session: life.core.session().short(), local: self.local };
         for call in &glance.calls {
             ledger.left(sender, call)?;
+            trips.left(sender, call);
         }
         Ok(())
     }

@@ -7,7 +7,9 @@ use super::{Head, method_of, state_of};
 use crate::dialect::native::Unreadable;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::id::ExeId;
-use crate::message::{Ack, Call, Callback, Failure, Message, Method, Receipt, ReplyTo, WireId};
+use crate::message::{
+    Ack, Call, Callback, Failure, Message, Method, NO_COPY, Receipt, ReplyTo, WireId,
+};
 use crate::ports::{Budget, Codec, DecodeError, Item};
 
 /// What stands where a whole number should.
@@ -236,11 +238,13 @@ pub fn read<'a>(fields: &Fields<'a>, head: &Head) -> Result<Message<'a>, Unreada
             id: fields.needed_id(head.receiver)?,
             result: fields.result.unwrap_or_default(),
             token: fields.token.optional()?,
+            attempt: fields.count.small()?.unwrap_or_default(),
         }),
         Method::Error => Message::Error(Failure {
             id: fields.id(head.receiver)?,
             fault: fields.fault(),
             token: fields.token.optional()?,
+            attempt: fields.count.small().map_or(NO_COPY, Option::unwrap_or_default),
         }),
         Method::Ack => Message::Ack(fields.ack(head)?),
         Method::Probe => Message::Probe(fields.needed_id(Some(head.sender))?),

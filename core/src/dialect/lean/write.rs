@@ -56,6 +56,7 @@ impl<'m> Entries<'m> {
                 let null = callback.result.is_empty();
                 self.put("v", if null { Item::Null } else { Item::Encoded(callback.result) });
                 self.token(callback.token);
+                self.attempt(callback.attempt);
             }
             Message::Error(failure) => {
                 if let Some(id) = &failure.id {
@@ -63,6 +64,7 @@ impl<'m> Entries<'m> {
                 }
                 self.fault(&failure.fault);
                 self.token(failure.token);
+                self.attempt(failure.attempt);
             }
             Message::Ack(ack) => {
                 let (state, attempt) = match ack.receipt {
@@ -100,6 +102,13 @@ impl<'m> Entries<'m> {
         }
     }
 
+    /// Nothing of the first transmission.
+    fn attempt(&mut self, attempt: u8) {
+        if attempt > 0 {
+            self.put("n", Item::Uint(u64::from(attempt)));
+        }
+    }
+
     fn call(&mut self, call: &'m Call<'_>, head: &Head) -> Option<()> {
         if call.to != head.receiver || call.watermark != head.watermark {
             return None;
@@ -122,9 +131,7 @@ impl<'m> Entries<'m> {
         if let Some(stream) = call.stream {
             self.put("b", Item::Uint(u64::from(stream)));
         }
-        if call.attempt > 0 {
-            self.put("n", Item::Uint(u64::from(call.attempt)));
-        }
+        self.attempt(call.attempt);
         if let Some(reply) = call.reply_to {
             self.put("p", Item::Uint(u64::from(reply.port)));
         }

@@ -10,8 +10,8 @@ use crate::error::{ErrorCode, Executed, Fault};
 use crate::fields::{Fields, list_or_nothing, map_or_nothing};
 use crate::id::{ExeId, FunctionName, SessionId, Version};
 use crate::message::{
-    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, Receipt,
-    ReplyTo, WireId,
+    Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, NO_COPY,
+    Receipt, ReplyTo, WireId,
 };
 use crate::ports::{Budget, Codec, DecodeError, Item, Value};
 
@@ -76,7 +76,8 @@ pub fn read<'a>(
         Method::Call => Message::Call(reader.call()?),
         Method::Callback => {
             let result = fields.data.as_ref().map_or(&[][..], |value| value.raw);
-            Message::Callback(Callback { id: reader.id()?, result, token: reader.token()? })
+            let (id, (token, attempt)) = (reader.id()?, reader.answer_extras()?);
+            Message::Callback(Callback { id, result, token, attempt: attempt? })
         }
         Method::Error => Message::Error(reader.error()?),
         Method::Ack => Message::Ack(reader.ack()?),
@@ -301,19 +302,23 @@ impl<'a> Reader<'_, 'a> {
         }
         let executed = executed.unwrap_or_else(|| code.executed_by_callee());
         let fault = Fault { code, message, executed, retry_after };
-        Ok(Failure { id: self.optional_id()?, fault, token: self.token()? })
+        let (id, (token, attempt)) = (self.optional_id()?, self.answer_extras()?);
+        Ok(Failure { id, fault, token, attempt: attempt.unwrap_or(NO_COPY) })
     }
 
-    /// The token of an answer that comes by a connection of its own.
-    fn token(&mut self) -> Result<Option<u64>, DecodeError> {
-        let mut token = None;
+    /// The token of an answer that comes by a connection of its own, and which transmission of
+    /// the call it answers.
+    fn answer_extras(&mut self) -> Result<(Option<u64>, Result<u8, DecodeError>), DecodeError> {
+        let (mut token, mut attempt) = (None, Ok(0));
         self.entries(self.fields.x.as_ref(), &mut |key, value| {
-            if key == "tok" {
-                token = Some(hex64(&value)?);
+            match key {
+                "tok" => token = Some(hex64(&value)?),
+                "at" => attempt = small(&value),
+                _ => {}
             }
             Ok(())
         })?;
-        Ok(token)
+        Ok((token, attempt))
     }
 
     fn ack(&mut self) -> Result<Ack<'a>, DecodeError> {

@@ -20,14 +20,12 @@ pub fn write(message: &Message<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
             // An empty result stands for null.
             let data = Some(Item::Encoded(callback.result));
             let token = callback.token.map(Short::hex);
-            let mut x = Entries::<1>::new();
-            x.push_some("tok", token.as_ref().map(Short::item));
+            let x = answer_extras(callback.attempt, token.as_ref());
             Parts { data, id: Some(&callback.id), x: x.as_slice(), ..parts }.write(codec, out);
         }
         Message::Error(failure) => {
             let token = failure.token.map(Short::hex);
-            let mut x = Entries::<1>::new();
-            x.push_some("tok", token.as_ref().map(Short::item));
+            let x = answer_extras(failure.attempt, token.as_ref());
             let parts = Parts { id: failure.id.as_ref(), x: x.as_slice(), ..parts };
             write_error(parts, &failure.fault, codec, out);
         }
@@ -145,7 +143,7 @@ fn write_call(parts: Parts<'_>, call: &Call<'_>, codec: &dyn Codec, out: &mut Ve
     let mut x = Entries::<8>::new();
     x.push_some("to", to.as_ref().map(Short::item));
     x.push_some("dl", call.deadline_ms.map(Item::Uint));
-    x.push_some("at", Some(Item::Uint(u64::from(call.attempt))).filter(|_| call.attempt > 0));
+    x.push_some("at", attempt(call.attempt));
     x.push_some("lo", call.watermark.map(Item::Uint));
     x.push_some("ow", Some(Item::Bool(true)).filter(|_| call.one_way));
     x.push_some("st", call.stream.map(|stream| Item::Uint(u64::from(stream))));
@@ -154,6 +152,19 @@ fn write_call(parts: Parts<'_>, call: &Call<'_>, codec: &dyn Codec, out: &mut Ve
     let (data, id) = (Some(text(&call.function)), call.id.as_ref());
     let (args, kwargs, x) = (call.args, call.kwargs, x.as_slice());
     Parts { data, id, args, kwargs, x, ..parts }.write(codec, out);
+}
+
+/// What stands in the extension object of a callback and of an error.
+fn answer_extras<'e>(of: u8, token: Option<&'e Short>) -> Entries<'e, 2> {
+    let mut x = Entries::new();
+    x.push_some("at", attempt(of));
+    x.push_some("tok", token.map(Short::item));
+    x
+}
+
+/// Nothing of the first transmission.
+fn attempt(attempt: u8) -> Option<Item<'static>> {
+    Some(Item::Uint(u64::from(attempt))).filter(|_| attempt > 0)
 }
 
 fn write_error(parts: Parts<'_>, fault: &Fault, codec: &dyn Codec, out: &mut Vec<u8>) {

@@ -12,13 +12,16 @@ use lanc_core::message::{
 
 use super::draw::Draw;
 
+fn attempt(draw: &mut Draw) -> u8 {
+    u8::try_from(draw.below(256)).unwrap_or(0)
+}
+
 fn receipt(draw: &mut Draw) -> Receipt {
     if draw.flip() {
         return Receipt::Answer { watermark: draw.some(Draw::number) };
     }
     let states = [CallState::Queued, CallState::Running, CallState::Done, CallState::Unknown];
-    let attempt = u8::try_from(draw.below(256)).unwrap_or(0);
-    Receipt::Call { state: *draw.pick(&states), attempt }
+    Receipt::Call { state: *draw.pick(&states), attempt: attempt(draw) }
 }
 
 /// A message of `method`. `list`, `map` and `value` are encoded already.
@@ -40,18 +43,20 @@ pub(super) fn message<'a>(
             one_way: draw.flip(),
             reply_to: draw.some(|draw| ReplyTo { port: port(draw), token: draw.number() }),
             stream: draw.some(|draw| u32::try_from(draw.below(1 << 32)).unwrap_or(0)),
-            attempt: u8::try_from(draw.below(256)).unwrap_or(0),
+            attempt: attempt(draw),
             watermark: draw.some(Draw::number),
         }),
         Method::Callback => Message::Callback(Callback {
             id: id(draw),
             result: value,
             token: draw.some(Draw::number),
+            attempt: attempt(draw),
         }),
         Method::Error => Message::Error(Failure {
             id: draw.some(id),
             fault: fault(draw),
             token: draw.some(Draw::number),
+            attempt: attempt(draw),
         }),
         Method::Ack => Message::Ack(Ack { id: id(draw), receipt: receipt(draw) }),
         Method::Probe => Message::Probe(id(draw)),
