@@ -178,6 +178,13 @@ settings! {
     max_stored_answer, with_max_stored_answer: usize = 1 << 20, in 64..=1 << 30;
     /// Messages waiting to be sent, all links together. Default 65,536.
     max_outbox, with_max_outbox: usize = 65_536, in 16..=1 << 20;
+    /// How long the token is told that frames sealed for this node must name; the one before it
+    /// is taken as long again. Default 10 min, 10 s to 24 h.
+    token_lifetime, with_token_lifetime: Duration = Duration::from_secs(600), in ms(10_000)..=ms(DAY);
+    /// Sessions with a key whose frames are remembered, so that no copy of one is taken, about
+    /// 1.5 KiB each; besides them as many as `max_tentative` that have sent nothing to this node
+    /// alone. Default 8192, ceiling 131,072.
+    max_senders, with_max_senders: usize = 8192, in 1..=131_072;
     /// Byte streams of calls that each end of a link may have open there; as many large messages
     /// may be on their way at once. Default 256, ceiling 65,536.
     max_streams, with_max_streams: usize = 256, in 1..=65_536;

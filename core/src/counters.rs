@@ -36,8 +36,18 @@ drops! {
     RateLimited => "rate_limited",
     /// It came on a link that is not there any more.
     UnknownLink => "unknown_link",
-    /// Sealed, and this node has no key.
+    /// Sealed under a key that this node does not hold, if it has one at all.
     Sealed => "sealed",
+    /// Not sealed, and this node has a key.
+    Plaintext => "plaintext",
+    /// No envelope of this version.
+    Envelope => "envelope",
+    /// Sealed for another node, or for another life or an earlier time of this one.
+    WrongToken => "wrong_token",
+    /// A copy of a frame that came before.
+    Replayed => "replayed",
+    /// Its seal does not verify.
+    BadSeal => "bad_seal",
     /// Its compressed body is damaged or expands too far.
     Compression => "compression",
     /// Its first byte belongs to no format this node reads.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::endpoint::Endpoint;
 use crate::id::SessionId;
+use crate::ports::KeyId;
 
 /// Something happened that an application or a person may want to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,6 +97,26 @@ pub enum Event {
     IncompatibleVersion {
         /// Where it is.
         endpoint: Endpoint,
+    },
+    /// Somebody seals under a key that this node does not hold, or has a key while this node has
+    /// none; told at most once a minute for each key.
+    ForeignGroup {
+        /// The key.
+        key: KeyId,
+        /// Where one of them is.
+        endpoint: Endpoint,
+    },
+    /// Somebody speaks without sealing, and this node has a key: it is not heard. Told at most
+    /// once a minute.
+    PlaintextRefused {
+        /// Where it is.
+        endpoint: Endpoint,
+    },
+    /// So many frames have named this key and did not verify (2^36) that another should take its
+    /// place.
+    KeyWorn {
+        /// The key.
+        key: KeyId,
     },
     /// A function declared short took longer than it may; it runs on a worker from now on.
     SlowFunction {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::Fault;
 use crate::id::{ExeId, SessionId, Version};
+use crate::wire::sessions::Token;
 
 /// The methods of the native dialect. `batch`, the twelfth row of the message table, is a frame
 /// that holds several of these.
@@ -138,6 +139,9 @@ pub struct Hello<'a> {
     pub token: Option<u64>,
     /// The receiver's own token, sent back.
     pub echo: Option<u64>,
+    /// What is sealed for the sender names this token, on the link the hello came by. Only a
+    /// keyed node has one.
+    pub receiver: Option<Token>,
     /// The sender asks for a hello and the list of functions.
     pub wants: bool,
     /// The TCP port where the sender takes connections, at the address the hello comes from.

@@ -117,6 +117,20 @@ mod here {
         ResendCounted,
         /// Every answer says that it answers the first copy.
         CopyMistaken,
+        /// Two frames are sealed under one counter.
+        CounterUsedTwice,
+        /// What is sealed for everybody may act.
+        BroadcastActs,
+        /// What names any token at all is taken.
+        AnyTokenTaken,
+        /// Copies of sealed frames are taken.
+        CopiesTaken,
+        /// A frame that is not sealed is heard by a keyed node.
+        PlaintextHeard,
+        /// A peer that has sealed nothing for this node is believed.
+        TentativeBelieved,
+        /// Who seals a frame need not be who it speaks for.
+        SenderIgnored,
     }
 
     thread_local! {

@@ -52,6 +52,8 @@ pub(crate) enum Timer {
     Homes,
     /// The network interfaces changed a moment ago.
     Rehello,
+    /// Frames sealed for this node are to name another token.
+    Token,
 }
 
 impl Timer {
@@ -77,6 +79,7 @@ impl Timer {
             Self::Drain => "drain",
             Self::Homes => "older programs",
             Self::Rehello => "interfaces changed",
+            Self::Token => "another token",
         }
     }
 }

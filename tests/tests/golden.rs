@@ -40,6 +40,7 @@ fn hello(name: &'static str, session: SessionId, revision: u64) -> Hello<'static
         features: Features::CANCEL.with(Features::ACK),
         token: None,
         echo: None,
+        receiver: None,
         wants: false,
         connection_port: None,
         load: 0,

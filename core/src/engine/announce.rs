@@ -87,6 +87,9 @@ impl Core {
         if from.cast == Cast::Unicast && !self.speaks_for(from.link, key) {
             return Err(Drop::UnknownPeer);
         }
+        if !self.is_believed(key) {
+            return Err(Drop::UnknownPeer);
+        }
         let peer = self.peers.get_mut(key).ok_or(Drop::UnknownPeer)?;
         let is_older = func.revision < peer.held_revision.max(peer.parts.revision);
         if is_older && func.revision != peer.revision {

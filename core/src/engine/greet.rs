@@ -43,11 +43,13 @@ impl Core {
         let key = match self.peers.by_session(hello.session) {
             Some(key) => key,
             None if !proof && self.is_held(from.link) => {
+                self.learn_token(from, hello.receiver);
                 self.challenge_successor(now, from, hello);
                 return Ok(());
             }
             None => self.meet(now, from, hello)?,
         };
+        self.learn_token(from, hello.receiver);
         self.recognise(now, key, from.link);
         self.refresh(now, key, from, hello, proof);
         // The answer goes first: it proves this end, which then may tell its functions.
@@ -206,8 +208,11 @@ impl Core {
         let works = self.links.get(old).is_some_and(|l| now.since(l.last_heard) <= patience);
         let Some(link) = self.links.get(to) else { return };
         let is_anothers = link.peer.is_some_and(|other| other != key);
-        // Datagrams come first where both are there; the connection stays beside them.
-        let is_better = self.is_connection(old) && !self.is_connection(to);
+        // Datagrams come first where both are there; the connection stays beside them. Where it
+        // has shown to be comes before where it only says to be.
+        let proved = |link: LinkId| self.links.get(link).and_then(|link| link.proved_for);
+        let is_better = self.is_connection(old) && !self.is_connection(to)
+            || proved(to) == Some(key) && proved(old) != Some(key);
         let is_worse = self.is_connection(to) && !self.is_connection(old);
         if old == to || (works && !is_better) || (is_worse && works) || is_anothers {
             return;
@@ -250,6 +255,16 @@ impl Core {
             }
         }
         self.outbox.again(&mut self.links, link);
+        self.verify(now, key);
+        // A list that did not fit the budget of a stranger is owed now.
+        let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);
+        if owed && self.directory.revision() > 0 {
+            self.send_functions(key, link);
+        }
+    }
+
+    /// Believes a peer, if there is room for one more.
+    pub(super) fn verify(&mut self, now: Time, key: PeerKey) {
         if self.peers.verify(key) {
             let Some(peer) = self.peers.get(key) else { return };
             let (session, name, ip) = (peer.session, peer.name.to_string(), peer.endpoint.ip());
@@ -260,11 +275,6 @@ impl Core {
             self.introduce_homes(key);
         } else if self.peers.get(key).is_some_and(|peer| peer.trust == Trust::Tentative) {
             self.limit_hit(now, "max_peers");
-        }
-        // A list that did not fit the budget of a stranger is owed now.
-        let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);
-        if owed && self.directory.revision() > 0 {
-            self.send_functions(key, link);
         }
     }
 
@@ -363,7 +373,8 @@ impl Core {
 
     /// Answers a new peer's hello, at the pace that a crowd of them allows.
     pub(super) fn greet_when_due(&mut self, now: Time, peer: PeerKey) {
-        if self.owed_greetings(now) >= CROWD && self.config.discovery {
+        // What is sealed for everybody makes nobody believe this node: each is answered by itself.
+        if self.owed_greetings(now) >= CROWD && self.config.discovery && !self.is_keyed() {
             self.answer_crowd(now, peer);
             return;
         }

@@ -204,6 +204,10 @@ impl Core {
         if !self.is_connection(link) || is_owned || peer.link == link {
             return;
         }
+        // Of a first frame there may be copies.
+        if self.is_keyed() && !known.seal.is_answered {
+            return;
+        }
         if known.remote.ip().is_some_and(|host| peer.endpoint.ip() == Some(host)) {
             self.adopt(now, key, link);
         }

@@ -49,8 +49,9 @@ impl Core {
                 self.event(Event::Unreachable { endpoint: remote, reason });
             }
             LinkEvent::Limit { link, max_frame } => {
+                let room = max_frame.max(1200) - self.envelope_size();
                 if let Some(link) = self.links.get_mut(link) {
-                    link.max_frame = max_frame.max(1200);
+                    link.max_frame = room;
                 }
             }
             LinkEvent::InterfacesChanged(_) => {
@@ -70,6 +71,9 @@ impl Core {
     ) {
         let is_new = self.links.up(now, link, remote.clone(), initiator);
         self.allow_streams(link, initiator);
+        if is_new {
+            self.begin_sealing(link);
+        }
         if self.is_connection(link) {
             if initiator == Initiator::Us {
                 self.connection_up(now, link, &remote);

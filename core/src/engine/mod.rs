@@ -26,6 +26,7 @@
 //! | `stream` | large messages and byte streams of a link |
 //! | `stream_end` | what the application does with a byte stream |
 //! | `pipe` | byte streams between this node and itself |
+//! | `seal`, `foreign` | keyed mode: a sealed frame, both ways; who has another key |
 //! | `budget` | what strangers may be sent, and the challenge that sets it free |
 //! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
 //! | `siblings` | what one node of a host has heard for the others |
@@ -41,6 +42,7 @@ mod attempts;
 mod budget;
 mod call;
 mod everybody;
+mod foreign;
 mod form;
 mod greet;
 mod homes;
@@ -61,6 +63,7 @@ mod pipe;
 mod receive;
 mod recovery;
 mod register;
+mod seal;
 mod send;
 mod serve;
 mod shutdown;
@@ -100,11 +103,14 @@ use crate::wire::hosts::{Bucket, Hosts};
 use crate::wire::links::Links;
 use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
+use crate::wire::sessions::Sessions;
 
 pub use pipe::PipeKey;
 pub use register::RegisterError;
 pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
+pub use foreign::ForeignGroup;
+pub use seal::KeyInfo;
 pub use view::{FunctionInfo, InFlight, PeerInfo, Tables};
 
 /// Something the driver must do with a link.
@@ -238,7 +244,13 @@ pub struct Core {
     /// The watermark for the far end of the link whose frame is being packed.
     frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
+    /// Envelopes that came inside a message.
+    envelope: Vec<u8>,
     buffers: Buffers,
+    /// In keyed mode: keys, tokens, and what is remembered of senders.
+    sessions: Option<Box<Sessions>>,
+    foreign: foreign::Foreign,
+    token_timer: Option<TimerKey>,
 }
 
 /// Configured endpoints a node may have.
@@ -250,7 +262,7 @@ impl Core {
     /// # Errors
     /// [`ConfigError`] names the first setting that is out of its range.
     pub fn new(
-        config: Config,
+        mut config: Config,
         pipeline: Pipeline,
         entropy: Box<dyn Entropy>,
         now: Time,
@@ -261,6 +273,11 @@ impl Core {
         let session = SessionId(random.bytes());
         let token_key = HashKey::new(random.bytes());
         let budget = ByteBudget::new(config.max_buffered);
+        let sessions = seal::sessions(&config, &pipeline, session, &mut random, hash);
+        if sessions.is_some() {
+            // They have no key.
+            config.older_port = 0;
+        }
         Ok(Self {
             features: pipeline
                 .features()
@@ -314,7 +331,11 @@ impl Core {
             in_frame: Vec::new(),
             frame_watermark: None,
             scratch: Vec::new(),
+            envelope: Vec::new(),
             buffers: Buffers::default(),
+            sessions,
+            foreign: foreign::Foreign::default(),
+            token_timer: None,
             name: config.name.as_str().into(),
             config,
         })
@@ -322,6 +343,7 @@ impl Core {
 
     /// Adds a lane; its links carry the number returned. `None` after 256 of them.
     pub fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {
+        let capabilities = self.within_envelope(capabilities);
         self.links.add_lane(capabilities)
     }
 
@@ -339,6 +361,7 @@ impl Core {
         if self.phase == Phase::Fresh {
             self.phase = Phase::Running;
             self.first_hello = Some(now);
+            self.keep_token(now);
             self.say_hello(now);
             if self.directory.revision() > 0 {
                 let pending = self.announce_timer.take();

@@ -168,7 +168,7 @@ impl Core {
         }
         let form = Form { format: codec.format(), dialect: heard.dialect };
         // To its own part of this host it is as if it had come straight.
-        let from = From { link, cast: Cast::Unicast, origin: Origin::Network, form };
+        let from = From { link, cast: Cast::Unicast, origin: Origin::Network, form, seal: None };
         let result = match message {
             Older::Hello => self.on_older_hello(now, link, heard),
             Older::Func(names) => {
@@ -319,6 +319,7 @@ impl Core {
             features: Features::default(),
             token: None,
             echo: None,
+            receiver: None,
             wants: false,
             connection_port: None,
             load: 0,

@@ -1,5 +1,6 @@
 //! From a frame to the handler of each message in it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Core, Phase};
@@ -20,6 +21,7 @@ use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 use crate::wire::pipeline::drop_of;
+use crate::wire::sessions::{Seal, VERSION};
 
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +30,17 @@ pub(super) struct From {
     pub(super) cast: Cast,
     pub(super) origin: Origin,
     pub(super) form: Form,
+    /// In keyed mode: who sealed it, and for whom.
+    pub(super) seal: Option<Seal>,
 }
 
 impl Core {
     /// Takes a received frame. It is counted once: as accepted when all its messages were
     /// taken, else under the reason of the first that was not.
-    pub fn handle_frame(&mut self, now: Time, frame: Received<'_>) {
+    pub fn handle_frame(&mut self, now: Time, mut frame: Received<'_>) {
         self.counters.frames_received += 1;
         self.tell_outbox(now);
-        match self.receive(now, &frame) {
+        match self.receive(now, &mut frame) {
             Ok(()) => self.counters.frames_accepted += 1,
             Err(why) => {
                 self.counters.drop_frame(why);
@@ -61,7 +65,7 @@ impl Core {
         }
     }
 
-    fn receive(&mut self, now: Time, frame: &Received<'_>) -> Result<(), Drop> {
+    fn receive(&mut self, now: Time, frame: &mut Received<'_>) -> Result<(), Drop> {
         let is_record = frame.bytes.first() == Some(&framing::RECORD);
         if let Err(why) = self.admit(now, frame) {
             if is_record {
@@ -76,11 +80,37 @@ impl Core {
         }
         let form = Form::native(self.pipeline.plain().format());
         let (link, cast, origin) = (frame.link, frame.cast, frame.origin);
-        let from = From { link, cast, origin, form };
-        if is_record {
-            return self.on_record(now, from, frame.bytes);
+        let from = From { link, cast, origin, form, seal: None };
+        if self.is_keyed() && !planted!(PlaintextHeard) {
+            return self.receive_sealed(now, from, frame.bytes);
         }
-        self.receive_messages(now, from, frame.bytes)
+        self.heard(now, link, frame.bytes.len());
+        if frame.bytes.first() == Some(&VERSION) {
+            self.note_foreign_envelope(now, link, frame.bytes);
+        }
+        self.receive_plain(now, from, frame.bytes)
+    }
+
+    /// Takes a frame as it was before it was sealed.
+    pub(super) fn receive_plain(
+        &mut self,
+        now: Time,
+        from: From,
+        bytes: &[u8],
+    ) -> Result<(), Drop> {
+        if bytes.first() == Some(&framing::RECORD) {
+            return self.on_record(now, from, bytes);
+        }
+        self.receive_messages(now, from, bytes)
+    }
+
+    /// Notes a sign of life of the far end: in keyed mode, of somebody who holds the key.
+    pub(super) fn heard(&mut self, now: Time, link: LinkId, size: usize) {
+        let Some(link) = self.links.get_mut(link) else { return };
+        link.last_heard = now;
+        if !link.proved {
+            link.heard_bytes = link.heard_bytes.saturating_add(size);
+        }
     }
 
     /// Takes a frame's bytes, or a message that came as a stream.
@@ -112,13 +142,12 @@ impl Core {
         let is_connection = lane.is_some_and(|lane| lane.connected);
         let remote = self.links.get(frame.link).and_then(|link| link.remote.ip());
         let is_proved_home = remote.is_some_and(|host| self.is_proved_home(host));
-        let link = self.links.get_mut(frame.link).ok_or(Drop::UnknownLink)?;
+        let link = self.links.get(frame.link).ok_or(Drop::UnknownLink)?;
         let size = frame.bytes.len();
         if size == 0 {
             return Err(Drop::Empty);
         }
         if link.proved {
-            link.last_heard = now;
             return if size <= self.config.max_message { Ok(()) } else { Err(Drop::Oversized) };
         }
         let invited = link.configured || link.initiator == Initiator::Us;
@@ -129,9 +158,13 @@ impl Core {
             return Err(Drop::Oversized);
         }
         let ip = Hosts::counts(link.remote.ip()).filter(|_| !is_proved_home);
-        link.last_heard = now;
-        link.heard_bytes = link.heard_bytes.saturating_add(size);
-        let host_allows = ip.is_none_or(|ip| self.hosts.admit(now, ip));
+        self.admit_stranger(now, ip)
+    }
+
+    /// Whether a frame of somebody unproved may be looked at: there are bounds for each host, and
+    /// for all of them together.
+    pub(super) fn admit_stranger(&mut self, now: Time, host: Option<IpAddr>) -> Result<(), Drop> {
+        let host_allows = host.is_none_or(|ip| self.hosts.admit(now, ip));
         if !host_allows || !self.strangers.take(now, self.config.unproved_rate_total) {
             return Err(Drop::RateLimited);
         }
@@ -194,6 +227,13 @@ impl Core {
         codec: &dyn Codec,
         unread: Unread<'_>,
     ) -> Result<(), Drop> {
+        if unread.why == Unreadable::Unsupported && !self.is_keyed() {
+            self.note_foreign_message(now, from.link, codec, unread.bytes);
+        }
+        // Older programs have no key.
+        if self.is_keyed() {
+            return Err(self.unreadable(now, from, unread));
+        }
         let is_foreign = matches!(unread.why, Unreadable::Version | Unreadable::UnknownMethod);
         if is_foreign && !unread.bytes.is_empty() {
             let (depth, nodes) = (self.config.max_depth, self.config.max_nodes);
@@ -220,6 +260,12 @@ impl Core {
             matches!(message.method(), Method::Hello | Method::Func | Method::Bye);
         if from.cast == Cast::Broadcast && !may_be_broadcast && !planted!(BroadcastObeyed) {
             return Err(Drop::Misaddressed);
+        }
+        if let Some(seal) = from.seal {
+            if !seal.may_act && !may_be_broadcast && !planted!(BroadcastActs) {
+                return Err(Drop::Misaddressed);
+            }
+            self.check_sender(from.link, &seal, &message)?;
         }
         if matches!(message.method(), Method::Call | Method::Callback | Method::Error) {
             self.touch(now, from.link);

@@ -20,7 +20,7 @@ use crate::peers::Peer;
 use crate::ports::{Codec, Dest};
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
-use crate::wire::outbox::{Outgoing, Refusal};
+use crate::wire::outbox::{Broadcast, Outgoing, Refusal};
 
 /// A frame's buffer that has held a larger message than this is given back.
 const LARGEST_KEPT: usize = 1 << 20;
@@ -46,7 +46,7 @@ impl Core {
         out.clear();
         self.in_frame.clear();
         while let Some((lane, message)) = self.outbox.next_broadcast() {
-            if self.write_broadcast(lane, &message, out) {
+            if self.write_broadcast(now, lane, message, out) {
                 self.counters.frames_sent += 1;
                 self.counters.messages_sent += 1;
                 self.counters.broadcasts_sent += 1;
@@ -57,7 +57,7 @@ impl Core {
             let packed = self.fill(now, link, out);
             self.outbox.again(&mut self.links, link);
             self.close_one_shot(now, link);
-            if packed > 0 {
+            if packed > 0 && self.seal_for(link, out) {
                 self.counters.frames_sent += 1;
                 self.counters.messages_sent += u64::try_from(packed).unwrap_or(0);
                 self.close_if_drained(now);
@@ -70,6 +70,9 @@ impl Core {
     /// Fills a frame with small messages, or with a record of a stream: they take turns. Returns
     /// how many are in it.
     fn fill(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
+        if self.says_hello_only(link) {
+            return self.pack_hello(now, link, out);
+        }
         let Some(known) = self.links.get_mut(link) else { return 0 };
         let begins_with_streams = !std::mem::take(&mut known.streams_had_turn);
         if begins_with_streams && self.write_record(now, link, out) {
@@ -82,12 +85,40 @@ impl Core {
         if packed == 0 && self.write_record(now, link, out) { 1 } else { packed }
     }
 
-    /// A broadcast is always one plain message: older nodes listen.
-    fn write_broadcast(&mut self, lane: Lane, message: &Outgoing, out: &mut Vec<u8>) -> bool {
+    /// A broadcast is always one message: older nodes listen. In keyed mode it goes out once under
+    /// each key that is in use.
+    fn write_broadcast(
+        &mut self,
+        now: Time,
+        lane: Lane,
+        message: Broadcast,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let mut keys = message.keys.clone();
+        if keys.is_empty() {
+            keys = self.broadcast_keys(now);
+        }
+        let key = keys.pop();
+        if !keys.is_empty() {
+            let message = message.message.clone();
+            self.outbox.broadcast_next(lane, Broadcast { message, keys });
+        }
+        if !self.write_plain_broadcast(lane, &message.message, out) {
+            return false;
+        }
+        key.is_none_or(|key| self.seal_broadcast(key, out))
+    }
+
+    fn write_plain_broadcast(
+        &mut self,
+        lane: Lane,
+        message: &Outgoing,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let codec = Arc::clone(self.pipeline.plain());
         match message {
             Outgoing::Hello { .. } => {
-                let hello = self.hello(None, None, false);
+                let hello = self.hello(None, None, None, false);
                 native::write(&Message::Hello(hello), codec.as_ref(), out);
             }
             Outgoing::Func { part } => self.write_func(*part, codec.as_ref(), out),
@@ -103,7 +134,13 @@ impl Core {
         fits
     }
 
-    fn hello(&self, token: Option<u64>, echo: Option<u64>, wants: bool) -> Hello<'_> {
+    fn hello(
+        &self,
+        link: Option<LinkId>,
+        token: Option<u64>,
+        echo: Option<u64>,
+        wants: bool,
+    ) -> Hello<'_> {
         Hello {
             version: Version::NATIVE,
             session: self.session,
@@ -113,6 +150,7 @@ impl Core {
             features: self.features,
             token,
             echo,
+            receiver: self.token_told(link),
             wants,
             connection_port: self.links.connection_lane().map(|(_, port)| port),
             load: self.tasks.load(),
@@ -121,12 +159,12 @@ impl Core {
 
     /// A unicast hello: it asks for proof of the far end's address while there is none, or while
     /// the proof there was is in doubt.
-    fn write_hello(&self, link: LinkId, wants: bool, codec: &dyn Codec, out: &mut Vec<u8>) {
+    pub(super) fn write_hello(&self, link: LinkId, wants: bool, codec: &dyn Codec, out: &mut Vec<u8>) {
         let known = self.links.get(link);
         let trusted = known.is_some_and(|known| known.proved && !known.challenged);
         let token = if trusted { None } else { self.token_for(link) };
         let echo = known.and_then(|known| known.echo);
-        native::write(&Message::Hello(self.hello(token, echo, wants)), codec, out);
+        native::write(&Message::Hello(self.hello(Some(link), token, echo, wants)), codec, out);
     }
 
     /// Appends what a new peer is sent: hello and all functions.
@@ -204,7 +242,7 @@ impl Core {
             }
         }
         if packed > 0 {
-            self.spend_budget(now, link, out.len());
+            self.spend_budget(now, link, out.len() + self.envelope_size());
             let expands = self.far_end_has(link, Features::COMPRESSED);
             let pipeline = Arc::clone(&self.pipeline);
             pipeline.close(out, expands);
@@ -254,9 +292,10 @@ impl Core {
         if !self.write_message(now, link, message, frame, out) {
             return Packed::Nothing;
         }
+        let size = out.len() + self.envelope_size();
         let is_within = match message {
-            Outgoing::Hello { .. } => self.within_budget(now, link, out.len()),
-            _ => self.within_budget_after_hello(now, link, out.len()),
+            Outgoing::Hello { .. } => self.within_budget(now, link, size),
+            _ => self.within_budget_after_hello(now, link, size),
         };
         if out.len() > limit {
             // What goes alone needs its own head, which counts too.

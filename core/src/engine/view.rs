@@ -100,6 +100,8 @@ pub struct Tables {
     pub streams: usize,
     /// Bytes of these that this node holds.
     pub stream_bytes: usize,
+    /// Sessions whose sealed frames are remembered, so that no copy of one is taken.
+    pub senders: usize,
     /// Bytes of everything that `max_buffered` bounds.
     pub buffered: usize,
     /// Buffers kept for the arguments and results of the next calls.
@@ -110,7 +112,7 @@ pub struct Tables {
 
 impl Tables {
     /// Every number with its name.
-    pub fn named(&self) -> [(&'static str, u64); 20] {
+    pub fn named(&self) -> [(&'static str, u64); 21] {
         let entries = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         [
             ("links", self.links),
@@ -130,6 +132,7 @@ impl Tables {
             ("timers", self.timers),
             ("streams", self.streams),
             ("stream_bytes", self.stream_bytes),
+            ("senders", self.senders),
             ("buffered_bytes", self.buffered),
             ("buffers", self.buffers),
             ("buffer_bytes", self.buffer_bytes),
@@ -255,6 +258,7 @@ impl Core {
             attempts,
             buffers,
             buffer_bytes,
+            senders: self.senders(),
             buffered: self.budget.held(),
         }
     }

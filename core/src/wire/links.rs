@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::id::PeerKey;
-use crate::ports::{Capabilities, Initiator};
+use crate::ports::{Capabilities, Initiator, KeyId};
 use crate::time::Time;
 use crate::timers::TimerKey;
 use crate::wire::outbox::Outgoing;
+use crate::wire::sessions::Token;
 use crate::wire::streams::Streams;
 
 /// One link.
@@ -59,6 +60,8 @@ pub(crate) struct Link {
     pub(crate) queue: VecDeque<Outgoing>,
     /// Bytes of the answers in it.
     pub(crate) answer_bytes: usize,
+    /// What sealing needs to know of the far end.
+    pub(crate) seal: LinkSeal,
     /// Large messages and byte streams, on links that are reliable and ordered.
     pub(crate) streams: Option<Box<Streams<Outgoing>>>,
     /// The frame sent last was a stream record: small messages and streams take turns.
@@ -74,6 +77,30 @@ struct LaneLinks {
     /// Where it was opened.
     local: Option<Endpoint>,
     links: Vec<Option<Link>>,
+}
+
+/// What sealing needs to know of the far end of a link.
+#[derive(Default, Debug)]
+pub(crate) struct LinkSeal {
+    /// The token that what is sealed for the far end must name; by its last hello.
+    pub(crate) to: Option<Token>,
+    /// The same for the next hello alone: of a session that says it has taken the far end's
+    /// place.
+    pub(crate) successor: Option<Token>,
+    /// The token that the far end must name: of a connection, which has one of its own.
+    pub(crate) own: Option<Token>,
+    /// The key the far end used last.
+    pub(crate) key: Option<KeyId>,
+    /// Something was sealed for it, or opened: the first frame each way on a connection is a
+    /// hello.
+    pub(crate) has_sent: bool,
+    pub(crate) has_heard: bool,
+    /// Something that the far end sealed has named a token given out here: it is there, now.
+    pub(crate) is_answered: bool,
+    /// Its token is not known: nothing but hello leaves.
+    pub(crate) is_mute: bool,
+    /// When it was last told this node's token because it named an old one.
+    pub(crate) told: Option<Time>,
 }
 
 /// A sign of life that was asked for.
@@ -179,6 +206,7 @@ impl Links {
             parked: false,
             queue: VecDeque::new(),
             answer_bytes: 0,
+            seal: LinkSeal::default(),
             streams: None,
             streams_had_turn: false,
             in_round: false,
@@ -311,7 +339,12 @@ impl Link {
     /// Whether something may be sent on it now.
     pub(crate) fn is_ready(&self) -> bool {
         let has_streams = || self.streams.as_ref().is_some_and(|streams| streams.is_ready());
-        !self.is_stuck() && (!self.queue.is_empty() || has_streams())
+        !self.is_stuck() && self.may_say_more() && (!self.queue.is_empty() || has_streams())
+    }
+
+    /// Whether there may be more to say than hello, or hello comes first.
+    fn may_say_more(&self) -> bool {
+        !self.seal.is_mute || matches!(self.queue.front(), Some(Outgoing::Hello { .. }))
     }
 
     /// Whether nothing is on its way out or in, as far as this end knows.

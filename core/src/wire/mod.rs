@@ -4,5 +4,6 @@ pub(crate) mod hosts;
 pub(crate) mod links;
 pub(crate) mod outbox;
 pub(crate) mod pipeline;
+pub(crate) mod sessions;
 pub(crate) mod streams;
 mod transcode;

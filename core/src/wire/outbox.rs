@@ -8,6 +8,7 @@ use crate::dialect::Form;
 use crate::endpoint::{Lane, LinkId};
 use crate::id::{CallKey, ExeId, TaskKey};
 use crate::message::WireId;
+use crate::ports::KeyId;
 use crate::wire::links::{Link, Links};
 
 /// One message to be encoded when its turn comes.
@@ -82,9 +83,17 @@ pub(crate) struct Refusal {
     pub(crate) arrival: Option<Arrival>,
 }
 
+/// A message for everybody.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Broadcast {
+    pub(crate) message: Outgoing,
+    /// The keys it is still to go out under. None before its turn, and in open mode.
+    pub(crate) keys: Vec<KeyId>,
+}
+
 /// The order in which links are served, and what is broadcast.
 pub(crate) struct Outbox {
-    broadcasts: VecDeque<(Lane, Outgoing)>,
+    broadcasts: VecDeque<(Lane, Broadcast)>,
     round: VecDeque<LinkId>,
     /// Messages on links, but for hellos: of these at most one waits on a link, and it always has
     /// a place. Who is flooded must still be found by others.
@@ -114,7 +123,9 @@ impl Outbox {
         }
         self.waiting += message.counts();
         self.stuck += if link.is_stuck() { message.counts() } else { 0 };
-        link.queue.push_back(message);
+        // Hello brings the token without which the others may not leave.
+        let goes_first = link.seal.is_mute && message.is_hello();
+        if goes_first { link.queue.push_front(message) } else { link.queue.push_back(message) }
         if !link.in_round && !link.is_stuck() {
             link.in_round = true;
             self.round.push_back(to);
@@ -125,11 +136,16 @@ impl Outbox {
     /// Queues a message for everybody on a lane.
     pub(crate) fn broadcast(&mut self, lane: Lane, message: Outgoing) {
         if self.broadcasts.len() < 4096 {
-            self.broadcasts.push_back((lane, message));
+            self.broadcasts.push_back((lane, Broadcast { message, keys: Vec::new() }));
         }
     }
 
-    pub(crate) fn next_broadcast(&mut self) -> Option<(Lane, Outgoing)> {
+    /// Puts back what is to go out under another key, before all others.
+    pub(crate) fn broadcast_next(&mut self, lane: Lane, message: Broadcast) {
+        self.broadcasts.push_front((lane, message));
+    }
+
+    pub(crate) fn next_broadcast(&mut self) -> Option<(Lane, Broadcast)> {
         self.broadcasts.pop_front()
     }
 

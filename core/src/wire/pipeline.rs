@@ -10,11 +10,9 @@ use crate::counters::Drop;
 use crate::dialect::{Form, lean};
 use crate::message::Features;
 use crate::payload::Arguments;
-use crate::ports::{Codec, Compressor, DecodeError, ExpandError, Format, Normalizer};
+use crate::ports::{Codec, Compressor, DecodeError, ExpandError, Format, GroupKey, Normalizer};
+use crate::wire::sessions;
 use crate::wire::transcode::Transcoded;
-
-/// First byte of a sealed frame: the version of its envelope.
-const SEALED: u8 = 0x01;
 
 /// The formats and transforms a node was built with.
 #[derive(Clone)]
@@ -24,6 +22,7 @@ pub struct Pipeline {
     lean: bool,
     compressor: Option<(Arc<dyn Compressor>, usize)>,
     normalizer: Option<Arc<dyn Normalizer>>,
+    keys: Vec<Arc<dyn GroupKey>>,
     max_expanded: usize,
 }
 
@@ -37,6 +36,7 @@ impl Pipeline {
             lean,
             compressor: None,
             normalizer: None,
+            keys: Vec::new(),
             max_expanded: 64 << 10,
         }
     }
@@ -61,6 +61,19 @@ impl Pipeline {
     pub fn with_normalizer(mut self, normalizer: Arc<dyn Normalizer>) -> Self {
         self.normalizer = Some(normalizer);
         self
+    }
+
+    /// Seals every frame, and takes none that is not sealed, under the first of these keys; opens
+    /// what is sealed under any. At most 16; more are left out.
+    #[must_use]
+    pub fn with_key(mut self, key: Arc<dyn GroupKey>) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// The keys it was made with.
+    pub(crate) fn keys(&self) -> &[Arc<dyn GroupKey>] {
+        &self.keys
     }
 
     /// The codec of this node's own arguments, and of calls to peers that read it.
@@ -142,7 +155,7 @@ impl Pipeline {
     }
 
     /// The codec that reads frames beginning with `first`.
-    fn claimed_by(&self, first: u8) -> Option<&Arc<dyn Codec>> {
+    pub(crate) fn claimed_by(&self, first: u8) -> Option<&Arc<dyn Codec>> {
         self.codecs.iter().find(|codec| codec.claims(first))
     }
 
@@ -157,7 +170,7 @@ impl Pipeline {
         scratch: &'a mut Vec<u8>,
     ) -> Result<(&Arc<dyn Codec>, &'a [u8]), Drop> {
         let first = *frame.first().ok_or(Drop::Empty)?;
-        if first == SEALED {
+        if first == sessions::VERSION {
             return Err(Drop::Sealed);
         }
         if let Some((compressor, _)) = self.compressor.as_ref().filter(|(c, _)| c.claims(first)) {
@@ -333,7 +346,7 @@ mod tests {
         let pipeline = plain.clone().with_compressor(Arc::new(RunLength), 100);
         assert_eq!(open(&pipeline, b"{}"), Ok(b"{}".to_vec()));
         assert_eq!(open(&pipeline, b""), Err(Drop::Empty));
-        assert_eq!(open(&pipeline, &[SEALED, 1, 2]), Err(Drop::Sealed));
+        assert_eq!(open(&pipeline, &[sessions::VERSION, 1, 2]), Err(Drop::Sealed));
         assert_eq!(open(&pipeline, b"z\xff\xff{"), Ok(vec![b'{'; 65_535]));
         assert_eq!(open(&pipeline, b"z\x00\x05?"), Err(Drop::UnknownFormat));
         assert_eq!(open(&pipeline, b"z\x00\x00{"), Err(Drop::Empty));

@@ -215,6 +215,7 @@ impl Stage<'_> {
             features: Features(u32::from(self.script.byte())),
             token: (flags & 2 > 0).then_some(7),
             echo: echo.or((flags & 4 > 0).then_some(9)),
+            receiver: None,
             wants: flags & 8 > 0,
             connection_port: (flags & 16 > 0).then_some(40_001),
             load: flags,

@@ -14,6 +14,7 @@ use crate::message::{
     Receipt, ReplyTo, WireId,
 };
 use crate::ports::{Budget, Codec, DecodeError, Item, Value};
+use crate::wire::sessions::Token;
 
 /// A message cannot be read as LANC 0.2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -146,6 +147,7 @@ impl<'a> Reader<'_, 'a> {
             features: Features::default(),
             token: None,
             echo: None,
+            receiver: None,
             wants: false,
             connection_port: None,
             load: 0,
@@ -162,6 +164,7 @@ impl<'a> Reader<'_, 'a> {
                 }
                 "tok" => hello.token = Some(hex64(&value)?),
                 "echo" => hello.echo = Some(hex64(&value)?),
+                "rx" => hello.receiver = Token::from_bits(hex64(&value)?),
                 "tcp" => hello.connection_port = Some(small(&value)?).filter(|port| *port > 0),
                 // Good for nothing but a choice: whatever stands there, the hello is read.
                 "load" => {

@@ -7,6 +7,7 @@ use crate::error::{Executed, Fault};
 use crate::id::Version;
 use crate::message::{Call, Func, Hello, Message, Method, Receipt, WireId};
 use crate::ports::{Codec, Item};
+use crate::wire::sessions::Token;
 
 /// Appends a message: S0's fields in the order the published package writes them, absent ones
 /// left out, and the extension object last. Calls and results are written without an allocation.
@@ -102,8 +103,10 @@ impl Parts<'_> {
 fn write_hello(parts: Parts<'_>, hello: &Hello<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
     let interval = u64::try_from(hello.interval.as_millis()).unwrap_or(u64::MAX);
     let session = Short::of(hello.session);
-    let [token, echo] = [hello.token, hello.echo].map(|token| token.map(Short::hex));
-    let mut data = Entries::<10>::new();
+    let receiver = hello.receiver.map(Token::bits);
+    let tokens = [hello.token, hello.echo, receiver];
+    let [token, echo, receiver] = tokens.map(|token| token.map(Short::hex));
+    let mut data = Entries::<11>::new();
     data.push("node", text(&hello.name));
     data.push("sid", session.item());
     data.push("iv", Item::Uint(interval));
@@ -111,6 +114,7 @@ fn write_hello(parts: Parts<'_>, hello: &Hello<'_>, codec: &dyn Codec, out: &mut
     data.push("feat", Item::Uint(u64::from(hello.features.0)));
     data.push_some("tok", token.as_ref().map(Short::item));
     data.push_some("echo", echo.as_ref().map(Short::item));
+    data.push_some("rx", receiver.as_ref().map(Short::item));
     let port = hello.connection_port.map(|port| Item::Uint(u64::from(port)));
     data.push_some("tcp", port);
     data.push_some("want", Some(Item::Bool(true)).filter(|_| hello.wants));

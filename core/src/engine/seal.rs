@@ -1,0 +1,589 @@
+//! Keyed mode: a frame, from its seal to its messages and back; and the node's keys.
+//!
+//! Nothing here sends in plain or listens to it. A frame that does not verify changes nothing but
+//! counters. What a frame that does verify may say depends on its [`Proof`]: for everybody, it
+//! may announce; only what names a token of this node acts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::receive::From;
+use super::Core;
+use crate::config::Config;
+use crate::counters::Drop;
+use crate::endpoint::LinkId;
+use crate::event::Event;
+use crate::fields::Fields;
+use crate::id::{PeerKey, SessionId, Version};
+use crate::keyed::HashKey;
+use crate::message::{Message, Method, WireId};
+use crate::mutant::planted;
+use crate::peers::Trust;
+use crate::ports::{Budget, Capabilities, Close, Codec, Format, GroupKey, Item, KeyId};
+use crate::random::Random;
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::wire::hosts::Hosts;
+use crate::wire::outbox::Outgoing;
+use crate::wire::pipeline::Pipeline;
+use crate::wire::sessions::{
+    Head, Labels, OVERHEAD, Outside, Proof, RingError, Seal, Sessions, Token, VERSION,
+};
+use crate::framing::RECORD_HEAD;
+
+/// What stands in `encrypted` of a message that carries an envelope.
+const CIPHER: &str = "AES-256-GCM";
+/// Plain bytes of one frame on a connection, at most: a record of 16 KiB and its head.
+const RECORD: usize = (16 << 10) + RECORD_HEAD;
+/// Bytes of the message around an envelope that is broadcast, at most.
+const AROUND_ENVELOPE: usize = 108;
+/// How often a peer that names an old token is told the new one.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// Bytes of the text of one field around an envelope.
+const LABEL: usize = 16;
+
+/// One of a node's keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyInfo {
+    /// Its name.
+    pub id: KeyId,
+    /// Whether this node seals under it; the others are only opened.
+    pub primary: bool,
+    /// Time since something sealed under it came. `None`: nothing has.
+    pub unused_for: Option<Duration>,
+    /// Frames that named it and did not verify.
+    pub failures: u64,
+}
+
+/// The sealing state of a node whose pipeline has keys.
+pub(super) fn sessions(
+    config: &Config,
+    pipeline: &Pipeline,
+    session: SessionId,
+    random: &mut Random,
+    hash: HashKey,
+) -> Option<Box<Sessions>> {
+    let (primary, others) = pipeline.keys().split_first()?;
+    let token = draw_token(random);
+    let (most, unnamed) = (config.max_senders, config.max_tentative);
+    let primary = Arc::clone(primary);
+    let mut sessions = Sessions::new(session, primary, token, most, unnamed, hash);
+    for key in others {
+        // More than a ring holds are left out, as the pipeline says.
+        let _ = sessions.ring.add(Arc::clone(key));
+    }
+    Some(Box::new(sessions))
+}
+
+fn draw_token(random: &mut Random) -> Token {
+    loop {
+        if let Some(token) = Token::read(random.bytes()) {
+            return token;
+        }
+    }
+}
+
+/// A message around an envelope, without the envelope.
+struct Outer {
+    method: Label,
+    version: Label,
+    compress: Label,
+}
+
+/// A short text of a message, copied: the message's buffer is needed for the envelope.
+#[derive(Default)]
+struct Label {
+    bytes: [u8; LABEL],
+    count: usize,
+}
+
+impl Label {
+    fn of(text: &str) -> Option<Self> {
+        let mut label = Self { bytes: [0; LABEL], count: text.len() };
+        label.bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(label)
+    }
+
+    fn text(&self) -> &str {
+        let bytes = self.bytes.get(..self.count).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl Core {
+    /// Whether this node has a key: it says and hears nothing that is not sealed.
+    pub fn is_keyed(&self) -> bool {
+        self.sessions.is_some()
+    }
+
+    /// This node's keys, the primary one first; none in open mode.
+    pub fn keys(&self, now: Time) -> Vec<KeyInfo> {
+        let Some(sessions) = &self.sessions else { return Vec::new() };
+        let primary = sessions.ring.primary();
+        let info = |held: &crate::wire::sessions::Held| KeyInfo {
+            id: held.id,
+            primary: Some(held.id) == primary,
+            unused_for: held.opened.map(|at| now.since(at)),
+            failures: held.failures,
+        };
+        sessions.ring.iter().map(info).collect()
+    }
+
+    /// Opens what is sealed under another key from now on, too. One that is held stays as it is.
+    ///
+    /// # Errors
+    /// [`RingError::Full`] at 16 keys, [`RingError::Open`] when the node began without one.
+    pub fn add_key(&mut self, key: Arc<dyn GroupKey>) -> Result<(), RingError> {
+        self.sessions.as_mut().ok_or(RingError::Open)?.ring.add(key)
+    }
+
+    /// Seals under another of its keys from now on, and says hello under it. Peers that used one
+    /// of the others are answered under that until they change.
+    ///
+    /// # Errors
+    /// [`RingError`] when the key is not held.
+    pub fn make_primary(&mut self, now: Time, id: KeyId) -> Result<(), RingError> {
+        self.sessions.as_mut().ok_or(RingError::Open)?.ring.make_primary(id)?;
+        self.say_hello(now);
+        Ok(())
+    }
+
+    /// Opens nothing under a key any more: who has no other is gone after its lease.
+    ///
+    /// # Errors
+    /// [`RingError`] when the key is not held, or is the one that is sealed under.
+    pub fn remove_key(&mut self, id: KeyId) -> Result<(), RingError> {
+        self.sessions.as_mut().ok_or(RingError::Open)?.remove_key(id)
+    }
+
+    /// Bytes that sealing adds to a frame.
+    pub(super) fn envelope_size(&self) -> usize {
+        if self.is_keyed() { OVERHEAD } else { 0 }
+    }
+
+    /// What a lane carries of a plain frame.
+    pub(super) fn within_envelope(&self, lane: Capabilities) -> Capabilities {
+        if !self.is_keyed() {
+            return lane;
+        }
+        let room = lane.max_frame.saturating_sub(OVERHEAD);
+        let max_frame = if lane.connected { room.min(RECORD) } else { room };
+        // The envelope is written as base64: four bytes for three.
+        let envelope = lane.max_broadcast.saturating_sub(AROUND_ENVELOPE) / 4 * 3;
+        Capabilities { max_frame, max_broadcast: envelope.saturating_sub(OVERHEAD), ..lane }
+    }
+
+    /// Draws what a new link needs.
+    pub(super) fn begin_sealing(&mut self, link: LinkId) {
+        if !self.is_keyed() {
+            return;
+        }
+        let own = self.is_connection(link).then(|| draw_token(&mut self.random));
+        if let Some(link) = self.links.get_mut(link) {
+            link.seal.own = own;
+        }
+    }
+
+    /// Sets the time when the token changes.
+    pub(super) fn keep_token(&mut self, now: Time) {
+        if self.is_keyed() {
+            let old = self.token_timer.take();
+            self.cancel_timer(old);
+            self.token_timer =
+                Some(self.timers.set(now + self.config.token_lifetime, Timer::Token));
+        }
+    }
+
+    /// Gives out another token, and says it in a hello.
+    pub(super) fn rotate_token(&mut self, now: Time) {
+        let token = draw_token(&mut self.random);
+        let peers = &self.peers;
+        if let Some(sessions) = &mut self.sessions {
+            sessions.rotate(token, |session| peers.by_session(session).is_some());
+        }
+        self.say_hello(now);
+        self.keep_token(now);
+    }
+
+    /// The token that a hello on a link tells, or a broadcast one.
+    pub(super) fn token_told(&self, link: Option<LinkId>) -> Option<Token> {
+        let sessions = self.sessions.as_ref()?;
+        let own = link.and_then(|link| self.links.get(link)).and_then(|link| link.seal.own);
+        Some(own.unwrap_or_else(|| sessions.tokens.current()))
+    }
+
+    // In.
+
+    /// Takes a frame in keyed mode. Whatever is not sealed, or not for this node, or has come
+    /// before, is dropped in silence.
+    pub(super) fn receive_sealed(
+        &mut self,
+        now: Time,
+        from: From,
+        frame: &mut [u8],
+    ) -> Result<(), Drop> {
+        let result = if frame.first() == Some(&VERSION) {
+            // For everybody: an announcement, on whatever link it comes.
+            let is_for_all = Head::read(frame)?.to.is_none();
+            let labels = if is_for_all { Labels::HELLO } else { self.labels_in(from.link) };
+            self.open(now, from, labels, frame)
+        } else {
+            let mut envelope = std::mem::take(&mut self.envelope);
+            let result = self.unwrap(frame, &mut envelope).and_then(|outer| {
+                let (method, version) = (outer.method.text(), outer.version.text());
+                let labels = Labels { method, version, compress: outer.compress.text() };
+                self.open(now, from, labels, &mut envelope)
+            });
+            envelope.clear();
+            self.envelope = envelope;
+            result
+        };
+        if result == Err(Drop::Plaintext) {
+            self.tell_plaintext(now, from.link);
+        }
+        result
+    }
+
+    /// What a bare envelope on a link was sealed as.
+    fn labels_in(&self, link: LinkId) -> Labels<'static> {
+        match self.links.get(link) {
+            Some(link) if link.seal.own.is_none() => Labels::BATCH,
+            Some(link) if link.seal.has_heard => Labels::RECORD,
+            _ => Labels::HELLO,
+        }
+    }
+
+    /// Takes the envelope out of the message it came in.
+    fn unwrap(&self, frame: &[u8], envelope: &mut Vec<u8>) -> Result<Outer, Drop> {
+        let first = *frame.first().ok_or(Drop::Empty)?;
+        let codec = self.pipeline.claimed_by(first).ok_or(Drop::UnknownFormat)?;
+        let mut budget = Budget { depth: 4, nodes: 64 };
+        let (fields, _) =
+            Fields::read(codec.as_ref(), frame, &mut budget).map_err(|_| Drop::Plaintext)?;
+        let text = |field: &Option<crate::ports::Value<'_>>| {
+            field.as_ref().and_then(|value| value.item.as_text()).and_then(Label::of)
+        };
+        if fields.kind.as_ref().and_then(|kind| kind.item.as_text()) != Some("LANC") {
+            return Err(Drop::NotLanc);
+        }
+        if fields.encrypted.as_ref().and_then(|value| value.item.as_text()) != Some(CIPHER) {
+            return Err(Drop::Plaintext);
+        }
+        read_envelope(&fields, envelope)?;
+        let (method, version) = (text(&fields.method), text(&fields.version));
+        let method = method.ok_or(Drop::Envelope)?;
+        let version = version.ok_or(Drop::Envelope)?;
+        let compress = text(&fields.compress).ok_or(Drop::Envelope)?;
+        Ok(Outer { method, version, compress })
+    }
+
+    fn open(
+        &mut self,
+        now: Time,
+        from: From,
+        labels: Labels<'_>,
+        envelope: &mut [u8],
+    ) -> Result<(), Drop> {
+        let head = Head::read(envelope)?;
+        let connection = self.links.get(from.link).and_then(|link| link.seal.own);
+        self.admit_unknown(now, from.link, &head)?;
+        let Some(mut sessions) = self.sessions.take() else { return Err(Drop::Sealed) };
+        let outside = Outside { labels, connection };
+        let opened = sessions.open(now, &head, outside, envelope);
+        let is_worn = opened == Err(Drop::BadSeal) && sessions.is_worn(head.key);
+        self.sessions = Some(sessions);
+        match opened {
+            Ok((seal, plain)) => {
+                self.heard(now, from.link, plain.len());
+                self.opened(now, from.link, &seal);
+                let from = From { seal: Some(seal), ..from };
+                let result = self.receive_plain(now, from, plain);
+                self.believe(now, &seal);
+                result
+            }
+            Err(why) => {
+                self.not_opened(now, from.link, &head, why);
+                if is_worn {
+                    self.event(Event::KeyWorn { key: head.key });
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// Opening costs more than reading: what comes by a proved address but from somebody who has
+    /// sent nothing genuine so far counts like a stranger's.
+    fn admit_unknown(&mut self, now: Time, link: LinkId, head: &Head) -> Result<(), Drop> {
+        let known = self.links.get(link).ok_or(Drop::UnknownLink)?;
+        if !known.proved || self.sessions.as_ref().is_some_and(|sessions| sessions.knows(head)) {
+            return Ok(());
+        }
+        let host = Hosts::counts(known.remote.ip());
+        self.admit_stranger(now, host)
+    }
+
+    /// Notes what a frame that was opened shows of the far end of its link.
+    fn opened(&mut self, now: Time, link: LinkId, seal: &Seal) {
+        if let Some(known) = self.links.get_mut(link) {
+            known.seal.has_heard = true;
+            known.seal.key = Some(seal.key);
+            known.seal.is_answered |= seal.proof == Proof::SealedToMe;
+        }
+        self.believe(now, seal);
+        if seal.proof == Proof::SealedToMe
+            && let Some(key) = self.peers.by_session(seal.sender)
+        {
+            self.recognise(now, key, link);
+        }
+    }
+
+    /// Whoever has sealed something for this node is there now: no copy could name its token.
+    fn believe(&mut self, now: Time, seal: &Seal) {
+        if seal.proof < Proof::SealedToMe {
+            return;
+        }
+        let Some(key) = self.peers.by_session(seal.sender) else { return };
+        if self.peers.get(key).is_some_and(|peer| peer.trust == Trust::Tentative) {
+            self.verify(now, key);
+        }
+    }
+
+    /// Whether a peer may be called and counted on: in keyed mode, only once it is verified.
+    pub(super) fn is_believed(&self, key: PeerKey) -> bool {
+        !self.is_keyed()
+            || planted!(TentativeBelieved)
+            || self.peers.get(key).is_some_and(|peer| peer.trust == Trust::Verified)
+    }
+
+    /// A frame was not opened.
+    fn not_opened(&mut self, now: Time, link: LinkId, head: &Head, why: Drop) {
+        match why {
+            Drop::Sealed => self.note_foreign(now, link, head.key),
+            Drop::WrongToken => self.tell_token(now, head.session),
+            Drop::TableFull => self.limit_hit(now, "max_senders"),
+            _ => {}
+        }
+        // A connection loses nothing and doubles nothing: somebody else has a hand in it.
+        if self.is_connection(link) {
+            self.drop_link(now, link, Close::Abort);
+        }
+    }
+
+    /// A peer has named a token that is too old, or one of another life of this node: it is told
+    /// the new one where it is known to be, whoever sent this.
+    fn tell_token(&mut self, now: Time, session: SessionId) {
+        let Some(key) = self.peers.by_session(session) else { return };
+        let Some(peer) = self.peers.get(key).filter(|peer| peer.trust == Trust::Verified) else {
+            return;
+        };
+        let id = peer.link;
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.seal.told.is_some_and(|told| now.since(told) < TELL_AGAIN) {
+            return;
+        }
+        link.seal.told = Some(now);
+        self.send(id, Outgoing::Hello { wants: false });
+    }
+
+    fn tell_plaintext(&mut self, now: Time, link: LinkId) {
+        let Some(endpoint) = self.links.get(link).map(|link| link.remote.clone()) else { return };
+        if self.foreign.tells_plaintext(now, endpoint.to_string()) {
+            self.event(Event::PlaintextRefused { endpoint });
+        }
+    }
+
+    /// Whoever sealed a frame speaks for itself alone, and by its own links.
+    pub(super) fn check_sender(
+        &self,
+        link: LinkId,
+        seal: &Seal,
+        message: &Message<'_>,
+    ) -> Result<(), Drop> {
+        if planted!(SenderIgnored) {
+            return Ok(());
+        }
+        let is_senders = match message {
+            Message::Hello(hello) => hello.session == seal.sender && hello.receiver.is_some(),
+            Message::Func(func) => func.session == Some(seal.sender),
+            Message::Bye(session) => *session == seal.sender,
+            Message::Call(call) => match &call.id {
+                Some(WireId::Native(id)) => id.session == seal.sender.short(),
+                _ => true,
+            },
+            _ => true,
+        };
+        if !is_senders {
+            return Err(Drop::Forged);
+        }
+        let of_link = self.links.get(link).and_then(|link| link.peer);
+        let owner = of_link.and_then(|key| self.peers.get(key)).map(|peer| peer.session);
+        match message.method() {
+            Method::Hello | Method::Func | Method::Bye => Ok(()),
+            _ if owner.is_none_or(|owner| owner == seal.sender) => Ok(()),
+            _ => Err(Drop::Forged),
+        }
+    }
+
+    /// Takes over the token that a hello tells. On a link of somebody else it is good for the one
+    /// hello that asks who lives there.
+    pub(super) fn learn_token(&mut self, from: From, token: Option<Token>) {
+        let Some(token) = token.filter(|_| from.seal.is_some()) else { return };
+        let sender = from.seal.and_then(|seal| self.peers.by_session(seal.sender));
+        let Some(link) = self.links.get_mut(from.link) else { return };
+        if link.peer.is_some() && link.peer != sender {
+            link.seal.successor = Some(token);
+        } else {
+            link.seal.to = Some(token);
+            link.seal.successor = None;
+        }
+        link.seal.is_mute = false;
+        let reached = sender.and_then(|key| self.peers.get(key)).map(|peer| peer.link);
+        self.outbox.again(&mut self.links, from.link);
+        // A node has one token for all datagrams, whichever way they take.
+        let Some(other) = reached.filter(|link| *link != from.link) else { return };
+        let is_datagram = |link: LinkId| !self.is_connection(link);
+        if is_datagram(from.link) && is_datagram(other) {
+            if let Some(link) = self.links.get_mut(other) {
+                link.seal.to = Some(token);
+                link.seal.is_mute = false;
+            }
+            self.outbox.again(&mut self.links, other);
+        }
+    }
+
+    // Out.
+
+    /// Whether only a hello may leave by a link: its far end's token is not known, or somebody is
+    /// to be asked who has taken its place.
+    pub(super) fn says_hello_only(&self, link: LinkId) -> bool {
+        let seal = self.links.get(link).map(|link| &link.seal);
+        self.is_keyed() && seal.is_some_and(|seal| seal.to.is_none() || seal.successor.is_some())
+    }
+
+    /// Packs a hello alone: one that waits, or one that asks for the token the others need.
+    /// Returns how many messages are in the frame.
+    pub(super) fn pack_hello(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
+        let Some(known) = self.links.get_mut(link) else { return 0 };
+        let is_hello = |message: &Outgoing| matches!(message, Outgoing::Hello { .. });
+        let waiting = known.queue.iter().position(is_hello);
+        let waiting = waiting.and_then(|place| known.queue.remove(place));
+        let asks = known.seal.successor.is_none();
+        if asks {
+            known.seal.is_mute = true;
+        }
+        let hello = match waiting {
+            Some(hello) => {
+                self.outbox.took(1);
+                hello
+            }
+            None if asks => Outgoing::Hello { wants: true },
+            // What waits is for the one who was there before.
+            None => {
+                known.seal.successor = None;
+                return 0;
+            }
+        };
+        let Outgoing::Hello { wants } = hello else { return 0 };
+        let codec = Arc::clone(self.pipeline.plain());
+        self.write_hello(link, wants, codec.as_ref(), out);
+        if !self.within_budget(now, link, out.len() + OVERHEAD) {
+            out.clear();
+            return 0;
+        }
+        self.spend_budget(now, link, out.len() + OVERHEAD);
+        1
+    }
+
+    /// Seals a frame for the far end of a link. `false`: it must not leave.
+    pub(super) fn seal_for(&mut self, link: LinkId, frame: &mut Vec<u8>) -> bool {
+        let salt = self.random.bytes();
+        let Some(sessions) = &mut self.sessions else { return true };
+        let Some(known) = self.links.get_mut(link) else { return false };
+        let seal = &mut known.seal;
+        let to = seal.successor.take().or(seal.to);
+        let labels = match (to, seal.own) {
+            (None, _) => Labels::HELLO,
+            (Some(_), None) => Labels::BATCH,
+            (Some(_), Some(_)) if seal.has_sent => Labels::RECORD,
+            (Some(_), Some(_)) => Labels::HELLO,
+        };
+        seal.has_sent = true;
+        let Some(key) = seal.key.or_else(|| sessions.ring.primary()) else { return false };
+        sessions.seal(key, to, labels, salt, frame)
+    }
+
+    /// Seals a frame for everybody, in a message that an older program survives.
+    pub(super) fn seal_broadcast(&mut self, key: KeyId, frame: &mut Vec<u8>) -> bool {
+        let salt = self.random.bytes();
+        let Some(sessions) = &mut self.sessions else { return true };
+        if !sessions.seal(key, None, Labels::HELLO, salt, frame) {
+            return false;
+        }
+        let envelope = std::mem::take(frame);
+        let codec = Arc::clone(self.pipeline.plain());
+        write_around(&envelope, codec.as_ref(), frame);
+        true
+    }
+
+    /// The keys that a broadcast goes out under: the primary one, and those that somebody used
+    /// within a lease.
+    pub(super) fn broadcast_keys(&self, now: Time) -> Vec<KeyId> {
+        let Some(sessions) = &self.sessions else { return Vec::new() };
+        let lease = self.hello_interval() * self.config.lease_tenths / 10;
+        let primary = sessions.ring.primary();
+        let is_used = |held: &crate::wire::sessions::Held| {
+            Some(held.id) == primary || held.opened.is_some_and(|at| now.since(at) <= lease)
+        };
+        sessions.ring.iter().filter(|held| is_used(held)).map(|held| held.id).collect()
+    }
+
+    /// How many senders are remembered.
+    pub(super) fn senders(&self) -> usize {
+        self.sessions.as_ref().map_or(0, |sessions| sessions.len())
+    }
+}
+
+/// Decodes the envelope in `data` of a message.
+pub(super) fn read_envelope(fields: &Fields<'_>, envelope: &mut Vec<u8>) -> Result<(), Drop> {
+    envelope.clear();
+    match fields.data.as_ref().map(|value| &value.item) {
+        Some(Item::Bytes(bytes)) => envelope.extend_from_slice(bytes),
+        Some(Item::Text(text)) => {
+            STANDARD.decode_vec(text.as_bytes(), envelope).map_err(|_| Drop::Envelope)?;
+        }
+        _ => return Err(Drop::Envelope),
+    }
+    Ok(())
+}
+
+/// Whether a message says that it carries an envelope.
+pub(super) fn is_sealed(fields: &Fields<'_>) -> bool {
+    fields.encrypted.as_ref().and_then(|value| value.item.as_text()) == Some(CIPHER)
+}
+
+/// Appends the message around an envelope: S0's six keys.
+fn write_around(envelope: &[u8], codec: &dyn Codec, out: &mut Vec<u8>) {
+    let encoded;
+    let data = if codec.format() == Format::JSON {
+        encoded = STANDARD.encode(envelope);
+        text(&encoded)
+    } else {
+        Item::Bytes(envelope)
+    };
+    let entries = [
+        ("type", text("LANC")),
+        ("method", text(Labels::HELLO.method)),
+        ("version", text(Version::NATIVE_TEXT)),
+        ("data", data),
+        ("encrypted", text(CIPHER)),
+        ("compress", text("no")),
+    ];
+    codec.write_map(&entries, out);
+}
+
+fn text(text: &str) -> Item<'_> {
+    Item::Text(std::borrow::Cow::Borrowed(text))
+}

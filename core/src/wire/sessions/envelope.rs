@@ -1,0 +1,210 @@
+//! What stands before every sealed frame, and what is authenticated with it.
+
+use super::tokens::Token;
+use crate::counters::Drop;
+use crate::id::SessionId;
+use crate::ports::{KeyId, TAG};
+
+/// Bytes before the sealed ones.
+pub(crate) const HEAD: usize = 44;
+/// Bytes a sealed frame is longer than the plain one.
+pub(crate) const OVERHEAD: usize = HEAD + TAG;
+/// The first byte: the version of the envelope.
+pub(crate) const VERSION: u8 = 0x01;
+/// AES-256-GCM under keys made by HKDF-SHA256.
+const SUITE: u8 = 0x01;
+/// A session seals fewer frames than this.
+pub(super) const LAST_COUNTER: u64 = (1 << 48) - 1;
+/// An epoch, which has a key of its own, is so many bits of the counter.
+const EPOCH_BITS: u32 = 24;
+
+/// The head of an envelope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    /// The key the session's key was made from.
+    pub(crate) key: KeyId,
+    /// Who sealed it.
+    pub(crate) session: SessionId,
+    /// For whom: a token the receiver has given out. `None`: for everybody.
+    pub(crate) to: Option<Token>,
+    /// The session's n-th envelope, from 1.
+    pub(crate) counter: u64,
+    /// Random: a fork or a clone of a machine repeats counters.
+    pub(crate) salt: [u8; 4],
+}
+
+/// What a receiver has looked at before it opens an envelope, and so is authenticated with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Labels<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) compress: &'a str,
+}
+
+impl Labels<'static> {
+    /// Of a frame for everybody, and of the first one on a connection: it may announce, never
+    /// act.
+    pub(crate) const HELLO: Self = Self::of("hello");
+    /// Of a datagram to one node.
+    pub(crate) const BATCH: Self = Self::of("batch");
+    /// Of what follows the first frame of a connection.
+    pub(crate) const RECORD: Self = Self::of("tcp");
+
+    const fn of(method: &'static str) -> Self {
+        Self { method, version: "0.2", compress: "no" }
+    }
+}
+
+impl Head {
+    /// Reads the head of a whole envelope: a length, versions and a counter that can be.
+    pub(crate) fn read(envelope: &[u8]) -> Result<Self, Drop> {
+        if envelope.len() < OVERHEAD {
+            return Err(Drop::Envelope);
+        }
+        let (head, _) = envelope.split_first_chunk::<HEAD>().ok_or(Drop::Envelope)?;
+        let mut rest = &head[..];
+        if take(&mut rest)? != [VERSION, SUITE, 0, 0] {
+            return Err(Drop::Envelope);
+        }
+        let key = KeyId(take(&mut rest)?);
+        let session = SessionId(take(&mut rest)?);
+        let to = Token::read(take(&mut rest)?);
+        let counter = u64::from_be_bytes(take(&mut rest)?);
+        let salt = take(&mut rest)?;
+        if !(1..=LAST_COUNTER).contains(&counter) {
+            return Err(Drop::Envelope);
+        }
+        Ok(Self { key, session, to, counter, salt })
+    }
+
+    pub(crate) fn write(&self) -> [u8; HEAD] {
+        let mut out = [0; HEAD];
+        let to = Token::write(self.to);
+        let counter = self.counter.to_be_bytes();
+        let parts: [&[u8]; 6] =
+            [&[VERSION, SUITE, 0, 0], &self.key.0, &self.session.0, &to, &counter, &self.salt];
+        for (place, byte) in out.iter_mut().zip(parts.into_iter().flatten()) {
+            *place = *byte;
+        }
+        out
+    }
+
+    /// Which of the session's keys it is sealed under.
+    pub(crate) fn epoch(&self) -> u32 {
+        u32::try_from(self.counter >> EPOCH_BITS).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn nonce(&self) -> [u8; 12] {
+        let [s0, s1, s2, s3] = self.salt;
+        let [c0, c1, c2, c3, c4, c5, c6, c7] = self.counter.to_be_bytes();
+        [s0, s1, s2, s3, c0, c1, c2, c3, c4, c5, c6, c7]
+    }
+}
+
+/// Takes the next bytes of a head.
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Drop> {
+    let (bytes, behind) = rest.split_first_chunk().ok_or(Drop::Envelope)?;
+    *rest = behind;
+    Ok(*bytes)
+}
+
+/// The bytes that are authenticated but not sealed: the head and the labels, each with its length
+/// before it. Without a heap.
+pub(crate) struct Authenticated {
+    bytes: [u8; Self::MOST],
+    count: usize,
+}
+
+impl Authenticated {
+    /// Bytes of one label, at most.
+    const LABEL: usize = 16;
+    const MOST: usize = HEAD + 3 * (1 + Self::LABEL);
+
+    /// `None`: a label that is longer than any there is.
+    pub(crate) fn new(head: &[u8; HEAD], labels: Labels<'_>) -> Option<Self> {
+        let mut all = Self { bytes: [0; Self::MOST], count: 0 };
+        all.push(head)?;
+        for label in [labels.method, labels.version, labels.compress] {
+            if label.len() > Self::LABEL {
+                return None;
+            }
+            all.push(&[u8::try_from(label.len()).ok()?])?;
+            all.push(label.as_bytes())?;
+        }
+        Some(all)
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.count.checked_add(bytes.len())?;
+        self.bytes.get_mut(self.count..end)?.copy_from_slice(bytes);
+        self.count = end;
+        Some(())
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.count).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        Head {
+            key: KeyId([1, 2, 3, 4]),
+            session: SessionId([5; 16]),
+            to: Token::read([6; 8]),
+            counter: 0x0102_0304_0506,
+            salt: [7, 8, 9, 10],
+        }
+    }
+
+    #[test]
+    fn a_head_is_laid_out_as_written() {
+        let mut bytes = head().write().to_vec();
+        let expected = [
+            &[1, 1, 0, 0, 1, 2, 3, 4][..],
+            &[5; 16],
+            &[6; 8],
+            &[0, 0, 1, 2, 3, 4, 5, 6],
+            &[7, 8, 9, 10],
+        ];
+        assert_eq!(bytes, expected.concat());
+        bytes.extend([0; TAG]);
+        assert_eq!(Head::read(&bytes), Ok(head()));
+        assert_eq!(head().epoch(), 0x01_0203);
+        assert_eq!(head().nonce(), [7, 8, 9, 10, 0, 0, 1, 2, 3, 4, 5, 6]);
+        let everybody = Head { to: None, ..head() };
+        assert_eq!(&everybody.write()[24..32], [0; 8]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_head_is_dropped() {
+        let whole = [&head().write()[..], &[0; TAG]].concat();
+        for length in 0..OVERHEAD {
+            assert_eq!(Head::read(&whole[..length]), Err(Drop::Envelope));
+        }
+        for (place, value) in [(0, 2), (1, 0), (1, 2), (2, 1), (3, 1), (32, 1), (33, 1)] {
+            let mut bytes = whole.clone();
+            bytes[place] = value;
+            assert_eq!(Head::read(&bytes), Err(Drop::Envelope), "byte {place}");
+        }
+        let mut bytes = whole.clone();
+        bytes[32..40].fill(0);
+        assert_eq!(Head::read(&bytes), Err(Drop::Envelope), "a counter of 0");
+        bytes[34..40].fill(0xff);
+        assert!(Head::read(&bytes).is_ok(), "the last one");
+    }
+
+    #[test]
+    fn labels_are_authenticated_with_their_lengths() {
+        let aad = Authenticated::new(&[9; HEAD], Labels::HELLO).unwrap();
+        assert_eq!(aad.as_slice()[..HEAD], [9; HEAD]);
+        assert_eq!(&aad.as_slice()[HEAD..], b"\x05hello\x030.2\x02no");
+        let longest = Labels { method: &"m".repeat(16), version: "", compress: "" };
+        assert!(Authenticated::new(&[9; HEAD], longest).is_some());
+        let longer = Labels { method: &"m".repeat(17), ..longest };
+        assert!(Authenticated::new(&[9; HEAD], longer).is_none());
+    }
+}

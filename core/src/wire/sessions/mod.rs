@@ -1,0 +1,259 @@
+//! Sealing and opening of frames in keyed mode, and everything that must be remembered for it.
+//!
+//! A frame is sealed into an envelope: a head, the sealed bytes, a tag. No clock, no disk, no
+//! handshake: a receiver tells its peers a token, what is meant for it names that token, and of
+//! every sender it knows which counters have come. So a copy of a frame is taken by nobody, or
+//! by whoever may announce and never act. The layout and the reasons are in `docs/protocol.md`,
+//! section 4; the promises in `docs/security.md`.
+
+mod envelope;
+mod ring;
+mod senders;
+mod tokens;
+mod window;
+
+use std::sync::Arc;
+
+use crate::counters::Drop;
+use crate::id::SessionId;
+use crate::keyed::HashKey;
+use crate::mutant::planted;
+use crate::ports::{GroupKey, KeyId, SessionKey};
+use crate::time::Time;
+
+use envelope::{Authenticated, LAST_COUNTER};
+pub(crate) use envelope::{HEAD, Head, Labels, OVERHEAD, VERSION};
+pub(crate) use ring::{Held, Ring};
+pub use ring::RingError;
+use senders::{Sender, Senders};
+pub(crate) use tokens::Tokens;
+pub use tokens::Token;
+use window::{Fresh, Window};
+
+/// How far a frame can be believed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Proof {
+    /// Somebody who holds the key has sealed it, for everybody and at any time.
+    Sealed,
+    /// Somebody who holds the key has sealed it for this node, in this life of it.
+    SealedToMe,
+}
+
+/// What a frame that was opened shows of its sender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Seal {
+    pub(crate) sender: SessionId,
+    pub(crate) key: KeyId,
+    pub(crate) proof: Proof,
+    /// Whether nothing that its sender sealed later has come.
+    pub(crate) is_newest: bool,
+    /// Whether it may hold more than announcements.
+    pub(crate) may_act: bool,
+}
+
+/// What a receiver knows of an envelope before it opens it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outside<'a> {
+    pub(crate) labels: Labels<'a>,
+    /// The token of the connection it came by, which takes no other.
+    pub(crate) connection: Option<Token>,
+}
+
+/// Failures under one key after which it should be replaced (RFC 9001, 6.6 ends at 2^52).
+const WORN: u64 = 1 << 36;
+
+/// Whoever has sent nothing yet.
+static NOBODY: Window = Window::new();
+
+/// The sealing state of one node.
+pub(crate) struct Sessions {
+    session: SessionId,
+    pub(crate) ring: Ring,
+    pub(crate) tokens: Tokens,
+    /// Of the envelope sealed last.
+    counter: u64,
+    senders: Senders,
+}
+
+impl Sessions {
+    pub(crate) fn new(
+        session: SessionId,
+        primary: Arc<dyn GroupKey>,
+        token: Token,
+        max_senders: usize,
+        max_unnamed: usize,
+        hash: HashKey,
+    ) -> Self {
+        Self {
+            session,
+            ring: Ring::new(primary),
+            tokens: Tokens::new(token),
+            counter: 0,
+            senders: Senders::new(max_senders, max_unnamed, hash),
+        }
+    }
+
+    /// Seals a plain frame in place, under a key that is held, else under the primary one.
+    /// `false`: this session has sealed all it may.
+    pub(crate) fn seal(
+        &mut self,
+        key: KeyId,
+        to: Option<Token>,
+        labels: Labels<'_>,
+        salt: [u8; 4],
+        frame: &mut Vec<u8>,
+    ) -> bool {
+        let primary = self.ring.primary().unwrap_or(key);
+        let key = self.ring.get(key).map_or(primary, |held| held.id);
+        let Some(held) = self.ring.get_mut(key).filter(|_| self.counter < LAST_COUNTER) else {
+            return false;
+        };
+        if !planted!(CounterUsedTwice) || self.counter == 0 {
+            self.counter += 1;
+        }
+        let head = Head { key, session: self.session, to, counter: self.counter, salt };
+        let bytes = head.write();
+        let Some(authenticated) = Authenticated::new(&bytes, labels) else { return false };
+        let plain = frame.len();
+        frame.resize(plain + HEAD, 0);
+        frame.copy_within(..plain, HEAD);
+        if let Some(place) = frame.first_chunk_mut() {
+            *place = bytes;
+        }
+        let session_key = held.own(self.session, head.epoch());
+        session_key.seal(&head.nonce(), authenticated.as_slice(), frame, HEAD);
+        true
+    }
+
+    /// Whether an envelope would be opened with a key that is at hand: its sender has sent
+    /// something genuine before.
+    pub(crate) fn knows(&self, head: &Head) -> bool {
+        self.senders.get(head.key, head.session).is_some()
+    }
+
+    /// Opens an envelope in place. Nothing is changed by one that does not verify.
+    ///
+    /// # Errors
+    /// The reason to drop it, in this order: no key for it, this node's own, for somebody else
+    /// or in another life, a copy, not genuine, no room to remember its sender.
+    pub(crate) fn open<'a>(
+        &mut self,
+        now: Time,
+        head: &Head,
+        outside: Outside<'_>,
+        envelope: &'a mut [u8],
+    ) -> Result<(Seal, &'a mut [u8]), Drop> {
+        let held = self.ring.get(head.key).ok_or(Drop::Sealed)?;
+        if head.session == self.session {
+            return Err(Drop::Own);
+        }
+        let (proof, generation) = self.addressed(head, outside)?;
+        let sender = self.senders.get(head.key, head.session);
+        let fresh = check(sender, head.counter, proof).ok_or(Drop::Replayed)?;
+        let is_newest = sender.is_none_or(|sender| head.counter > sender.window.newest());
+        let derived = match sender.and_then(|sender| sender.key(head.epoch())) {
+            Some(_) => None,
+            None => Some(held.group.session(&head.session.0, head.epoch())),
+        };
+        let at_hand = sender.and_then(|sender| sender.key(head.epoch()));
+        let key = derived.as_deref().or(at_hand).ok_or(Drop::BadSeal)?;
+        let (bytes, sealed) = envelope.split_first_chunk_mut().ok_or(Drop::Envelope)?;
+        let authenticated = Authenticated::new(bytes, outside.labels).ok_or(Drop::BadSeal)?;
+        let Ok(plain) = key.open(&head.nonce(), authenticated.as_slice(), sealed) else {
+            if let Some(held) = self.ring.get_mut(head.key) {
+                held.failures += 1;
+            }
+            return Err(Drop::BadSeal);
+        };
+        self.commit(head, fresh, derived, generation)?;
+        if let Some(held) = self.ring.get_mut(head.key) {
+            held.opened = Some(now);
+        }
+        let may_act = proof == Proof::SealedToMe && outside.labels.method != "hello";
+        let seal = Seal { sender: head.session, key: head.key, proof, is_newest, may_act };
+        Ok((seal, plain))
+    }
+
+    /// For whom an envelope is, and which generation of this node's tokens it names.
+    fn addressed(&self, head: &Head, outside: Outside<'_>) -> Result<(Proof, Option<u64>), Drop> {
+        let announces = outside.labels.method == "hello";
+        let Some(to) = head.to else {
+            // For everybody: whoever could act by it could act again by a copy.
+            let allowed = announces || planted!(BroadcastActs);
+            return if allowed { Ok((Proof::Sealed, None)) } else { Err(Drop::WrongToken) };
+        };
+        match outside.connection {
+            // As good as the newest token: what names either is remembered as long.
+            Some(token) if token == to => Ok((Proof::SealedToMe, Some(self.tokens.newest()))),
+            Some(_) if !announces => Err(Drop::WrongToken),
+            _ => match self.tokens.generation_of(to) {
+                Some(generation) => Ok((Proof::SealedToMe, Some(generation))),
+                None if planted!(AnyTokenTaken) => Ok((Proof::SealedToMe, None)),
+                None => Err(Drop::WrongToken),
+            },
+        }
+    }
+
+    /// Notes a frame that has verified: the only place where receiving moves anything.
+    fn commit(
+        &mut self,
+        head: &Head,
+        fresh: Fresh,
+        derived: Option<Box<dyn SessionKey>>,
+        generation: Option<u64>,
+    ) -> Result<(), Drop> {
+        if self.senders.get(head.key, head.session).is_none() {
+            let mut sender = Sender::new(head.session, head.key);
+            if let Some(generation) = generation {
+                sender.named(generation);
+            }
+            self.senders.insert(sender).map_err(|_| Drop::TableFull)?;
+        }
+        let Some(sender) = self.senders.get_mut(head.key, head.session) else {
+            return Err(Drop::TableFull);
+        };
+        if !planted!(CopiesTaken) {
+            sender.window.commit(fresh);
+        }
+        if let Some(key) = derived {
+            sender.keep(head.epoch(), key);
+        }
+        if let Some(generation) = generation {
+            sender.named(generation);
+        }
+        Ok(())
+    }
+
+    /// Whether just now so many frames have failed under a key that it should be replaced.
+    pub(crate) fn is_worn(&self, key: KeyId) -> bool {
+        self.ring.get(key).is_some_and(|held| held.failures == WORN)
+    }
+
+    /// Gives out another token and forgets who cannot do harm any more.
+    pub(crate) fn rotate(&mut self, token: Token, is_kept: impl Fn(SessionId) -> bool) {
+        self.tokens.rotate(token);
+        self.senders.forget(self.tokens.oldest(), is_kept);
+    }
+
+    /// Opens nothing under a key any more.
+    pub(crate) fn remove_key(&mut self, id: KeyId) -> Result<(), RingError> {
+        self.ring.remove(id)?;
+        self.senders.forget_key(id);
+        Ok(())
+    }
+
+    /// Senders that are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.senders.len()
+    }
+}
+
+/// Whether a counter of a sender may still come.
+fn check(sender: Option<&Sender>, counter: u64, proof: Proof) -> Option<Fresh> {
+    let window = sender.map_or(&NOBODY, |sender| &sender.window);
+    match proof {
+        Proof::SealedToMe => window.check(counter),
+        // Copies of what went to everybody before this node began may lie below.
+        _ => window.check_newest(counter),
+    }
+}
