@@ -58,10 +58,11 @@ pub use calls::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
 pub use config::Config;
 pub use directory::{Class, LocalFunction};
 pub use engine::{
-    Core, Done, ForeignGroup, FunctionInfo, InFlight, KeyInfo, LinkCommand, PeerInfo, PipeKey, RegisterError, StreamGone,
-    StreamKey, Tables, Task, TaskStep,
+    Core, Done, ForeignGroup, FunctionInfo, InFlight, KeyInfo, LinkCommand, PeerInfo, PipeKey,
+    RegisterError, StreamGone, StreamKey, Tables, Task, TaskStep,
 };
 pub use peers::Trust;
 pub use time::Time;
 pub use wire::pipeline::Pipeline;
 pub use wire::sessions::{RingError, Token};
+pub use wire::sessions::{carriage, envelope};

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Core;
-use super::seal::{is_sealed, read_envelope};
 use crate::endpoint::LinkId;
 use crate::event::Event;
-use crate::fields::Fields;
-use crate::ports::{Budget, Codec, KeyId};
+use crate::ports::{Codec, KeyId};
 use crate::time::Time;
 use crate::wire::sessions::Head;
+use crate::wire::sessions::carriage::unwrap;
 
 /// Keys of others that are remembered, and nodes of each that are counted.
 const MOST_KEYS: usize = 16;
@@ -92,10 +91,8 @@ impl Core {
     /// minute.
     pub fn foreign_groups(&self, now: Time) -> Vec<ForeignGroup> {
         let groups = self.foreign.groups.iter();
-        let groups = groups.map(|(key, group)| ForeignGroup {
-            key: *key,
-            nodes: count(&group.nodes, now),
-        });
+        let groups =
+            groups.map(|(key, group)| ForeignGroup { key: *key, nodes: count(&group.nodes, now) });
         groups.filter(|group| group.nodes > 0).collect()
     }
 
@@ -128,10 +125,8 @@ impl Core {
         codec: &dyn Codec,
         message: &[u8],
     ) {
-        let mut budget = Budget { depth: 4, nodes: 64 };
-        let Ok((fields, _)) = Fields::read(codec, message, &mut budget) else { return };
         let mut envelope = std::mem::take(&mut self.envelope);
-        if is_sealed(&fields) && read_envelope(&fields, &mut envelope).is_ok() {
+        if unwrap(codec, message, &mut envelope).is_ok() {
             self.note_foreign_envelope(now, link, &envelope);
         }
         envelope.clear();

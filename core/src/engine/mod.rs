@@ -105,12 +105,12 @@ use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
 use crate::wire::sessions::Sessions;
 
+pub use foreign::ForeignGroup;
 pub use pipe::PipeKey;
 pub use register::RegisterError;
+pub use seal::KeyInfo;
 pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
-pub use foreign::ForeignGroup;
-pub use seal::KeyInfo;
 pub use view::{FunctionInfo, InFlight, PeerInfo, Tables};
 
 /// Something the driver must do with a link.

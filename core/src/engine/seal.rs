@@ -7,43 +7,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use super::receive::From;
 use super::Core;
+use super::receive::From;
 use crate::config::Config;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::event::Event;
-use crate::fields::Fields;
-use crate::id::{PeerKey, SessionId, Version};
+use crate::framing::RECORD_HEAD;
+use crate::id::{PeerKey, SessionId};
 use crate::keyed::HashKey;
 use crate::message::{Message, Method, WireId};
 use crate::mutant::planted;
 use crate::peers::Trust;
-use crate::ports::{Budget, Capabilities, Close, Codec, Format, GroupKey, Item, KeyId};
+use crate::ports::{Capabilities, Close, GroupKey, KeyId};
 use crate::random::Random;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 use crate::wire::pipeline::Pipeline;
+use crate::wire::sessions::carriage::{AROUND, unwrap, wrap};
 use crate::wire::sessions::{
     Head, Labels, OVERHEAD, Outside, Proof, RingError, Seal, Sessions, Token, VERSION,
 };
-use crate::framing::RECORD_HEAD;
 
-/// What stands in `encrypted` of a message that carries an envelope.
-const CIPHER: &str = "AES-256-GCM";
 /// Plain bytes of one frame on a connection, at most: a record of 16 KiB and its head.
 const RECORD: usize = (16 << 10) + RECORD_HEAD;
-/// Bytes of the message around an envelope that is broadcast, at most.
-const AROUND_ENVELOPE: usize = 108;
 /// How often a peer that names an old token is told the new one.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
-/// Bytes of the text of one field around an envelope.
-const LABEL: usize = 16;
 
 /// One of a node's keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,33 +74,6 @@ fn draw_token(random: &mut Random) -> Token {
         if let Some(token) = Token::read(random.bytes()) {
             return token;
         }
-    }
-}
-
-/// A message around an envelope, without the envelope.
-struct Outer {
-    method: Label,
-    version: Label,
-    compress: Label,
-}
-
-/// A short text of a message, copied: the message's buffer is needed for the envelope.
-#[derive(Default)]
-struct Label {
-    bytes: [u8; LABEL],
-    count: usize,
-}
-
-impl Label {
-    fn of(text: &str) -> Option<Self> {
-        let mut label = Self { bytes: [0; LABEL], count: text.len() };
-        label.bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(label)
-    }
-
-    fn text(&self) -> &str {
-        let bytes = self.bytes.get(..self.count).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
@@ -172,7 +136,7 @@ impl Core {
         let room = lane.max_frame.saturating_sub(OVERHEAD);
         let max_frame = if lane.connected { room.min(RECORD) } else { room };
         // The envelope is written as base64: four bytes for three.
-        let envelope = lane.max_broadcast.saturating_sub(AROUND_ENVELOPE) / 4 * 3;
+        let envelope = lane.max_broadcast.saturating_sub(AROUND) / 4 * 3;
         Capabilities { max_frame, max_broadcast: envelope.saturating_sub(OVERHEAD), ..lane }
     }
 
@@ -229,14 +193,15 @@ impl Core {
             // For everybody: an announcement, on whatever link it comes.
             let is_for_all = Head::read(frame)?.to.is_none();
             let labels = if is_for_all { Labels::HELLO } else { self.labels_in(from.link) };
-            self.open(now, from, labels, frame)
+            let size = frame.len();
+            self.open(now, from, labels, frame, size)
         } else {
             let mut envelope = std::mem::take(&mut self.envelope);
-            let result = self.unwrap(frame, &mut envelope).and_then(|outer| {
-                let (method, version) = (outer.method.text(), outer.version.text());
-                let labels = Labels { method, version, compress: outer.compress.text() };
-                self.open(now, from, labels, &mut envelope)
-            });
+            let first = frame.first().copied().unwrap_or_default();
+            let codec = self.pipeline.claimed_by(first).ok_or(Drop::UnknownFormat);
+            let outer = codec.and_then(|codec| unwrap(codec.as_ref(), frame, &mut envelope));
+            let result = outer
+                .and_then(|outer| self.open(now, from, outer.labels(), &mut envelope, frame.len()));
             envelope.clear();
             self.envelope = envelope;
             result
@@ -256,36 +221,13 @@ impl Core {
         }
     }
 
-    /// Takes the envelope out of the message it came in.
-    fn unwrap(&self, frame: &[u8], envelope: &mut Vec<u8>) -> Result<Outer, Drop> {
-        let first = *frame.first().ok_or(Drop::Empty)?;
-        let codec = self.pipeline.claimed_by(first).ok_or(Drop::UnknownFormat)?;
-        let mut budget = Budget { depth: 4, nodes: 64 };
-        let (fields, _) =
-            Fields::read(codec.as_ref(), frame, &mut budget).map_err(|_| Drop::Plaintext)?;
-        let text = |field: &Option<crate::ports::Value<'_>>| {
-            field.as_ref().and_then(|value| value.item.as_text()).and_then(Label::of)
-        };
-        if fields.kind.as_ref().and_then(|kind| kind.item.as_text()) != Some("LANC") {
-            return Err(Drop::NotLanc);
-        }
-        if fields.encrypted.as_ref().and_then(|value| value.item.as_text()) != Some(CIPHER) {
-            return Err(Drop::Plaintext);
-        }
-        read_envelope(&fields, envelope)?;
-        let (method, version) = (text(&fields.method), text(&fields.version));
-        let method = method.ok_or(Drop::Envelope)?;
-        let version = version.ok_or(Drop::Envelope)?;
-        let compress = text(&fields.compress).ok_or(Drop::Envelope)?;
-        Ok(Outer { method, version, compress })
-    }
-
     fn open(
         &mut self,
         now: Time,
         from: From,
         labels: Labels<'_>,
         envelope: &mut [u8],
+        size: usize,
     ) -> Result<(), Drop> {
         let head = Head::read(envelope)?;
         let connection = self.links.get(from.link).and_then(|link| link.seal.own);
@@ -297,7 +239,7 @@ impl Core {
         self.sessions = Some(sessions);
         match opened {
             Ok((seal, plain)) => {
-                self.heard(now, from.link, plain.len());
+                self.heard(now, from.link, size);
                 self.opened(now, from.link, &seal);
                 let from = From { seal: Some(seal), ..from };
                 let result = self.receive_plain(now, from, plain);
@@ -467,16 +409,14 @@ impl Core {
     /// Returns how many messages are in the frame.
     pub(super) fn pack_hello(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> usize {
         let Some(known) = self.links.get_mut(link) else { return 0 };
-        let is_hello = |message: &Outgoing| matches!(message, Outgoing::Hello { .. });
-        let waiting = known.queue.iter().position(is_hello);
-        let waiting = waiting.and_then(|place| known.queue.remove(place));
+        let waiting = self.outbox.pop_hello(known);
         let asks = known.seal.successor.is_none();
         if asks {
             known.seal.is_mute = true;
         }
         let hello = match waiting {
             Some(hello) => {
-                self.outbox.took(1);
+                self.outbox.took(&hello);
                 hello
             }
             None if asks => Outgoing::Hello { wants: true },
@@ -524,7 +464,7 @@ impl Core {
         }
         let envelope = std::mem::take(frame);
         let codec = Arc::clone(self.pipeline.plain());
-        write_around(&envelope, codec.as_ref(), frame);
+        wrap(&envelope, codec.as_ref(), frame);
         true
     }
 
@@ -544,46 +484,4 @@ impl Core {
     pub(super) fn senders(&self) -> usize {
         self.sessions.as_ref().map_or(0, |sessions| sessions.len())
     }
-}
-
-/// Decodes the envelope in `data` of a message.
-pub(super) fn read_envelope(fields: &Fields<'_>, envelope: &mut Vec<u8>) -> Result<(), Drop> {
-    envelope.clear();
-    match fields.data.as_ref().map(|value| &value.item) {
-        Some(Item::Bytes(bytes)) => envelope.extend_from_slice(bytes),
-        Some(Item::Text(text)) => {
-            STANDARD.decode_vec(text.as_bytes(), envelope).map_err(|_| Drop::Envelope)?;
-        }
-        _ => return Err(Drop::Envelope),
-    }
-    Ok(())
-}
-
-/// Whether a message says that it carries an envelope.
-pub(super) fn is_sealed(fields: &Fields<'_>) -> bool {
-    fields.encrypted.as_ref().and_then(|value| value.item.as_text()) == Some(CIPHER)
-}
-
-/// Appends the message around an envelope: S0's six keys.
-fn write_around(envelope: &[u8], codec: &dyn Codec, out: &mut Vec<u8>) {
-    let encoded;
-    let data = if codec.format() == Format::JSON {
-        encoded = STANDARD.encode(envelope);
-        text(&encoded)
-    } else {
-        Item::Bytes(envelope)
-    };
-    let entries = [
-        ("type", text("LANC")),
-        ("method", text(Labels::HELLO.method)),
-        ("version", text(Version::NATIVE_TEXT)),
-        ("data", data),
-        ("encrypted", text(CIPHER)),
-        ("compress", text("no")),
-    ];
-    codec.write_map(&entries, out);
-}
-
-fn text(text: &str) -> Item<'_> {
-    Item::Text(std::borrow::Cow::Borrowed(text))
 }

@@ -109,12 +109,7 @@ impl Core {
         key.is_none_or(|key| self.seal_broadcast(key, out))
     }
 
-    fn write_plain_broadcast(
-        &mut self,
-        lane: Lane,
-        message: &Outgoing,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    fn write_plain_broadcast(&mut self, lane: Lane, message: &Outgoing, out: &mut Vec<u8>) -> bool {
         let codec = Arc::clone(self.pipeline.plain());
         match message {
             Outgoing::Hello { .. } => {
@@ -159,7 +154,13 @@ impl Core {
 
     /// A unicast hello: it asks for proof of the far end's address while there is none, or while
     /// the proof there was is in doubt.
-    pub(super) fn write_hello(&self, link: LinkId, wants: bool, codec: &dyn Codec, out: &mut Vec<u8>) {
+    pub(super) fn write_hello(
+        &self,
+        link: LinkId,
+        wants: bool,
+        codec: &dyn Codec,
+        out: &mut Vec<u8>,
+    ) {
         let known = self.links.get(link);
         let trusted = known.is_some_and(|known| known.proved && !known.challenged);
         let token = if trusted { None } else { self.token_for(link) };

@@ -339,12 +339,13 @@ impl Link {
     /// Whether something may be sent on it now.
     pub(crate) fn is_ready(&self) -> bool {
         let has_streams = || self.streams.as_ref().is_some_and(|streams| streams.is_ready());
-        !self.is_stuck() && self.may_say_more() && (!self.queue.is_empty() || has_streams())
+        let may = !self.is_stuck() || self.begins_with_hello();
+        may && (!self.queue.is_empty() || has_streams())
     }
 
     /// Whether there may be more to say than hello, or hello comes first.
     fn may_say_more(&self) -> bool {
-        !self.seal.is_mute || matches!(self.queue.front(), Some(Outgoing::Hello { .. }))
+        !self.seal.is_mute || self.queue.front().is_some_and(Outgoing::is_hello)
     }
 
     /// Whether nothing is on its way out or in, as far as this end knows.

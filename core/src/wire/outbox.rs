@@ -53,7 +53,7 @@ pub(crate) enum Outgoing {
 }
 
 impl Outgoing {
-    fn is_hello(&self) -> bool {
+    pub(crate) fn is_hello(&self) -> bool {
         matches!(self, Self::Hello { .. })
     }
 
@@ -125,8 +125,12 @@ impl Outbox {
         self.stuck += if link.is_stuck() { message.counts() } else { 0 };
         // Hello brings the token without which the others may not leave.
         let goes_first = link.seal.is_mute && message.is_hello();
-        if goes_first { link.queue.push_front(message) } else { link.queue.push_back(message) }
-        if !link.in_round && !link.is_stuck() {
+        if goes_first {
+            link.queue.push_front(message);
+        } else {
+            link.queue.push_back(message);
+        }
+        if !link.in_round && link.is_ready() {
             link.in_round = true;
             self.round.push_back(to);
         }
@@ -178,6 +182,13 @@ impl Outbox {
         let count = if link.is_stuck() { message.counts() } else { 0 };
         self.stuck = self.stuck.saturating_sub(count);
         Some(message)
+    }
+
+    /// Takes the hello that waits on a link, wherever it stands. [`Self::took`] follows.
+    pub(crate) fn pop_hello(&mut self, link: &mut Link) -> Option<Outgoing> {
+        let place = link.queue.iter().position(Outgoing::is_hello)?;
+        let hello = link.queue.remove(place)?;
+        Some(hello)
     }
 
     /// Puts a message back to the front of a link's queue.

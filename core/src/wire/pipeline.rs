@@ -72,7 +72,7 @@ impl Pipeline {
     }
 
     /// The keys it was made with.
-    pub(crate) fn keys(&self) -> &[Arc<dyn GroupKey>] {
+    pub fn keys(&self) -> &[Arc<dyn GroupKey>] {
         &self.keys
     }
 

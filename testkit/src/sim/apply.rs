@@ -122,6 +122,7 @@ impl World {
     fn create(&mut self, spec: Spec) {
         let id = NodeId(self.nodes.len());
         let segment = spec.segment;
+        self.keys.add(spec.pipeline.keys());
         let address = spec.address.unwrap_or_else(|| node::address(segment, id.0));
         let address = self.air.addresses.intern(address);
         self.air.segments.entry(segment).or_default().push(id);

@@ -8,7 +8,7 @@ use lanc_codec::{JsonCodec, PythonText};
 use lanc_core::endpoint::Endpoint;
 use lanc_core::error::Fault;
 use lanc_core::policy::Policy;
-use lanc_core::ports::{Capabilities, Cast};
+use lanc_core::ports::{Capabilities, Cast, GroupKey};
 use lanc_core::{Class, Config, Mode, Pipeline, Target};
 use serde_json::Value;
 
@@ -120,6 +120,13 @@ impl Spec {
     #[must_use]
     pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
         self.pipeline = pipeline;
+        self
+    }
+
+    /// In keyed mode, under this key; a second one is only opened.
+    #[must_use]
+    pub fn key(mut self, key: Arc<dyn GroupKey>) -> Self {
+        self.pipeline = self.pipeline.with_key(key);
         self
     }
 

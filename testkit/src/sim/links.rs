@@ -109,10 +109,10 @@ impl LinkTable {
         true
     }
 
-    /// Notes what arrives from an address.
-    pub(super) fn heard(&mut self, from: AddressId, bytes: &[u8]) {
+    /// Notes what arrives from an address: what it says, and how long it is with its seal.
+    pub(super) fn heard(&mut self, from: AddressId, bytes: &[u8], size: usize) {
         let Some(link) = self.get_mut(from).filter(|link| !link.proved) else { return };
-        link.heard += bytes.len();
+        link.heard += size;
         if let (Some(echo), Some(token)) = (after(bytes, b"\"echo\":\""), link.token) {
             link.proved = echo.eq_ignore_ascii_case(&token);
             if link.proved {
@@ -132,7 +132,7 @@ impl LinkTable {
         });
     }
 
-    /// Notes what is sent to an address.
+    /// Notes what is sent to an address: what it says, and how long it is with its seal.
     ///
     /// # Errors
     /// The bound on strangers that it breaks.
@@ -141,7 +141,7 @@ impl LinkTable {
         now: Time,
         to: AddressId,
         addresses: &Addresses,
-        bytes: &[u8],
+        (bytes, size): (&[u8], usize),
         budget: usize,
     ) -> Result<(), Broken> {
         let Some(link) = self.get_mut(to) else { return Ok(()) };
@@ -149,7 +149,7 @@ impl LinkTable {
             return Ok(());
         }
         link.token = after(bytes, b"\"tok\":\"").or(link.token);
-        link.sent += bytes.len();
+        link.sent += size;
         if link.sent > 3 * link.heard {
             let (sent, heard) = (link.sent, link.heard);
             let to: SocketAddr = addresses.address(to);
@@ -167,8 +167,8 @@ impl LinkTable {
             self.recent.pop_front();
             self.sums[host] -= bytes;
         }
-        self.recent.push_back((now, to, host, bytes.len()));
-        self.sums[host] += bytes.len();
+        self.recent.push_back((now, to, host, size));
+        self.sums[host] += size;
         if self.sums[host] > budget {
             let sum = self.sums[host];
             let ip = addresses.address(to).ip();

@@ -37,6 +37,7 @@ mod glance;
 mod hostile;
 mod input;
 mod invariant;
+mod keys;
 mod ledger;
 mod links;
 mod network;

@@ -13,6 +13,7 @@ use super::check;
 use super::coverage::Coverage;
 use super::glance::{Cause, Glance};
 use super::invariant::{Broken, Invariant};
+use super::keys::Keys;
 use super::node::{Life, NodeId, Running};
 use super::originals::SHARED_PORT;
 use super::step::{Arrival, Happening};
@@ -50,6 +51,7 @@ pub(super) struct Pump<'w> {
     pub(super) trace: &'w mut Trace,
     pub(super) coverage: &'w mut Coverage,
     pub(super) glance: &'w mut Glance,
+    pub(super) keys: &'w Keys,
     pub(super) pings: &'w mut Vec<Option<Option<std::time::Duration>>>,
 }
 
@@ -76,6 +78,7 @@ impl World {
             trace: &mut self.trace,
             coverage: &mut self.coverage,
             glance: &mut self.glance,
+            keys: &self.keys,
             pings: &mut self.pings,
         };
         let drained = pump.drain(life, &mut |now, event| {
@@ -175,11 +178,12 @@ impl Pump<'_> {
             Invariant::NoCrash.holds_if(count <= MAX_ROUNDS, || "frames without end".to_owned())?;
             let bytes: Arc<[u8]> = Arc::from(out.as_slice());
             Invariant::Readable.holds_if(!bytes.is_empty(), || "an empty frame".to_owned())?;
-            self.glance.read(&bytes)?;
+            let plain = self.keys.plain(&bytes);
+            self.glance.read(&plain)?;
             self.look_at_messages(life)?;
             match dest {
                 Dest::Broadcast(_) => self.broadcast(&bytes)?,
-                Dest::Link(link) => self.unicast(life, link, &bytes)?,
+                Dest::Link(link) => self.unicast(life, link, &bytes, &plain)?,
             }
         }
         Ok(count > 0)
@@ -212,6 +216,7 @@ impl Pump<'_> {
         life: &mut Life,
         link: lanc_core::endpoint::LinkId,
         bytes: &Arc<[u8]>,
+        plain: &[u8],
     ) -> Result<(), Broken> {
         Invariant::Bounded.holds_if(bytes.len() <= self.max_frame, || {
             format!("a frame of {} bytes", bytes.len())
@@ -221,7 +226,7 @@ impl Pump<'_> {
             return Err(Invariant::NoCrash.broken(why));
         };
         let budget = life.core.config().unproved_budget();
-        life.links.sent(self.local, address, &self.air.addresses, bytes, budget)?;
+        life.links.sent(self.local, address, &self.air.addresses, (plain, bytes.len()), budget)?;
         let remote = self.air.addresses.address(address);
         self.note(Some(remote), bytes);
         self.trace.unicast(self.now, self.id, remote, bytes);

@@ -273,7 +273,7 @@ impl World {
                 link
             }
         };
-        life.links.heard(datagram.from, &datagram.bytes);
+        life.links.heard(datagram.from, &self.keys.plain(&datagram.bytes), datagram.bytes.len());
         life.delivered += 1;
         // A copy, because a core may open a frame in place.
         self.buffer.clear();

@@ -17,6 +17,7 @@ use super::glance::Glance;
 use super::hostile::{Hostile, Station};
 use super::input::{Ask, Function, Input, Place, Reply, Spec};
 use super::invariant::Violation;
+use super::keys::Keys;
 use super::network::{Addresses, Network, Rules};
 use super::node::{Node, NodeId, endpoint};
 use super::originals::Program;
@@ -65,6 +66,7 @@ pub struct World {
     pub(super) steps: u64,
     pub(super) buffer: Vec<u8>,
     pub(super) glance: Glance,
+    pub(super) keys: Keys,
     pub(super) coverage: Coverage,
     /// A violation ends the run instead of panicking, and originals may die of a bad network.
     pub(super) lenient: bool,
@@ -104,6 +106,7 @@ impl World {
             steps: 0,
             buffer: Vec::new(),
             glance: Glance::default(),
+            keys: Keys::default(),
             coverage: Coverage::default(),
             lenient: false,
             violation: None,

@@ -1,54 +1,61 @@
-//! What stands before every sealed frame, and what is authenticated with it.
+//! The secure envelope, byte by byte: what stands before every sealed frame, what is
+//! authenticated with it, and the two ways through. `docs/protocol.md`, section 4.
+//!
+//! Pure: a node does this through its core, which chooses counters and remembers what came. It is
+//! here for programs that look at captures and for tests.
 
 use super::tokens::Token;
 use crate::counters::Drop;
 use crate::id::SessionId;
-use crate::ports::{KeyId, TAG};
+use crate::ports::{KeyId, OpenError, SessionKey, TAG};
 
 /// Bytes before the sealed ones.
-pub(crate) const HEAD: usize = 44;
+pub const HEAD: usize = 44;
 /// Bytes a sealed frame is longer than the plain one.
-pub(crate) const OVERHEAD: usize = HEAD + TAG;
+pub const OVERHEAD: usize = HEAD + TAG;
 /// The first byte: the version of the envelope.
-pub(crate) const VERSION: u8 = 0x01;
+pub const VERSION: u8 = 0x01;
 /// AES-256-GCM under keys made by HKDF-SHA256.
 const SUITE: u8 = 0x01;
-/// A session seals fewer frames than this.
-pub(super) const LAST_COUNTER: u64 = (1 << 48) - 1;
+/// The last counter of a session.
+pub const LAST_COUNTER: u64 = (1 << 48) - 1;
 /// An epoch, which has a key of its own, is so many bits of the counter.
 const EPOCH_BITS: u32 = 24;
 
 /// The head of an envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Head {
+pub struct Head {
     /// The key the session's key was made from.
-    pub(crate) key: KeyId,
+    pub key: KeyId,
     /// Who sealed it.
-    pub(crate) session: SessionId,
+    pub session: SessionId,
     /// For whom: a token the receiver has given out. `None`: for everybody.
-    pub(crate) to: Option<Token>,
+    pub to: Option<Token>,
     /// The session's n-th envelope, from 1.
-    pub(crate) counter: u64,
+    pub counter: u64,
     /// Random: a fork or a clone of a machine repeats counters.
-    pub(crate) salt: [u8; 4],
+    pub salt: [u8; 4],
 }
 
 /// What a receiver has looked at before it opens an envelope, and so is authenticated with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Labels<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) version: &'a str,
-    pub(crate) compress: &'a str,
+pub struct Labels<'a> {
+    /// `method` of the message around it.
+    pub method: &'a str,
+    /// `version` of it.
+    pub version: &'a str,
+    /// `compress` of it.
+    pub compress: &'a str,
 }
 
 impl Labels<'static> {
     /// Of a frame for everybody, and of the first one on a connection: it may announce, never
     /// act.
-    pub(crate) const HELLO: Self = Self::of("hello");
+    pub const HELLO: Self = Self::of("hello");
     /// Of a datagram to one node.
-    pub(crate) const BATCH: Self = Self::of("batch");
+    pub const BATCH: Self = Self::of("batch");
     /// Of what follows the first frame of a connection.
-    pub(crate) const RECORD: Self = Self::of("tcp");
+    pub const RECORD: Self = Self::of("tcp");
 
     const fn of(method: &'static str) -> Self {
         Self { method, version: "0.2", compress: "no" }
@@ -56,8 +63,12 @@ impl Labels<'static> {
 }
 
 impl Head {
-    /// Reads the head of a whole envelope: a length, versions and a counter that can be.
-    pub(crate) fn read(envelope: &[u8]) -> Result<Self, Drop> {
+    /// Reads the head of a whole envelope.
+    ///
+    /// # Errors
+    /// [`Drop::Envelope`]: shorter than [`OVERHEAD`], another version or suite, reserved bytes
+    /// that are not zero, a counter of 0 or above [`LAST_COUNTER`].
+    pub fn read(envelope: &[u8]) -> Result<Self, Drop> {
         if envelope.len() < OVERHEAD {
             return Err(Drop::Envelope);
         }
@@ -77,7 +88,8 @@ impl Head {
         Ok(Self { key, session, to, counter, salt })
     }
 
-    pub(crate) fn write(&self) -> [u8; HEAD] {
+    /// The head as it goes on the wire.
+    pub fn write(&self) -> [u8; HEAD] {
         let mut out = [0; HEAD];
         let to = Token::write(self.to);
         let counter = self.counter.to_be_bytes();
@@ -90,15 +102,47 @@ impl Head {
     }
 
     /// Which of the session's keys it is sealed under.
-    pub(crate) fn epoch(&self) -> u32 {
+    pub fn epoch(&self) -> u32 {
         u32::try_from(self.counter >> EPOCH_BITS).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn nonce(&self) -> [u8; 12] {
+    /// Used once with a session's key: the counter makes it so, and the salt if that repeats.
+    pub fn nonce(&self) -> [u8; 12] {
         let [s0, s1, s2, s3] = self.salt;
         let [c0, c1, c2, c3, c4, c5, c6, c7] = self.counter.to_be_bytes();
         [s0, s1, s2, s3, c0, c1, c2, c3, c4, c5, c6, c7]
     }
+}
+
+/// Seals a plain frame in place. `key` is of the head's session and epoch. `false`: a label is
+/// longer than 16 bytes, and the frame is as it was.
+pub fn seal(head: &Head, labels: Labels<'_>, key: &dyn SessionKey, frame: &mut Vec<u8>) -> bool {
+    let bytes = head.write();
+    let Some(authenticated) = Authenticated::new(&bytes, labels) else { return false };
+    let plain = frame.len();
+    frame.resize(plain + HEAD, 0);
+    frame.copy_within(..plain, HEAD);
+    if let Some(place) = frame.first_chunk_mut() {
+        *place = bytes;
+    }
+    key.seal(&head.nonce(), authenticated.as_slice(), frame, HEAD);
+    true
+}
+
+/// Opens an envelope in place and returns what was sealed. `head` is what [`Head::read`] found in
+/// it, `key` is of that session and epoch.
+///
+/// # Errors
+/// [`OpenError`]: not sealed under this key with these labels, or changed since.
+pub fn open<'a>(
+    head: &Head,
+    labels: Labels<'_>,
+    key: &dyn SessionKey,
+    envelope: &'a mut [u8],
+) -> Result<&'a mut [u8], OpenError> {
+    let (bytes, sealed) = envelope.split_first_chunk_mut().ok_or(OpenError)?;
+    let authenticated = Authenticated::new(bytes, labels).ok_or(OpenError)?;
+    key.open(&head.nonce(), authenticated.as_slice(), sealed)
 }
 
 /// Takes the next bytes of a head.
@@ -110,7 +154,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Drop> {
 
 /// The bytes that are authenticated but not sealed: the head and the labels, each with its length
 /// before it. Without a heap.
-pub(crate) struct Authenticated {
+struct Authenticated {
     bytes: [u8; Self::MOST],
     count: usize,
 }
@@ -121,7 +165,7 @@ impl Authenticated {
     const MOST: usize = HEAD + 3 * (1 + Self::LABEL);
 
     /// `None`: a label that is longer than any there is.
-    pub(crate) fn new(head: &[u8; HEAD], labels: Labels<'_>) -> Option<Self> {
+    fn new(head: &[u8; HEAD], labels: Labels<'_>) -> Option<Self> {
         let mut all = Self { bytes: [0; Self::MOST], count: 0 };
         all.push(head)?;
         for label in [labels.method, labels.version, labels.compress] {
@@ -141,7 +185,7 @@ impl Authenticated {
         Some(())
     }
 
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.count).unwrap_or_default()
     }
 }

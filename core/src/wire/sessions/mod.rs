@@ -6,7 +6,8 @@
 //! by whoever may announce and never act. The layout and the reasons are in `docs/protocol.md`,
 //! section 4; the promises in `docs/security.md`.
 
-mod envelope;
+pub mod carriage;
+pub mod envelope;
 mod ring;
 mod senders;
 mod tokens;
@@ -21,13 +22,13 @@ use crate::mutant::planted;
 use crate::ports::{GroupKey, KeyId, SessionKey};
 use crate::time::Time;
 
-use envelope::{Authenticated, LAST_COUNTER};
-pub(crate) use envelope::{HEAD, Head, Labels, OVERHEAD, VERSION};
-pub(crate) use ring::{Held, Ring};
+use envelope::LAST_COUNTER;
+pub(crate) use envelope::{Head, Labels, OVERHEAD, VERSION};
 pub use ring::RingError;
+pub(crate) use ring::{Held, Ring};
 use senders::{Sender, Senders};
-pub(crate) use tokens::Tokens;
 pub use tokens::Token;
+pub(crate) use tokens::Tokens;
 use window::{Fresh, Window};
 
 /// How far a frame can be believed.
@@ -112,17 +113,7 @@ impl Sessions {
             self.counter += 1;
         }
         let head = Head { key, session: self.session, to, counter: self.counter, salt };
-        let bytes = head.write();
-        let Some(authenticated) = Authenticated::new(&bytes, labels) else { return false };
-        let plain = frame.len();
-        frame.resize(plain + HEAD, 0);
-        frame.copy_within(..plain, HEAD);
-        if let Some(place) = frame.first_chunk_mut() {
-            *place = bytes;
-        }
-        let session_key = held.own(self.session, head.epoch());
-        session_key.seal(&head.nonce(), authenticated.as_slice(), frame, HEAD);
-        true
+        envelope::seal(&head, labels, held.own(self.session, head.epoch()), frame)
     }
 
     /// Whether an envelope would be opened with a key that is at hand: its sender has sent
@@ -157,9 +148,7 @@ impl Sessions {
         };
         let at_hand = sender.and_then(|sender| sender.key(head.epoch()));
         let key = derived.as_deref().or(at_hand).ok_or(Drop::BadSeal)?;
-        let (bytes, sealed) = envelope.split_first_chunk_mut().ok_or(Drop::Envelope)?;
-        let authenticated = Authenticated::new(bytes, outside.labels).ok_or(Drop::BadSeal)?;
-        let Ok(plain) = key.open(&head.nonce(), authenticated.as_slice(), sealed) else {
+        let Ok(plain) = envelope::open(head, outside.labels, key, envelope) else {
             if let Some(held) = self.ring.get_mut(head.key) {
                 held.failures += 1;
             }

@@ -99,8 +99,7 @@ mod tests {
             for _ in 0..20_000 {
                 let newest = came.last().copied().unwrap_or(0);
                 let counter = (newest + draw(step + 1)).saturating_sub(draw(9000));
-                let expected =
-                    counter > 0 && counter + WIDTH > newest && !came.contains(&counter);
+                let expected = counter > 0 && counter + WIDTH > newest && !came.contains(&counter);
                 assert_eq!(take(&mut window, counter), expected, "{counter} after {newest}");
                 if expected {
                     came.insert(counter);

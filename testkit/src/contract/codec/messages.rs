@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use lanc_core::Token;
 use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::id::{ExeId, FunctionName, SessionId, Version};
 use lanc_core::message::{
@@ -82,6 +83,7 @@ fn hello(draw: &mut Draw) -> Hello<'static> {
         features: Features(u32::try_from(draw.below(1 << 32)).unwrap_or(0)),
         token: draw.some(Draw::number),
         echo: draw.some(Draw::number),
+        receiver: draw.some(Draw::number).and_then(Token::from_bits),
         wants: draw.flip(),
         connection_port: draw.some(port),
         load: u8::try_from(draw.below(256)).unwrap_or(0),
