@@ -3,9 +3,15 @@
 
 use std::sync::Arc;
 
-use lanc_core::ports::GroupKey;
+use lanc_core::Trust;
+use lanc_core::counters::Drop;
+use lanc_core::event::Event;
+use lanc_core::id::SessionId;
+use lanc_core::ports::{Cast, GroupKey, KeyId};
 use lanc_crypto::{Group, MasterKey};
-use lanc_testkit::sim::{Function, NodeId, Reply, Spec, World, ms, secs};
+use lanc_testkit::sim::{
+    Ask, Ended, Frame, Function, KeyChange, NodeId, Place, Reply, Rules, Spec, World, ms, secs,
+};
 use serde_json::{Value, json};
 
 fn key(number: u8) -> Arc<dyn GroupKey> {
@@ -21,22 +27,243 @@ fn strong(name: &str) -> Spec {
     Spec::new(name).offers(Function::new("add", add))
 }
 
-/// A provider and a caller of one group.
+/// A provider and a caller of one group that know each other.
 fn pair(seed: u64) -> (World, NodeId, NodeId) {
     let mut lan = World::new(seed);
     lan.record_frames();
     let (a, b) = (lan.add(strong("a").key(key(1))), lan.add(Spec::new("b").key(key(1))));
+    lan.run_for(secs(2));
     (lan, a, b)
 }
 
+fn assert_adds(lan: &mut World, caller: NodeId) {
+    let call = lan.call(caller, "add", json!([1, 2]));
+    lan.run_for(secs(2));
+    assert_eq!(lan.result(call), Some(Ok(json!(3))));
+}
+
+fn trust(lan: &World, node: NodeId, peer: &str) -> Option<Trust> {
+    lan.peer(node, peer).map(|peer| peer.trust)
+}
+
+/// The sessions that a node believes.
+fn believed(lan: &World, node: NodeId) -> Vec<SessionId> {
+    let peers = lan.peers(node).into_iter();
+    peers.filter(|peer| peer.trust == Trust::Verified).map(|peer| peer.session).collect()
+}
+
+fn dropped(lan: &World, node: NodeId, why: Drop) -> u64 {
+    lan.core(node).counters().dropped(why)
+}
+
 #[test]
-fn two_nodes_with_one_key_find_each_other_and_call() {
-    let (mut lan, a, b) = pair(1);
+fn two_nodes_with_one_key_find_each_other_and_call_at_once() {
+    let mut lan = World::new(1);
+    lan.record_frames();
+    let (a, b) = (lan.add(strong("a").key(key(1))), lan.add(Spec::new("b").key(key(1))));
     let call = lan.call(b, "add", json!([1, 2]));
     lan.run_for(secs(2));
-    for frame in lan.frames() {
-        println!("{frame:?}");
-    }
-    println!("{:?} {:?}", lan.peers(a), lan.peers(b));
     assert_eq!(lan.result(call), Some(Ok(json!(3))));
+    assert_eq!(trust(&lan, a, "b"), Some(Trust::Verified));
+    assert_eq!(trust(&lan, b, "a"), Some(Trust::Verified));
+    for frame in lan.frames() {
+        let text = frame.text();
+        for secret in ["add", "\"node\"", "\"sid\"", "result", "callback", "func"] {
+            assert!(!text.contains(secret), "{frame:?}");
+        }
+    }
+}
+
+#[test]
+fn other_groups_and_open_nodes_are_not_seen_and_not_answered() {
+    let (mut lan, a, b) = pair(2);
+    let before = (lan.sent(a).unicasts, lan.sent(b).unicasts);
+    let c = lan.add(strong("c").key(key(2)));
+    let d = lan.add(strong("d"));
+    lan.run_for(secs(20));
+    assert_eq!((lan.sent(a).unicasts, lan.sent(b).unicasts), before);
+    for node in [a, b] {
+        assert_eq!(lan.peers(node).len(), 1);
+        let events: Vec<_> = lan.events(node).map(|(_, event)| event.clone()).collect();
+        let foreign = events.iter().filter(
+            |event| matches!(event, Event::ForeignGroup { key, .. } if *key == self::key(2).id()),
+        );
+        assert_eq!(foreign.count(), 1, "{events:?}");
+        let plain = events.iter().filter(|event| matches!(event, Event::PlaintextRefused { .. }));
+        assert_eq!(plain.count(), 1, "{events:?}");
+        let groups = lan.core(node).foreign_groups(lan.now());
+        assert_eq!((groups[0].nodes, lan.core(node).plain_nodes(lan.now())), (1, 1));
+    }
+    assert!(lan.peers(c).is_empty() && lan.peers(d).is_empty());
+    let mut groups = lan.core(d).foreign_groups(lan.now());
+    groups.sort_by_key(|group| group.nodes);
+    let found: Vec<(KeyId, usize)> = groups.iter().map(|g| (g.key, g.nodes)).collect();
+    assert_eq!(found, [(key(2).id(), 1), (key(1).id(), 2)]);
+}
+
+/// Every frame once more: to its receivers, and to everybody, as unicast and as broadcast.
+fn replay(lan: &mut World, frames: &[Frame], to: &[NodeId]) {
+    for frame in frames {
+        for node in to {
+            let from = lan.address(frame.from);
+            for cast in [Cast::Unicast, Cast::Broadcast] {
+                lan.inject(from, *node, cast, &frame.bytes);
+                lan.inject("10.0.9.9:4000".parse().unwrap(), *node, cast, &frame.bytes);
+            }
+        }
+        lan.run_for(ms(20));
+    }
+}
+
+fn capture(seed: u64) -> (World, NodeId, NodeId, Vec<Frame>) {
+    let (mut lan, a, b) = pair(seed);
+    assert_adds(&mut lan, b);
+    lan.run_for(secs(8));
+    let frames: Vec<Frame> = lan.frames().cloned().collect();
+    (lan, a, b, frames)
+}
+
+#[test]
+fn no_copy_of_a_frame_is_obeyed_whoever_gets_it() {
+    let (mut lan, a, b, frames) = capture(3);
+    let c = lan.add(strong("c").key(key(1)));
+    lan.run_for(secs(8));
+    let started = |lan: &World| {
+        [a, b, c].map(|node| lan.core(node).counters().tasks_started).iter().sum::<u64>()
+    };
+    let before = started(&lan);
+    replay(&mut lan, &frames, &[a, b, c]);
+    assert_eq!(started(&lan), before);
+    assert!(dropped(&lan, a, Drop::Replayed) > 0 && dropped(&lan, c, Drop::WrongToken) > 0);
+    assert_adds(&mut lan, b);
+}
+
+#[test]
+fn copies_are_harmless_after_either_has_restarted() {
+    for seed in 0..20 {
+        let (mut lan, a, b, frames) = capture(seed);
+        for (restarts, place) in [(a, Place::Same), (b, Place::New), (b, Place::Same)] {
+            lan.restart(restarts, place);
+            lan.run_for(secs(2));
+            let before = [a, b].map(|node| lan.core(node).counters().tasks_started);
+            let known = [a, b].map(|node| believed(&lan, node));
+            replay(&mut lan, &frames, &[a, b]);
+            assert_eq!([a, b].map(|node| lan.core(node).counters().tasks_started), before);
+            assert_eq!([a, b].map(|node| believed(&lan, node)), known, "seed {seed}");
+            lan.run_for(secs(12));
+            assert_adds(&mut lan, b);
+        }
+    }
+}
+
+#[test]
+fn a_restarted_node_works_within_one_hello() {
+    let (mut lan, a, b) = pair(4);
+    for place in [Place::Same, Place::New] {
+        lan.restart(a, place);
+        lan.run_for(secs(2));
+        assert_adds(&mut lan, b);
+        lan.restart(b, place);
+        lan.run_for(secs(2));
+        assert_adds(&mut lan, b);
+    }
+}
+
+#[test]
+fn tokens_change_and_nobody_notices() {
+    let (mut lan, a, b) = pair(5);
+    for _ in 0..90 {
+        assert_adds(&mut lan, b);
+        lan.run_for(secs(28));
+    }
+    assert_eq!(dropped(&lan, a, Drop::WrongToken) + dropped(&lan, b, Drop::WrongToken), 0);
+    assert_eq!(lan.tables(a).senders, 1);
+}
+
+#[test]
+fn a_peer_that_slept_through_two_changes_is_told_the_token() {
+    let (mut lan, a, b) = pair(6);
+    // Longer than two lifetimes of a token, shorter than the lease of a peer that is configured so.
+    lan.cut_one_way(a, b);
+    lan.run_for(secs(1300));
+    lan.heal();
+    let ask = Ask::new("add", json!([1, 2])).wait(secs(6));
+    let call = lan.ask(b, ask);
+    lan.run_for(secs(10));
+    assert_eq!(lan.result(call), Some(Ok(json!(3))));
+}
+
+#[test]
+fn keys_are_changed_while_calls_go_on() {
+    let (mut lan, a, b) = pair(7);
+    let (old, new) = (key(1).id(), key(2).id());
+    for node in [a, b] {
+        lan.keys(node, KeyChange::Add(key(2)));
+        assert_adds(&mut lan, b);
+    }
+    for node in [a, b] {
+        lan.keys(node, KeyChange::Primary(new));
+        for _ in 0..8 {
+            assert_adds(&mut lan, b);
+        }
+    }
+    lan.run_for(secs(20));
+    let keys = lan.core(a).keys(lan.now());
+    assert_eq!((keys[0].id, keys[0].primary, keys[1].id), (new, true, old));
+    assert!(keys[1].unused_for > Some(secs(15)), "{keys:?}");
+    for node in [a, b] {
+        lan.keys(node, KeyChange::Remove(old));
+        assert_adds(&mut lan, b);
+    }
+    assert_eq!(lan.peers(b).len(), 1);
+    lan.run_for(secs(60));
+    assert_adds(&mut lan, b);
+}
+
+#[test]
+fn what_is_changed_on_its_way_is_not_heard() {
+    let (mut lan, a, b) = pair(8);
+    lan.cut(a, b);
+    let seen = lan.frames().count();
+    let call = lan.call(b, "add", json!([1, 2]));
+    lan.run_for(ms(10));
+    let frames: Vec<Frame> = lan.frames().skip(seen).cloned().collect();
+    let [frame] = frames.as_slice() else { panic!("one frame, not {frames:?}") };
+    let (from, accepted) = (lan.address(b), lan.core(a).counters().frames_accepted);
+    for bit in 0..frame.bytes.len() * 8 {
+        let mut bytes = frame.bytes.to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        lan.inject(from, a, Cast::Unicast, &bytes);
+    }
+    for length in 0..frame.bytes.len() {
+        lan.inject(from, a, Cast::Unicast, &frame.bytes[..length]);
+    }
+    lan.run_for(ms(1));
+    let counters = lan.core(a).counters();
+    assert_eq!((counters.frames_accepted, counters.tasks_started), (accepted, 0));
+    assert!(counters.dropped(Drop::BadSeal) > 500, "{counters:?}");
+    lan.inject(from, a, Cast::Unicast, &frame.bytes);
+    lan.run_for(ms(10));
+    assert_eq!(lan.core(a).counters().tasks_started, 1, "the window has not moved before");
+    lan.heal();
+    lan.run_for(secs(2));
+    assert_eq!(lan.result(call), Some(Ok(json!(3))));
+}
+
+#[test]
+fn a_bad_network_harms_no_more_than_in_the_open() {
+    for seed in 0..20 {
+        let (mut lan, _, b) = pair(seed);
+        lan.rules(Rules::default().loss(300).duplication(100).delay(ms(0)..=ms(20)));
+        let calls: Vec<_> = (0..200)
+            .map(|number| {
+                lan.run_for(ms(50));
+                lan.call(b, "add", json!([number, 1]))
+            })
+            .collect();
+        lan.run_for(secs(40));
+        for call in calls {
+            assert!(matches!(lan.ended(call), Ended::At(_)));
+        }
+    }
 }

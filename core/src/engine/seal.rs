@@ -43,7 +43,8 @@ pub struct KeyInfo {
     pub id: KeyId,
     /// Whether this node seals under it; the others are only opened.
     pub primary: bool,
-    /// Time since something sealed under it came. `None`: nothing has.
+    /// Time since somebody who is not known to hold the primary key used it. `None`: nobody has.
+    /// After a lease it may be removed.
     pub unused_for: Option<Duration>,
     /// Frames that named it and did not verify.
     pub failures: u64,

@@ -34,7 +34,7 @@ pub struct OpenError;
 ///
 /// * Equal secrets have equal ids and make equal session keys; no id tells of its secret.
 /// * The secret never reaches logs: an implementation prints at most the id.
-pub trait GroupKey: Send + Sync {
+pub trait GroupKey: fmt::Debug + Send + Sync {
     /// The key's name on the wire.
     fn id(&self) -> KeyId;
 

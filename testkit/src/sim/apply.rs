@@ -9,7 +9,7 @@ use lanc_core::{Answer, CallRequest, Outcome};
 use super::calls::{CallId, Ended, Entry};
 use super::dice::Dice;
 use super::glance::Cause;
-use super::input::{Ask, Function, Input, Place, Spec};
+use super::input::{Ask, Function, Input, KeyChange, Place, Spec};
 use super::network::AddressId;
 use super::node::{self, Life, Node, NodeId};
 use super::step::{Arrival, Happening, TRANSIT};
@@ -33,6 +33,7 @@ impl World {
             Input::Get(call) => self.fetch(call),
             Input::Ping(node, peer) => self.begin_ping(node, &peer),
             Input::AddPeer(node, endpoint) => self.configure(node, endpoint),
+            Input::Keys(node, change) => self.change_keys(node, change),
             Input::Shutdown(node) => {
                 let now = self.local(node);
                 self.life(node).draining = true;
@@ -83,6 +84,25 @@ impl World {
         let address = peer.socket_addr().map(|a| self.air.addresses.intern(a));
         self.life(node).configured.extend(address);
         self.life(node).core.add_peer(now, peer);
+        self.pump(node, Cause::Any);
+    }
+
+    /// # Panics
+    /// When the core refuses the change: the scenario is wrong.
+    fn change_keys(&mut self, node: NodeId, change: KeyChange) {
+        let now = self.local(node);
+        if let KeyChange::Add(key) = &change {
+            self.keys.add(std::slice::from_ref(key));
+        }
+        let core = &mut self.life(node).core;
+        let changed = match change {
+            KeyChange::Add(key) => core.add_key(key),
+            KeyChange::Primary(id) => core.make_primary(now, id),
+            KeyChange::Remove(id) => core.remove_key(id),
+        };
+        if let Err(error) = changed {
+            panic!("the keys of {node:?}: {error}");
+        }
         self.pump(node, Cause::Any);
     }
 

@@ -8,7 +8,7 @@ use lanc_codec::{JsonCodec, PythonText};
 use lanc_core::endpoint::Endpoint;
 use lanc_core::error::Fault;
 use lanc_core::policy::Policy;
-use lanc_core::ports::{Capabilities, Cast, GroupKey};
+use lanc_core::ports::{Capabilities, Cast, GroupKey, KeyId};
 use lanc_core::{Class, Config, Mode, Pipeline, Target};
 use serde_json::Value;
 
@@ -257,6 +257,17 @@ pub enum Place {
     New,
 }
 
+/// A change of the keys that a running node holds.
+#[derive(Clone, Debug)]
+pub enum KeyChange {
+    /// Opens what is sealed under this one, too.
+    Add(Arc<dyn GroupKey>),
+    /// Seals under this one.
+    Primary(KeyId),
+    /// Opens nothing under this one any more.
+    Remove(KeyId),
+}
+
 /// One thing done to a world. Together with the seed, the list of all of them is the run.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -278,6 +289,8 @@ pub enum Input {
     Ping(NodeId, String),
     /// A node's configuration gets another peer.
     AddPeer(NodeId, Endpoint),
+    /// A keyed node's ring changes.
+    Keys(NodeId, KeyChange),
     /// A node begins to go down in order.
     Shutdown(NodeId),
     /// A node's process dies without a word.

@@ -57,7 +57,7 @@ pub use calls::{CallId, Ended};
 pub use coverage::Coverage;
 pub use dice::Dice;
 pub use hostile::{HostileId, HostileSpec, Script};
-pub use input::{Ask, Body, Function, Input, Place, Reply, Spec};
+pub use input::{Ask, Body, Function, Input, KeyChange, Place, Reply, Spec};
 pub use invariant::{Invariant, Violation};
 pub use network::Rules;
 pub use node::NodeId;

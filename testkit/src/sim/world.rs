@@ -15,7 +15,7 @@ use super::coverage::Coverage;
 use super::dice::Dice;
 use super::glance::Glance;
 use super::hostile::{Hostile, Station};
-use super::input::{Ask, Function, Input, Place, Reply, Spec};
+use super::input::{Ask, Function, Input, KeyChange, Place, Reply, Spec};
 use super::invariant::Violation;
 use super::keys::Keys;
 use super::network::{Addresses, Network, Rules};
@@ -251,6 +251,11 @@ impl World {
     /// Kills a process.
     pub fn crash(&mut self, node: NodeId) {
         self.apply(Input::Crash(node));
+    }
+
+    /// Changes the keys that a node holds.
+    pub fn keys(&mut self, node: NodeId, change: KeyChange) {
+        self.apply(Input::Keys(node, change));
     }
 
     /// Starts a program again, killing it first if it lives.

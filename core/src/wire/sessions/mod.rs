@@ -155,9 +155,7 @@ impl Sessions {
             return Err(Drop::BadSeal);
         };
         self.commit(head, fresh, derived, generation)?;
-        if let Some(held) = self.ring.get_mut(head.key) {
-            held.opened = Some(now);
-        }
+        self.used(now, head);
         let may_act = proof == Proof::SealedToMe && outside.labels.method != "hello";
         let seal = Seal { sender: head.session, key: head.key, proof, is_newest, may_act };
         Ok((seal, plain))
@@ -211,6 +209,18 @@ impl Sessions {
             sender.named(generation);
         }
         Ok(())
+    }
+
+    /// Notes that a key was used. Whoever holds the primary key too does not need another: it says
+    /// hello under both while others might.
+    fn used(&mut self, now: Time, head: &Head) {
+        let primary = self.ring.primary();
+        let has_primary = primary.is_some_and(|primary| {
+            primary != head.key && self.senders.get(primary, head.session).is_some()
+        });
+        if let Some(held) = self.ring.get_mut(head.key).filter(|_| !has_primary) {
+            held.opened = Some(now);
+        }
     }
 
     /// Whether just now so many frames have failed under a key that it should be replaced.

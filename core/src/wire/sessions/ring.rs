@@ -32,7 +32,7 @@ pub(crate) struct Held {
     pub(crate) id: KeyId,
     /// This node's own session key and its epoch.
     own: Option<(u32, Box<dyn SessionKey>)>,
-    /// When it last opened a frame.
+    /// When it last opened a frame of somebody not known to hold the primary one.
     pub(crate) opened: Option<Time>,
     /// Frames that named it and did not verify.
     pub(crate) failures: u64,
