@@ -382,7 +382,7 @@ impl Core {
             link.seal.to = Some(token);
             link.seal.successor = None;
         }
-        link.seal.is_mute = false;
+        self.outbox.change(link, |link| link.seal.is_mute = false);
         let reached = sender.and_then(|key| self.peers.get(key)).map(|peer| peer.link);
         self.outbox.again(&mut self.links, from.link);
         // A node has one token for all datagrams, whichever way they take.
@@ -391,7 +391,7 @@ impl Core {
         if is_datagram(from.link) && is_datagram(other) {
             if let Some(link) = self.links.get_mut(other) {
                 link.seal.to = Some(token);
-                link.seal.is_mute = false;
+                self.outbox.change(link, |link| link.seal.is_mute = false);
             }
             self.outbox.again(&mut self.links, other);
         }
@@ -413,7 +413,7 @@ impl Core {
         let waiting = self.outbox.pop_hello(known);
         let asks = known.seal.successor.is_none();
         if asks {
-            known.seal.is_mute = true;
+            self.outbox.change(known, |link| link.seal.is_mute = true);
         }
         let hello = match waiting {
             Some(hello) => {

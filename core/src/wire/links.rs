@@ -331,9 +331,9 @@ impl Link {
     }
 
     /// Whether what waits here may wait for long: the far end takes nothing, or has had as much
-    /// as it may be sent before it proves that it is there.
+    /// as it may be sent before it proves that it is there, or has not told its token.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.full || self.parked
+        self.full || self.parked || self.seal.is_mute
     }
 
     /// Whether something may be sent on it now.
@@ -343,9 +343,10 @@ impl Link {
         may && (!self.queue.is_empty() || has_streams())
     }
 
-    /// Whether there may be more to say than hello, or hello comes first.
-    fn may_say_more(&self) -> bool {
-        !self.seal.is_mute || self.queue.front().is_some_and(Outgoing::is_hello)
+    /// Whether a hello comes first that may leave though nothing else may.
+    fn begins_with_hello(&self) -> bool {
+        let begins = self.queue.front().is_some_and(Outgoing::is_hello);
+        begins && !self.full && !self.parked
     }
 
     /// Whether nothing is on its way out or in, as far as this end knows.
