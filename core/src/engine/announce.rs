@@ -180,20 +180,20 @@ impl Core {
 
     /// The list of functions changed: broadcast it once it has been quiet.
     pub(super) fn schedule_announce(&mut self, now: Time) {
-        let old = self.announce_timer.take();
+        let old = self.announcing.announce_timer.take();
         self.cancel_timer(old);
         let at = now + self.config.announce_quiet;
-        self.announce_timer = Some(self.timers.set(at, Timer::Announce));
+        self.announcing.announce_timer = Some(self.timers.set(at, Timer::Announce));
     }
 
     /// Broadcasts hello and the whole list of functions.
     pub(super) fn announce(&mut self, now: Time) {
-        self.announce_timer = None;
+        self.announcing.announce_timer = None;
         if self.phase != Phase::Running {
             return;
         }
-        self.announced = self.directory.revision();
-        self.last_announce = Some(now);
+        self.announcing.announced = self.directory.revision();
+        self.announcing.last_announce = Some(now);
         if self.config.discovery {
             for lane in self.links.broadcast_lanes() {
                 self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
@@ -225,7 +225,7 @@ impl Core {
         let interval = self.hello_interval();
         if interval > self.config.hello_interval {
             let next = now + self.random.duration_up_to(interval * 6 / 5);
-            let old = self.hello_timer.replace(self.timers.set(next, Timer::Hello));
+            let old = self.announcing.hello_timer.replace(self.timers.set(next, Timer::Hello));
             self.cancel_timer(old);
         }
     }
@@ -246,7 +246,7 @@ impl Core {
     /// than once.
     pub(super) fn func_parts(&mut self) -> &[Vec<(String, bool)>] {
         let revision = self.directory.revision();
-        if self.func_parts.0 != revision || self.func_parts.1.is_empty() {
+        if self.announcing.func_parts.0 != revision || self.announcing.func_parts.1.is_empty() {
             let smallest = self
                 .links
                 .broadcast_lanes()
@@ -268,8 +268,8 @@ impl Core {
                     part.push((name.to_owned(), local.idempotent));
                 }
             }
-            self.func_parts = (revision, parts);
+            self.announcing.func_parts = (revision, parts);
         }
-        &self.func_parts.1
+        &self.announcing.func_parts.1
     }
 }

@@ -90,7 +90,7 @@ impl Core {
     /// The groups near this node whose key it does not hold, by what was heard within the last
     /// minute.
     pub fn foreign_groups(&self, now: Time) -> Vec<ForeignGroup> {
-        let groups = self.foreign.groups.iter();
+        let groups = self.sealing.foreign.groups.iter();
         let groups =
             groups.map(|(key, group)| ForeignGroup { key: *key, nodes: count(&group.nodes, now) });
         groups.filter(|group| group.nodes > 0).collect()
@@ -99,13 +99,13 @@ impl Core {
     /// How many addresses spoke without sealing within the last minute, while this node has a
     /// key: at most 64.
     pub fn plain_nodes(&self, now: Time) -> usize {
-        count(&self.foreign.plain, now)
+        count(&self.sealing.foreign.plain, now)
     }
 
     /// Somebody seals under a key that this node does not hold.
     pub(super) fn note_foreign(&mut self, now: Time, link: LinkId, key: KeyId) {
         let Some(endpoint) = self.links.get(link).map(|link| link.remote.clone()) else { return };
-        if self.foreign.note(now, key, endpoint.to_string()) {
+        if self.sealing.foreign.note(now, key, endpoint.to_string()) {
             self.event(Event::ForeignGroup { key, endpoint });
         }
     }
@@ -125,12 +125,12 @@ impl Core {
         codec: &dyn Codec,
         message: &[u8],
     ) {
-        let mut envelope = std::mem::take(&mut self.envelope);
+        let mut envelope = std::mem::take(&mut self.sealing.scratch);
         if unwrap(codec, message, &mut envelope).is_ok() {
             self.note_foreign_envelope(now, link, &envelope);
         }
         envelope.clear();
-        self.envelope = envelope;
+        self.sealing.scratch = envelope;
     }
 }
 

@@ -359,9 +359,9 @@ impl Core {
         }
         let interval = self.hello_interval();
         let next = now + interval + self.random.duration_up_to(interval / 5);
-        let old = self.hello_timer.take();
+        let old = self.announcing.hello_timer.take();
         self.cancel_timer(old);
-        self.hello_timer = Some(self.timers.set(next, Timer::Hello));
+        self.announcing.hello_timer = Some(self.timers.set(next, Timer::Hello));
     }
 
     /// The shortest interval that keeps the whole segment within its rate of hellos.
@@ -409,7 +409,11 @@ impl Core {
     /// One broadcast answers all newcomers at once: when a whole room starts together, N answers
     /// of each of N nodes become N broadcasts.
     fn answer_crowd(&mut self, now: Time, peer: PeerKey) {
-        if self.last_announce.is_some_and(|last| now.since(last) < Duration::from_secs(1)) {
+        if self
+            .announcing
+            .last_announce
+            .is_some_and(|last| now.since(last) < Duration::from_secs(1))
+        {
             self.greet_later(now, peer);
         } else {
             self.announce(now);

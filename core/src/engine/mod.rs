@@ -26,7 +26,7 @@
 //! | `stream` | large messages and byte streams of a link |
 //! | `stream_end` | what the application does with a byte stream |
 //! | `pipe` | byte streams between this node and itself |
-//! | `seal`, `foreign` | keyed mode: a sealed frame, both ways; who has another key |
+//! | `seal`, `keys`, `foreign` | keyed mode: a sealed frame, both ways; this node's keys; who has another |
 //! | `budget` | what strangers may be sent, and the challenge that sets it free |
 //! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
 //! | `siblings` | what one node of a host has heard for the others |
@@ -48,6 +48,7 @@ mod greet;
 mod homes;
 mod inbound;
 mod keepalive;
+mod keys;
 mod lane;
 mod leave;
 mod link;
@@ -103,12 +104,13 @@ use crate::wire::hosts::{Bucket, Hosts};
 use crate::wire::links::Links;
 use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
-use crate::wire::sessions::Sessions;
+
+use keys::Sealing;
 
 pub use foreign::ForeignGroup;
+pub use keys::KeyInfo;
 pub use pipe::PipeKey;
 pub use register::RegisterError;
-pub use seal::KeyInfo;
 pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
 pub use view::{FunctionInfo, InFlight, PeerInfo, Tables};
@@ -160,6 +162,22 @@ enum Phase {
     Draining,
     /// Farewell is said.
     Closed,
+}
+
+/// What was told of this node, and when it is told next.
+#[derive(Default)]
+struct Announcing {
+    /// When the first hello went out, or the first to a peer that was added since: calls wait
+    /// for the answers to it.
+    first_hello: Option<Time>,
+    hello_timer: Option<TimerKey>,
+    announce_timer: Option<TimerKey>,
+    last_announce: Option<Time>,
+    /// The revision of the local list that hellos speak of: the one announced last, so that
+    /// nobody asks for a list that is about to be broadcast.
+    announced: u64,
+    /// The local names, cut into messages, and the revision they are of.
+    func_parts: (u64, Vec<Vec<(String, bool)>>),
 }
 
 /// The protocol engine of one node.
@@ -227,30 +245,15 @@ pub struct Core {
     /// Answers that are being sent as streams.
     answers_leaving: usize,
     link_commands: VecDeque<LinkCommand>,
-    /// When the first hello went out, or the first to a peer that was added since: calls wait
-    /// for the answers to it.
-    first_hello: Option<Time>,
-    hello_timer: Option<TimerKey>,
-    announce_timer: Option<TimerKey>,
-    last_announce: Option<Time>,
     sweep_timer: Option<TimerKey>,
-    /// The revision of the local list that hellos speak of: the one announced last, so that
-    /// nobody asks for a list that is about to be broadcast.
-    announced: u64,
-    /// The local names, cut into messages, and the revision they are of.
-    func_parts: (u64, Vec<Vec<(String, bool)>>),
+    announcing: Announcing,
     /// Calls in the frame polled last: a refused frame ends them.
     in_frame: Vec<CallKey>,
     /// The watermark for the far end of the link whose frame is being packed.
     frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
-    /// Envelopes that came inside a message.
-    envelope: Vec<u8>,
     buffers: Buffers,
-    /// In keyed mode: keys, tokens, and what is remembered of senders.
-    sessions: Option<Box<Sessions>>,
-    foreign: foreign::Foreign,
-    token_timer: Option<TimerKey>,
+    sealing: Sealing,
 }
 
 /// Configured endpoints a node may have.
@@ -273,11 +276,7 @@ impl Core {
         let session = SessionId(random.bytes());
         let token_key = HashKey::new(random.bytes());
         let budget = ByteBudget::new(config.max_buffered);
-        let sessions = seal::sessions(&config, &pipeline, session, &mut random, hash);
-        if sessions.is_some() {
-            // They have no key.
-            config.older_port = 0;
-        }
+        let sealing = Sealing::new(&mut config, pipeline.keys(), session, &mut random, hash);
         Ok(Self {
             features: pipeline
                 .features()
@@ -321,21 +320,13 @@ impl Core {
             leftovers: KeyedMap::new(hash),
             answers_leaving: 0,
             link_commands: VecDeque::new(),
-            first_hello: None,
-            hello_timer: None,
-            announce_timer: None,
-            last_announce: None,
             sweep_timer: None,
-            announced: 0,
-            func_parts: (0, Vec::new()),
+            announcing: Announcing::default(),
             in_frame: Vec::new(),
             frame_watermark: None,
             scratch: Vec::new(),
-            envelope: Vec::new(),
             buffers: Buffers::default(),
-            sessions,
-            foreign: foreign::Foreign::default(),
-            token_timer: None,
+            sealing,
             name: config.name.as_str().into(),
             config,
         })
@@ -360,13 +351,13 @@ impl Core {
     pub fn start(&mut self, now: Time) {
         if self.phase == Phase::Fresh {
             self.phase = Phase::Running;
-            self.first_hello = Some(now);
+            self.announcing.first_hello = Some(now);
             self.keep_token(now);
             self.say_hello(now);
             if self.directory.revision() > 0 {
-                let pending = self.announce_timer.take();
+                let pending = self.announcing.announce_timer.take();
                 self.cancel_timer(pending);
-                self.announced = self.directory.revision();
+                self.announcing.announced = self.directory.revision();
                 self.broadcast_functions();
             }
         }
@@ -385,7 +376,7 @@ impl Core {
         self.configured.push(Configured { endpoint, link: None });
         // A call that follows at once should wait for the answer as a cold one does.
         if self.phase == Phase::Running {
-            self.first_hello = Some(now);
+            self.announcing.first_hello = Some(now);
         }
         true
     }
@@ -397,7 +388,7 @@ impl Core {
 
     /// When whoever is there has had the time to answer the first hello.
     pub fn settled_at(&self) -> Time {
-        self.first_hello.map_or(Time::ZERO, |first| first + self.config.discovery_wait)
+        self.announcing.first_hello.map_or(Time::ZERO, |first| first + self.config.discovery_wait)
     }
 
     /// The life of this node.

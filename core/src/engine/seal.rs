@@ -8,120 +8,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
+use super::keys::draw_token;
 use super::receive::From;
-use crate::config::Config;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::event::Event;
 use crate::framing::RECORD_HEAD;
 use crate::id::{PeerKey, SessionId};
-use crate::keyed::HashKey;
 use crate::message::{Message, Method, WireId};
 use crate::mutant::planted;
 use crate::peers::Trust;
-use crate::ports::{Capabilities, Close, GroupKey, KeyId};
-use crate::random::Random;
+use crate::ports::{Capabilities, Close, KeyId};
 use crate::time::Time;
-use crate::timers::Timer;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
-use crate::wire::pipeline::Pipeline;
 use crate::wire::sessions::carriage::{AROUND, unwrap, wrap};
-use crate::wire::sessions::{
-    Head, Labels, OVERHEAD, Outside, Proof, RingError, Seal, Sessions, Token, VERSION,
-};
+use crate::wire::sessions::{Head, Held, Labels, OVERHEAD, Outside, Proof, Seal, Token, VERSION};
 
 /// Plain bytes of one frame on a connection, at most: a record of 16 KiB and its head.
 const RECORD: usize = (16 << 10) + RECORD_HEAD;
 /// How often a peer that names an old token is told the new one.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
-/// One of a node's keys.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct KeyInfo {
-    /// Its name.
-    pub id: KeyId,
-    /// Whether this node seals under it; the others are only opened.
-    pub primary: bool,
-    /// Time since somebody who is not known to hold the primary key used it. `None`: nobody has.
-    /// After a lease it may be removed.
-    pub unused_for: Option<Duration>,
-    /// Frames that named it and did not verify.
-    pub failures: u64,
-}
-
-/// The sealing state of a node whose pipeline has keys.
-pub(super) fn sessions(
-    config: &Config,
-    pipeline: &Pipeline,
-    session: SessionId,
-    random: &mut Random,
-    hash: HashKey,
-) -> Option<Box<Sessions>> {
-    let (primary, others) = pipeline.keys().split_first()?;
-    let token = draw_token(random);
-    let (most, unnamed) = (config.max_senders, config.max_tentative);
-    let primary = Arc::clone(primary);
-    let mut sessions = Sessions::new(session, primary, token, most, unnamed, hash);
-    for key in others {
-        // More than a ring holds are left out, as the pipeline says.
-        let _ = sessions.ring.add(Arc::clone(key));
-    }
-    Some(Box::new(sessions))
-}
-
-fn draw_token(random: &mut Random) -> Token {
-    loop {
-        if let Some(token) = Token::read(random.bytes()) {
-            return token;
-        }
-    }
-}
-
 impl Core {
     /// Whether this node has a key: it says and hears nothing that is not sealed.
     pub fn is_keyed(&self) -> bool {
-        self.sessions.is_some()
-    }
-
-    /// This node's keys, the primary one first; none in open mode.
-    pub fn keys(&self, now: Time) -> Vec<KeyInfo> {
-        let Some(sessions) = &self.sessions else { return Vec::new() };
-        let primary = sessions.ring.primary();
-        let info = |held: &crate::wire::sessions::Held| KeyInfo {
-            id: held.id,
-            primary: Some(held.id) == primary,
-            unused_for: held.opened.map(|at| now.since(at)),
-            failures: held.failures,
-        };
-        sessions.ring.iter().map(info).collect()
-    }
-
-    /// Opens what is sealed under another key from now on, too. One that is held stays as it is.
-    ///
-    /// # Errors
-    /// [`RingError::Full`] at 16 keys, [`RingError::Open`] when the node began without one.
-    pub fn add_key(&mut self, key: Arc<dyn GroupKey>) -> Result<(), RingError> {
-        self.sessions.as_mut().ok_or(RingError::Open)?.ring.add(key)
-    }
-
-    /// Seals under another of its keys from now on, and says hello under it. Peers that used one
-    /// of the others are answered under that until they change.
-    ///
-    /// # Errors
-    /// [`RingError`] when the key is not held.
-    pub fn make_primary(&mut self, now: Time, id: KeyId) -> Result<(), RingError> {
-        self.sessions.as_mut().ok_or(RingError::Open)?.ring.make_primary(id)?;
-        self.say_hello(now);
-        Ok(())
-    }
-
-    /// Opens nothing under a key any more: who has no other is gone after its lease.
-    ///
-    /// # Errors
-    /// [`RingError`] when the key is not held, or is the one that is sealed under.
-    pub fn remove_key(&mut self, id: KeyId) -> Result<(), RingError> {
-        self.sessions.as_mut().ok_or(RingError::Open)?.remove_key(id)
+        self.sealing.sessions.is_some()
     }
 
     /// Bytes that sealing adds to a frame.
@@ -152,30 +64,9 @@ impl Core {
         }
     }
 
-    /// Sets the time when the token changes.
-    pub(super) fn keep_token(&mut self, now: Time) {
-        if self.is_keyed() {
-            let old = self.token_timer.take();
-            self.cancel_timer(old);
-            self.token_timer =
-                Some(self.timers.set(now + self.config.token_lifetime, Timer::Token));
-        }
-    }
-
-    /// Gives out another token, and says it in a hello.
-    pub(super) fn rotate_token(&mut self, now: Time) {
-        let token = draw_token(&mut self.random);
-        let peers = &self.peers;
-        if let Some(sessions) = &mut self.sessions {
-            sessions.rotate(token, |session| peers.by_session(session).is_some());
-        }
-        self.say_hello(now);
-        self.keep_token(now);
-    }
-
     /// The token that a hello on a link tells, or a broadcast one.
     pub(super) fn token_told(&self, link: Option<LinkId>) -> Option<Token> {
-        let sessions = self.sessions.as_ref()?;
+        let sessions = self.sealing.sessions.as_ref()?;
         let own = link.and_then(|link| self.links.get(link)).and_then(|link| link.seal.own);
         Some(own.unwrap_or_else(|| sessions.tokens.current()))
     }
@@ -197,14 +88,14 @@ impl Core {
             let size = frame.len();
             self.open(now, from, labels, frame, size)
         } else {
-            let mut envelope = std::mem::take(&mut self.envelope);
+            let mut envelope = std::mem::take(&mut self.sealing.scratch);
             let first = frame.first().copied().unwrap_or_default();
             let codec = self.pipeline.claimed_by(first).ok_or(Drop::UnknownFormat);
             let outer = codec.and_then(|codec| unwrap(codec.as_ref(), frame, &mut envelope));
             let result = outer
                 .and_then(|outer| self.open(now, from, outer.labels(), &mut envelope, frame.len()));
             envelope.clear();
-            self.envelope = envelope;
+            self.sealing.scratch = envelope;
             result
         };
         if result == Err(Drop::Plaintext) {
@@ -233,11 +124,11 @@ impl Core {
         let head = Head::read(envelope)?;
         let connection = self.links.get(from.link).and_then(|link| link.seal.own);
         self.admit_unknown(now, from.link, &head)?;
-        let Some(mut sessions) = self.sessions.take() else { return Err(Drop::Sealed) };
+        let Some(mut sessions) = self.sealing.sessions.take() else { return Err(Drop::Sealed) };
         let outside = Outside { labels, connection };
         let opened = sessions.open(now, &head, outside, envelope);
         let is_worn = opened == Err(Drop::BadSeal) && sessions.is_worn(head.key);
-        self.sessions = Some(sessions);
+        self.sealing.sessions = Some(sessions);
         match opened {
             Ok((seal, plain)) => {
                 self.heard(now, from.link, size);
@@ -261,7 +152,9 @@ impl Core {
     /// sent nothing genuine so far counts like a stranger's.
     fn admit_unknown(&mut self, now: Time, link: LinkId, head: &Head) -> Result<(), Drop> {
         let known = self.links.get(link).ok_or(Drop::UnknownLink)?;
-        if !known.proved || self.sessions.as_ref().is_some_and(|sessions| sessions.knows(head)) {
+        if !known.proved
+            || self.sealing.sessions.as_ref().is_some_and(|sessions| sessions.knows(head))
+        {
             return Ok(());
         }
         let host = Hosts::counts(known.remote.ip());
@@ -333,7 +226,7 @@ impl Core {
 
     fn tell_plaintext(&mut self, now: Time, link: LinkId) {
         let Some(endpoint) = self.links.get(link).map(|link| link.remote.clone()) else { return };
-        if self.foreign.tells_plaintext(now, endpoint.to_string()) {
+        if self.sealing.foreign.tells_plaintext(now, endpoint.to_string()) {
             self.event(Event::PlaintextRefused { endpoint });
         }
     }
@@ -441,7 +334,7 @@ impl Core {
     /// Seals a frame for the far end of a link. `false`: it must not leave.
     pub(super) fn seal_for(&mut self, link: LinkId, frame: &mut Vec<u8>) -> bool {
         let salt = self.random.bytes();
-        let Some(sessions) = &mut self.sessions else { return true };
+        let Some(sessions) = &mut self.sealing.sessions else { return true };
         let Some(known) = self.links.get_mut(link) else { return false };
         let seal = &mut known.seal;
         let to = seal.successor.take().or(seal.to);
@@ -459,7 +352,7 @@ impl Core {
     /// Seals a frame for everybody, in a message that an older program survives.
     pub(super) fn seal_broadcast(&mut self, key: KeyId, frame: &mut Vec<u8>) -> bool {
         let salt = self.random.bytes();
-        let Some(sessions) = &mut self.sessions else { return true };
+        let Some(sessions) = &mut self.sealing.sessions else { return true };
         if !sessions.seal(key, None, Labels::HELLO, salt, frame) {
             return false;
         }
@@ -472,10 +365,10 @@ impl Core {
     /// The keys that a broadcast goes out under: the primary one, and those that somebody used
     /// within a lease.
     pub(super) fn broadcast_keys(&self, now: Time) -> Vec<KeyId> {
-        let Some(sessions) = &self.sessions else { return Vec::new() };
+        let Some(sessions) = &self.sealing.sessions else { return Vec::new() };
         let lease = self.hello_interval() * self.config.lease_tenths / 10;
         let primary = sessions.ring.primary();
-        let is_used = |held: &crate::wire::sessions::Held| {
+        let is_used = |held: &Held| {
             Some(held.id) == primary || held.opened.is_some_and(|at| now.since(at) <= lease)
         };
         sessions.ring.iter().filter(|held| is_used(held)).map(|held| held.id).collect()
@@ -483,6 +376,6 @@ impl Core {
 
     /// How many senders are remembered.
     pub(super) fn senders(&self) -> usize {
-        self.sessions.as_ref().map_or(0, |sessions| sessions.len())
+        self.sealing.sessions.as_ref().map_or(0, |sessions| sessions.len())
     }
 }

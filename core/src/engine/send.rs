@@ -141,7 +141,7 @@ impl Core {
             session: self.session,
             name: Cow::Borrowed(&self.config.name),
             interval: self.hello_interval() * 6 / 5,
-            revision: self.announced,
+            revision: self.announcing.announced,
             features: self.features,
             token,
             echo,

@@ -12,7 +12,7 @@ impl Core {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Hello => {
-                    self.hello_timer = None;
+                    self.announcing.hello_timer = None;
                     self.say_hello(now);
                 }
                 Timer::Announce => self.announce(now),
