@@ -137,3 +137,46 @@ async fn a_peer_that_restarts_on_a_fixed_port_is_whole_again_at_once() {
     tokio::time::timeout(limit, up).await.expect("the second life was not heard");
     assert_eq!(client.call::<i64>("life", ()).await, Ok(2));
 }
+
+/// On one thread: while the test sends, the node stands still. What the system then has no room
+/// for is a counter and an event, though nothing comes after it that would have the node look.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_node_does_not_read_in_time_is_counted_and_told() {
+    const SENT: u64 = 2000;
+    let config = UdpConfig::default()
+        .with_interfaces(Interfaces::Loopback)
+        .with_port(20_107)
+        .with_discovery(false)
+        .with_buffers(16_384, 16_384);
+    let transport = UdpTransport::new(config);
+    let stats = transport.stats();
+    let node = lanc::builder().transport(transport).open().await.unwrap();
+    let mut events = node.events();
+    let address = node.endpoints().first().and_then(Endpoint::socket_addr).unwrap();
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..SENT {
+        stranger.send_to(&[0; 100], address).unwrap();
+    }
+    let dropped = stats.kernel_drops().unwrap();
+    assert!((1..SENT).contains(&dropped), "{dropped} of {SENT}");
+    assert_eq!(node.counters().frames_received, 0, "it did not stand still");
+    let all_read = async {
+        while node.counters().frames_received + dropped < SENT {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_read).await.expect("the rest is read");
+    // From now on nothing comes, and the system is asked when its time is there.
+    tokio::time::pause();
+    let told = async {
+        loop {
+            if let Some(Event::KernelDrops { count }) = events.next().await {
+                break count;
+            }
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.expect("an event");
+    assert_eq!((told, node.counters().kernel_drops), (dropped, dropped));
+    assert_eq!(node.counters().frames_received + dropped, SENT);
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lanc_core::ports::{Cast, Initiator, Inlet, RecvBatch, TransportError};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::destination::poll_shared;
 use crate::refusal::is_noise;
@@ -21,7 +21,7 @@ use crate::transport::{Blocked, Shared};
 const ROOM: usize = 65_535;
 /// Datagrams looked at in one poll, dropped ones among them.
 const ATTEMPTS: usize = 2 * RecvBatch::MAX_FRAMES;
-/// How often the system is asked for datagrams that it dropped, while some come in.
+/// How often the system is asked for datagrams that it dropped, after some came in.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a full interface queue is left alone.
 const BACK_OFF: Duration = Duration::from_millis(2);
@@ -37,6 +37,8 @@ pub(crate) struct UdpInlet {
     /// When the system was asked for drops last, and how many there were.
     looked: Instant,
     drops: u64,
+    /// When to ask again, if something came in since.
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Clone)]
@@ -78,6 +80,7 @@ impl UdpInlet {
             pause: None,
             looked: Instant::now(),
             drops: 0,
+            look: None,
         }
     }
 
@@ -140,14 +143,26 @@ impl UdpInlet {
     /// Asks the system now and then whether it dropped datagrams. Told with the next batch.
     fn look_for_drops(&mut self) {
         if self.looked.elapsed() < LOOK {
+            let due = self.looked + LOOK;
+            self.look.get_or_insert_with(|| Box::pin(sleep_until(due)));
             return;
         }
+        self.look = None;
         self.looked = Instant::now();
         let drops = self.shared.stats.kernel_drops().unwrap_or(0);
         let count = drops.saturating_sub(std::mem::replace(&mut self.drops, drops));
         if count > 0 {
             self.shared.with(|state| state.links.dropped(count));
         }
+    }
+
+    /// After the last datagram of a burst none comes that would ask for those that were lost.
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(look) = &mut self.look else { return Poll::Pending };
+        ready!(look.as_mut().poll(cx));
+        self.look = None;
+        self.look_for_drops();
+        Poll::Ready(())
     }
 
     /// Finds the link of a datagram that lies in `into`, or drops it. Returns whether anything
@@ -197,6 +212,9 @@ impl Inlet for UdpInlet {
             if added {
                 self.look_for_drops();
                 return Poll::Ready(Ok(()));
+            }
+            if self.poll_look(cx).is_ready() {
+                continue;
             }
             // The outlet may have left something since; then there is no waker it could wake.
             let again = self.shared.with(|state| {
