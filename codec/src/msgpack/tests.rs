@@ -220,13 +220,14 @@ fn maps_and_short_lists_are_claimed() {
 #[test]
 fn what_is_broken_is_told_apart() {
     let map = |input: &[u8]| MsgpackCodec.read_map(input, &mut AMPLE.clone(), &mut |_, _| Ok(()));
-    let cases: [(&[u8], DecodeError); 9] = [
+    let cases: [(&[u8], DecodeError); 10] = [
         (b"", DecodeError::Truncated),
         (b"\x90", DecodeError::Malformed(0)),
         (b"\xc1", DecodeError::Malformed(0)),
         (b"\x81\xa1k\xc1", DecodeError::Malformed(3)),
         (b"\x81\xa1k\x91\xc1", DecodeError::Malformed(4)),
         (b"\x81\x01\x01", DecodeError::WrongType),
+        (b"\x81\xc4\x01a\x01", DecodeError::WrongType),
         (b"\x81\xa1\xff\x01", DecodeError::Text),
         (b"\x81\xa1k\xa2\xed\xa0", DecodeError::Text),
         (b"\x81\xa1k\x91\xa1\x80", DecodeError::Text),

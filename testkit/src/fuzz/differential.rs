@@ -1,10 +1,12 @@
 //! Our readers against those of `serde_json` and `rmp-serde`, on the same bytes.
 
+use std::fmt;
 use std::io::Cursor;
 
 use lanc_codec::{JsonCodec, MsgpackCodec};
 use lanc_core::ports::{Budget, Codec, DecodeError, Item};
-use serde::Deserialize;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
 /// Deeper input is left to the bounds of each: theirs differ from ours by a level.
@@ -38,17 +40,99 @@ pub fn msgpack_differential(bytes: &[u8]) {
     // Duplicate text keys and the order of keys do not matter: both keep the last.
     let mut deserializer = rmp_serde::Deserializer::new(Cursor::new(bytes));
     deserializer.set_max_depth(usize::try_from(DEPTH).unwrap_or(0) + 8);
-    let theirs = Value::deserialize(&mut deserializer).ok();
+    let theirs = Tree::deserialize(&mut deserializer).ok().map(|Tree(value)| value);
     let theirs = theirs.filter(|value| value.is_array() || value.is_object());
     match (ours, theirs) {
         (Ok((Some(ours), used)), Some(theirs)) => {
             assert_eq!(ours, theirs);
             assert_eq!(u64::try_from(used).ok(), Some(deserializer.position()));
         }
-        // `Value` has no form for binary data, extensions and keys that are no text.
+        // A tree has no form for binary data, extensions and keys that are no text.
         (Ok((None, _)) | Err(_), None) => {}
         (Err(DecodeError::TooDeep), Some(_)) => {}
         (ours, theirs) => panic!("{ours:?} is not {theirs:?}"),
+    }
+}
+
+/// A [`Value`] whose keys are text and nothing else: its own reader takes binary data for a key
+/// where that happens to be UTF-8.
+struct Tree(Value);
+
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(TreeVisitor).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = String;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Value;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a value that JSON has too")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, is: bool) -> Result<Value, E> {
+        Ok(Value::Bool(is))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::from(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::from(number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::from(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::from(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Tree(item)) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Map::new();
+        while let Some((Text(key), Tree(value))) = map.next_entry()? {
+            entries.insert(key, value);
+        }
+        Ok(Value::Object(entries))
     }
 }
 
