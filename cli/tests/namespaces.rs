@@ -63,12 +63,17 @@ fn calls_get_through_a_lossy_network() {
     let mut server = Process::start(&mut strong.lanc(&["serve", "--demo"]));
     server.ready();
     lab.everywhere(Rule::after_ms(2).losing(0.2));
-    for number in 0..10 {
-        // Found by the second hello, if the first or its answer is lost.
-        let one = number.to_string();
-        let call = ["call", "add", &one, "1", "--wait", "25s", "--timeout", "40s"];
-        run(&mut desk.lanc(&call)).prints(&format!("{}\n", number + 1));
-    }
+    // Each a node of its own, beside the others: they wait most of the time.
+    std::thread::scope(|scope| {
+        for number in 0..10 {
+            scope.spawn(move || {
+                // Found by the second hello, if the first or its answer is lost.
+                let one = number.to_string();
+                let call = ["call", "add", &one, "1", "--wait", "25s", "--timeout", "40s"];
+                run(&mut desk.lanc(&call)).prints(&format!("{}\n", number + 1));
+            });
+        }
+    });
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl Lab {
         host.wait_for(WIRE);
     }
 
+    /// How many hosts there are.
+    pub fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// A host, counted from 0.
     pub fn host(&self, number: usize) -> &Host {
         &self.hosts[number]

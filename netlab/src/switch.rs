@@ -54,6 +54,14 @@ pub struct Counts {
     pub overflowed: u64,
 }
 
+impl Counts {
+    /// Frames that have set out and not arrived yet.
+    pub fn under_way(&self) -> u64 {
+        let gone = self.cut + self.lost + self.delivered + self.refused + self.overflowed;
+        (self.offered + self.duplicated).saturating_sub(gone)
+    }
+}
+
 /// One device of a host.
 pub(crate) struct Port {
     pub(crate) device: SyncDevice,

@@ -6,48 +6,78 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use lanc_netlab::{Host, Lab, Rule, now};
+use lanc_netlab::{Lab, Rule, now};
 
 const PORT: u16 = 7000;
 const COUNT: u32 = 2000;
 /// As many as a socket has room for.
 const ROUND: u32 = 100;
 
-fn socket(host: &Host) -> UdpSocket {
-    let socket = host.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT))).unwrap();
-    socket.set_broadcast(true).unwrap();
-    // Longer than anything is under way.
-    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    socket
+/// More than anything awaited here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn sockets(lab: &Lab) -> [UdpSocket; 2] {
+    [0, 1].map(|number| {
+        let open = || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT));
+        let socket = lab.host(number).within(open).unwrap();
+        socket.set_broadcast(true).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    })
 }
 
-/// Sends so many numbered datagrams, and returns the numbers that arrive, in their order.
-fn stream(from: &UdpSocket, to: SocketAddr, at: &UdpSocket) -> Vec<u32> {
-    let (mut room, mut heard) = ([0; 64], Vec::new());
-    for round in 0..COUNT / ROUND {
-        for number in 0..ROUND {
-            from.send_to(&(round * ROUND + number).to_be_bytes(), to).unwrap();
-        }
-        while at.recv(&mut room).is_ok() {
-            heard.push(u32::from_be_bytes(*room.first_chunk().unwrap()));
-        }
+/// Waits until so many frames have set out between the first two hosts in all, and none is under
+/// way any more.
+fn settle(lab: &Lab, from: usize, offered: u64) {
+    let ways = || [(0, 1), (1, 0), (0, 2), (1, 2)].into_iter().filter(|(_, to)| *to < lab.hosts());
+    let began = now();
+    while lab.counts(from, 1 - from).offered < offered
+        || ways().any(|(from, to)| lab.counts(from, to).under_way() > 0)
+    {
+        assert!(began.elapsed() < PATIENCE, "{:?}", lab.counts(from, 1 - from));
+        std::thread::yield_now();
     }
+}
+
+/// The numbers that have arrived, in their order.
+fn heard(at: &UdpSocket) -> Vec<u32> {
+    let (mut room, mut heard) = ([0; 64], Vec::new());
+    at.set_nonblocking(true).unwrap();
+    while at.recv(&mut room).is_ok() {
+        heard.push(u32::from_be_bytes(*room.first_chunk().unwrap()));
+    }
+    at.set_nonblocking(false).unwrap();
     heard
+}
+
+/// Sends so many numbered datagrams from one of the first two hosts, and returns the numbers that
+/// arrive at the other.
+fn stream(lab: &Lab, sockets: &[UdpSocket; 2], from: usize, to: SocketAddr) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    for round in 0..COUNT / ROUND {
+        let before = lab.counts(from, 1 - from).offered;
+        for number in 0..ROUND {
+            sockets[from].send_to(&(round * ROUND + number).to_be_bytes(), to).unwrap();
+        }
+        settle(lab, from, before + u64::from(ROUND));
+        numbers.extend(heard(&sockets[1 - from]));
+    }
+    numbers
 }
 
 #[test]
 fn faults_come_as_asked_for_and_are_counted() {
     let Some(lab) = Lab::new(1, 3) else { return };
-    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    let sockets = sockets(&lab);
     let broadcast = SocketAddr::from((Ipv4Addr::new(10, 77, 0, 255), PORT));
 
     // Without rules everything arrives, once and in order.
     let whole: Vec<u32> = (0..COUNT).collect();
-    assert!(stream(&one, broadcast, &two) == whole);
+    assert!(stream(&lab, &sockets, 0, broadcast) == whole);
     // The third host heard the broadcasts, and nothing of what is for the second.
     let third = lab.counts(0, 2).delivered;
     assert!(third >= u64::from(COUNT));
-    assert!(stream(&one, (lab.address(1), PORT).into(), &two) == whole);
+    assert!(stream(&lab, &sockets, 0, (lab.address(1), PORT).into()) == whole);
     assert!(lab.counts(0, 2).delivered < third + 50, "{:?}", lab.counts(0, 2));
 
     lab.direction(
@@ -56,42 +86,42 @@ fn faults_come_as_asked_for_and_are_counted() {
         Rule { duplication: 0.05, reordering: 0.2, ..Rule::after_ms(1).losing(0.3) },
     );
     let before = lab.counts(0, 1);
-    let mut heard = stream(&one, (lab.address(1), PORT).into(), &two);
+    let mut arrived = stream(&lab, &sockets, 0, (lab.address(1), PORT).into());
     let now = lab.counts(0, 1);
-    assert!(!heard.is_sorted(), "none overtook another");
+    assert!(!arrived.is_sorted(), "none overtook another");
     // The kernels ask for each other's addresses now and then, which is carried and counted too.
     let own = 0..5;
-    assert!(own.contains(&(now.delivered - before.delivered - heard.len() as u64)), "{now:?}");
-    heard.sort_unstable();
-    heard.dedup();
-    let lost = u64::from(COUNT) - heard.len() as u64;
+    assert!(own.contains(&(now.delivered - before.delivered - arrived.len() as u64)), "{now:?}");
+    arrived.sort_unstable();
+    arrived.dedup();
+    let lost = u64::from(COUNT) - arrived.len() as u64;
     assert!(own.contains(&(now.lost - before.lost - lost)), "{now:?}");
     assert!((500..700).contains(&(now.lost - before.lost)), "{now:?}");
     assert!((40..100).contains(&(now.duplicated - before.duplicated)), "{now:?}");
     assert!((200..360).contains(&(now.overtaken - before.overtaken)), "{now:?}");
     // The other direction has rules of its own. The sender's own broadcasts lie there as well.
-    while one.recv(&mut [0; 64]).is_ok() {}
-    assert!(stream(&two, (lab.address(0), PORT).into(), &one) == whole);
+    heard(&sockets[0]);
+    assert!(stream(&lab, &sockets, 1, (lab.address(0), PORT).into()) == whole);
 }
 
 #[test]
 fn a_cut_has_directions_and_is_mended_while_running() {
     let Some(lab) = Lab::new(2, 2) else { return };
-    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    let sockets = sockets(&lab);
     lab.direction(0, 1, Rule::cut());
-    assert_eq!(stream(&one, (lab.address(1), PORT).into(), &two), []);
-    assert_eq!(stream(&two, (lab.address(0), PORT).into(), &one).len(), COUNT as usize);
+    assert_eq!(stream(&lab, &sockets, 0, (lab.address(1), PORT).into()), []);
+    assert_eq!(stream(&lab, &sockets, 1, (lab.address(0), PORT).into()).len(), COUNT as usize);
     assert!(lab.counts(0, 1).cut >= u64::from(COUNT));
     lab.direction(0, 1, Rule::default());
-    assert_eq!(stream(&one, (lab.address(1), PORT).into(), &two).len(), COUNT as usize);
+    assert_eq!(stream(&lab, &sockets, 0, (lab.address(1), PORT).into()).len(), COUNT as usize);
 }
 
 #[test]
 fn spoiled_datagrams_reach_the_program_and_streams_stay_whole() {
     let Some(lab) = Lab::new(3, 2) else { return };
-    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    let sockets = sockets(&lab);
     lab.everywhere(Rule { corruption: 0.2, ..Rule::after_ms(1).losing(0.05) });
-    let heard = stream(&one, (lab.address(1), PORT).into(), &two);
+    let heard = stream(&lab, &sockets, 0, (lab.address(1), PORT).into());
     let strange = heard.iter().zip(&heard[1..]).filter(|(a, b)| b <= a).count();
     assert!(strange > 100, "{strange} of {} were out of order", heard.len());
 
@@ -111,15 +141,15 @@ fn spoiled_datagrams_reach_the_program_and_streams_stay_whole() {
 #[test]
 fn delay_is_kept_and_a_capture_holds_what_passed() {
     let Some(lab) = Lab::new(4, 2) else { return };
-    let [one, two] = [0, 1].map(|number| socket(lab.host(number)));
+    let sockets = sockets(&lab);
     let path = std::env::temp_dir().join(format!("lanc-lab-{}.pcap", std::process::id()));
     lab.everywhere(Rule::after_ms(20));
     lab.capture(&path).unwrap();
     let (mut room, began) = ([0; 64], now());
-    one.send_to(b"there", (lab.address(1), PORT)).unwrap();
-    two.recv(&mut room).unwrap();
-    two.send_to(b"back", (lab.address(0), PORT)).unwrap();
-    one.recv(&mut room).unwrap();
+    sockets[0].send_to(b"there", (lab.address(1), PORT)).unwrap();
+    sockets[1].recv(&mut room).unwrap();
+    sockets[1].send_to(b"back", (lab.address(0), PORT)).unwrap();
+    sockets[0].recv(&mut room).unwrap();
     assert!(began.elapsed() >= Duration::from_millis(40), "{:?}", began.elapsed());
     drop(lab);
     let bytes = std::fs::read(&path).unwrap();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use lanc_netlab::{Lab, Process, now};
+use lanc_netlab::{Lab, Process, Signal, now};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -21,10 +21,26 @@ pub(crate) fn scale() -> u32 {
     text.parse().unwrap_or(1).clamp(1, 100)
 }
 
-/// Scenarios measure times: one at a time.
-pub(crate) fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+static TURN: RwLock<()> = RwLock::new(());
+
+/// For scenarios that measure how fast something is: nothing else runs meanwhile.
+pub(crate) fn turn() -> RwLockWriteGuard<'static, ()> {
+    TURN.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For scenarios that wait most of the time: they run beside each other.
+pub(crate) fn beside() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The parts of such a scenario, beside each other.
+pub(crate) fn together<T: Send>(parts: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    let work = &work;
+    std::thread::scope(|scope| {
+        for part in parts {
+            scope.spawn(move || work(part));
+        }
+    });
 }
 
 /// The file in which the callee writes every start down; gone when dropped.
@@ -211,6 +227,14 @@ impl Caller {
             }
         }
         panic!("nothing succeeds in {within:?}: {:#?}", &self.outcomes[seen..]);
+    }
+
+    /// Ends it as a power cut would, and reads what it printed before.
+    pub(crate) fn kill(mut self) -> Vec<Outcome> {
+        self.process.signal(Signal::SIGKILL);
+        // Its end closes what its lines come through.
+        while self.next(Duration::from_secs(10)) {}
+        self.outcomes
     }
 
     /// Reads what there is already.

@@ -4,34 +4,34 @@ use std::time::Duration;
 
 use lanc_netlab::{Lab, Rule};
 
-use crate::ground::{Callee, Caller, HELLO, Ledger, Outcome, conclude, tally, turn};
+use crate::ground::{Callee, Caller, HELLO, Ledger, Outcome, beside, conclude, tally, together};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 const OPTIONS: [&str; 4] = ["--in-flight", "2", "--deadline-ms", "2000"];
 
-/// Does something to one side of a network, then to the other, while calls go on, and waits each
-/// time for the next success.
+/// Does something to the callee's side of a network, and to the caller's of another, while calls
+/// go on, and waits for the next success.
 fn at_either_side(
     seed: u64,
     wait: Duration,
     what: &str,
-    change: impl Fn(&Lab, usize, &mut Caller),
+    change: impl Fn(&Lab, usize, &mut Caller) + Sync,
 ) {
-    let _turn = turn();
-    let Some(lab) = Lab::new(seed, 2) else { return };
-    let ledger = Ledger::new();
-    lab.everywhere(Rule::after_ms(1));
-    let _callee = Callee::start(&lab, 0, &ledger, &[]);
-    let mut caller = Caller::start(&lab, 1, "caller", &OPTIONS);
-    caller.go(0);
-    for side in [0, 1] {
+    let _beside = beside();
+    together([(seed, 0), (seed + 100, 1)], |(seed, side)| {
+        let Some(lab) = Lab::new(seed, 2) else { return };
+        let ledger = Ledger::new();
+        lab.everywhere(Rule::after_ms(1));
+        let _callee = Callee::start(&lab, 0, &ledger, &[]);
+        let mut caller = Caller::start(&lab, 1, "caller", &OPTIONS);
+        caller.go(0);
         caller.listen(Duration::from_millis(200));
         change(&lab, side, &mut caller);
         let took = caller.succeeds(wait);
         println!("{what} of host {side}: answers again after {took:?}");
-    }
-    caller.stop(DEADLINE + HELLO);
-    conclude(&ledger, &caller.outcomes, DEADLINE);
+        caller.stop(DEADLINE + HELLO);
+        conclude(&ledger, &caller.outcomes, DEADLINE);
+    });
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn an_address_may_change_at_either_side() {
 
 #[test]
 fn a_narrow_mtu_costs_no_call() {
-    let _turn = turn();
+    let _beside = beside();
     let Some(lab) = Lab::new(67, 2) else { return };
     let ledger = Ledger::new();
     for host in [0, 1] {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use lanc_netlab::{Lab, Rule};
 
-use crate::ground::{Callee, Caller, Ledger, in_time, percentile, scale, tally, turn};
+use crate::ground::{
+    Callee, Caller, Ledger, beside, in_time, percentile, scale, tally, together, turn,
+};
 
 /// Nodes that call at once, one call each: what waits for the congestion window is not measured.
 const NODES: u32 = 8;
@@ -105,8 +107,8 @@ fn measure(row: &Row) {
 
 #[test]
 fn long_ways_lose_no_call() {
-    let _turn = turn();
-    for (seed, delay) in [(41, 20), (42, 200)] {
+    let _beside = beside();
+    together([(41, 20), (42, 200)], |(seed, delay)| {
         let Some(lab) = Lab::new(seed, 2) else { return };
         let ledger = Ledger::new();
         lab.everywhere(Rule::after_ms(delay));
@@ -122,12 +124,12 @@ fn long_ways_lose_no_call() {
         );
         ledger.agrees(&outcomes);
         assert!(outcomes.iter().all(|outcome| outcome.is_ok()), "{:?}", tally(&outcomes));
-    }
+    });
 }
 
 #[test]
 fn duplicates_and_reordering_start_nothing_twice() {
-    let _turn = turn();
+    let _beside = beside();
     let Some(lab) = Lab::new(63, 2) else { return };
     let ledger = Ledger::new();
     lab.everywhere(Rule::after_ms(1));

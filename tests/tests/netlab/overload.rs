@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanc_netlab::{Lab, Rule};
 
-use crate::ground::{Callee, Caller, Ledger, in_time, tally, turn};
+use crate::ground::{Callee, Caller, Ledger, in_time, scale, tally, turn};
 use crate::usage::rss;
 
 /// Two workers that need 10 ms each.
@@ -26,7 +26,7 @@ fn overload_is_refused_and_costs_no_goodput() {
     let rate = (2 * CAPACITY).to_string();
     let options = [&WORK[..], &["--nodes", "2", "--rate", &rate]].concat();
     let mut crowd = Caller::start(&lab, 2, "crowd", &options);
-    let seconds = 8;
+    let seconds = 5 * scale().min(4);
     let outcomes = crowd.run(4 * CAPACITY * seconds, Duration::from_secs(60));
     let under_load = goodput(&outcomes);
     let tally = tally(&outcomes);
