@@ -374,7 +374,7 @@ impl Core {
     /// Answers a new peer's hello, at the pace that a crowd of them allows.
     pub(super) fn greet_when_due(&mut self, now: Time, peer: PeerKey) {
         // What is sealed for everybody makes nobody believe this node: each is answered by itself.
-        if self.owed_greetings(now) >= CROWD && self.config.discovery && !self.is_keyed() {
+        if self.config.discovery && !self.is_keyed() && self.owes_a_crowd(now) {
             self.answer_crowd(now, peer);
             return;
         }
@@ -400,10 +400,10 @@ impl Core {
         }
     }
 
-    /// How many newcomers that hear broadcasts wait for an answer.
-    fn owed_greetings(&self, now: Time) -> usize {
+    /// Whether a crowd of newcomers that hear broadcasts waits for an answer.
+    fn owes_a_crowd(&self, now: Time) -> bool {
         let owed = |peer: &Peer| peer.greet.is_some() && peer.is_reached_by_broadcast(now);
-        self.peers.iter().filter(|(_, peer)| owed(peer)).count()
+        self.peers.iter().filter(|(_, peer)| owed(peer)).take(CROWD).count() == CROWD
     }
 
     /// One broadcast answers all newcomers at once: when a whole room starts together, N answers

@@ -1,4 +1,4 @@
-//! The simulator: any number of real [`Core`](lanc_core::Core)s in one thread, with virtual time
+//! The simulator: any number of real [`Core`](lanc_core::Core)s in one process, with virtual time
 //! and a network that misbehaves as a seed tells it.
 //!
 //! A [`World`] plays the part of driver, transport and functions for every node. Time moves from
@@ -33,7 +33,9 @@ mod check;
 mod clock;
 mod coverage;
 mod dice;
+mod fan_out;
 mod glance;
+mod hear;
 mod hostile;
 mod input;
 mod invariant;

@@ -11,6 +11,7 @@ use lanc_core::{Class, Done, LinkCommand, Task, TaskStep, Time};
 use super::calls::CallBook;
 use super::check;
 use super::coverage::Coverage;
+use super::fan_out::Sender;
 use super::glance::{Cause, Glance};
 use super::invariant::{Broken, Invariant};
 use super::keys::Keys;
@@ -195,16 +196,8 @@ impl Pump<'_> {
         self.trace.broadcast(self.now, self.id, bytes);
         let from = self.own_address;
         let cause = Cause::of(Cast::Broadcast, self.glance);
-        let Some(members) = self.air.segments.remove(&self.segment) else { return Ok(()) };
-        for to in &members {
-            for copy in self.air.network.carry(self.id, *to, bytes).into_iter().flatten() {
-                let (to, at) = (Some(*to), self.now + copy.after);
-                let cast = Cast::Broadcast;
-                let arrival = Arrival::of(copy, from, to, from, cast, cause);
-                self.air.schedule(at, Happening::Arrival(arrival));
-            }
-        }
-        self.air.segments.insert(self.segment, members);
+        let sender = Sender { node: self.id, address: from };
+        self.air.bring_to_members(self.now, self.segment, sender, bytes, cause);
         let from = self.air.addresses.address(from);
         self.air.bring_to_hostiles(self.now, self.segment, from, bytes);
         self.air.bring_to_originals(self.now, self.segment, from.ip(), bytes);

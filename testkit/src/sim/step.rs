@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use lanc_core::Time;
 use lanc_core::id::TaskKey;
-use lanc_core::ports::{Cast, Initiator, LinkEvent, Origin, Received};
+use lanc_core::ports::Cast;
 
+use super::fan_out::FanOut;
 use super::glance::Cause;
+use super::hear::{Heard, Surroundings};
 use super::hostile::HostileId;
 use super::invariant::{Broken, Invariant, Violation};
-use super::network::{AddressId, Copy, segment};
-use super::node::{Datagram, Node, NodeId, endpoint};
+use super::network::{AddressId, Copy};
+use super::node::{Datagram, NodeId};
 use super::originals::OriginalId;
 use super::trips::Cargo;
 use super::world::{Air, World};
@@ -26,6 +28,8 @@ const MAX_PENDING: usize = 50_000_000;
 /// Something that is going to happen.
 pub(super) enum Happening {
     Arrival(Arrival),
+    /// A broadcast arrives at many in the same moment.
+    FanOut(Box<FanOut>),
     /// A core asked to be woken.
     Wake {
         node: NodeId,
@@ -196,6 +200,7 @@ impl World {
                     self.deliver(to, Datagram { from, cast, bytes, cause, damaged, cargo });
                 }
             }
+            Happening::FanOut(fan_out) => self.fan_out(*fan_out),
             Happening::ToOriginal { original, from, bytes } => {
                 self.original_hears(original, from, &bytes);
             }
@@ -246,65 +251,27 @@ impl World {
 
     /// Hands a datagram to the core of a node that runs. Its outputs wait.
     pub(super) fn hand_over(&mut self, id: NodeId, datagram: Datagram) -> Option<Cause> {
-        let remote = self.air.addresses.address(datagram.from);
-        let mut sampled = None;
-        let node = &mut self.nodes[id.0];
-        if node.paused {
-            if node.backlog.len() < Node::BACKLOG {
-                node.backlog.push_back(datagram);
-            }
-            return None;
-        }
-        let now = node.clock.read(self.now);
-        let own = self.air.addresses.address(node.address);
-        let origin = match segment(remote) {
-            Some(_) if own.ip() == remote.ip() => Origin::Host,
-            Some(segment) if segment == node.spec.segment => Origin::Network,
-            _ => Origin::Beyond,
-        };
-        let life = node.life.as_mut()?;
-        let link = match life.links.get(datagram.from) {
-            Some(link) => link.id,
-            None => {
-                let configured = life.configured.contains(&datagram.from);
-                let link = life.links.open(datagram.from, configured)?;
-                let (remote, initiator) = (endpoint(remote), Initiator::Them);
-                life.core.handle_link(now, LinkEvent::Up { link, remote, initiator });
-                link
-            }
-        };
-        life.links.heard(datagram.from, &self.keys.plain(&datagram.bytes), datagram.bytes.len());
-        life.delivered += 1;
-        // A copy, because a core may open a frame in place.
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&datagram.bytes);
-        let bytes = self.buffer.as_mut_slice();
-        let frame = Received { link, cast: datagram.cast, origin, bytes };
-        let taken =
-            |core: &lanc_core::Core| (core.counters().messages_accepted, core.tables().outbox);
-        let before = datagram.damaged.then(|| taken(&life.core));
-        let samples = |core: &lanc_core::Core| {
-            (core.counters().round_trips, core.counters().round_trip_nanos)
-        };
-        let (count, sum) = samples(&life.core);
-        life.core.handle_frame(now, frame);
-        if let Some(cargo) = datagram.cargo {
+        let air = Surroundings { addresses: &self.air.addresses, keys: &self.keys };
+        let heard = self.nodes[id.0].hear(self.now, air, datagram, &mut self.buffer)?;
+        Some(self.heard(id, heard))
+    }
+
+    /// Notes what a node has heard, and returns what its outputs follow from.
+    pub(super) fn heard(&mut self, id: NodeId, heard: Heard) -> Cause {
+        let mut sampled = Ok(());
+        if let Some(cargo) = heard.cargo {
             self.book.trips.came(self.now, &cargo);
-            let (count, sum) = (samples(&life.core).0 - count, samples(&life.core).1 - sum);
             let ledger = &self.book.ledger;
-            if count == 1 && !ledger.falsified && !ledger.replayed {
-                let checked = self.book.trips.measured(now, &cargo, Duration::from_nanos(sum));
-                sampled = checked.err();
+            if let Some(trip) = heard.trip.filter(|_| !ledger.falsified && !ledger.replayed) {
+                sampled = self.book.trips.measured(heard.local, &cargo, trip);
             }
         }
-        if before.is_some_and(|before| before != taken(&life.core)) {
-            // From here on a node believes what nobody has said.
-            self.book.ledger.falsified = true;
-        }
-        if let Some(broken) = sampled {
+        // From here on a node believes what nobody has said.
+        self.book.ledger.falsified |= heard.believes_damage;
+        if let Err(broken) = sampled {
             self.fail_at(id, broken);
         }
-        Some(datagram.cause)
+        heard.cause
     }
 
     /// A function has returned.
