@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod fuzz;
+pub mod keys;
 pub mod original;
 pub mod sim;
 pub mod solo;

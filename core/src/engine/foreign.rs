@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::ports::{Codec, KeyId};
 use crate::time::Time;
 use crate::wire::sessions::Head;
-use crate::wire::sessions::carriage::unwrap;
+use crate::wire::sessions::carriage;
 
 /// Keys of others that are remembered, and nodes of each that are counted.
 const MOST_KEYS: usize = 16;
@@ -126,7 +126,7 @@ impl Core {
         message: &[u8],
     ) {
         let mut envelope = std::mem::take(&mut self.sealing.scratch);
-        if unwrap(codec, message, &mut envelope).is_ok() {
+        if carriage::read(codec, message, &mut envelope).is_ok() {
             self.note_foreign_envelope(now, link, &envelope);
         }
         envelope.clear();

@@ -116,12 +116,13 @@ impl Core {
         Ok(())
     }
 
-    /// Opens nothing under a key any more: who has no other is gone after its lease.
+    /// Opens nothing under a key any more: who has no other is gone after its lease. What came
+    /// under it is remembered all the same: if it is added again, no copy is taken.
     ///
     /// # Errors
     /// [`RingError`] when the key is not held, or is the one that is sealed under.
     pub fn remove_key(&mut self, id: KeyId) -> Result<(), RingError> {
-        self.sealing.sessions.as_mut().ok_or(RingError::Open)?.remove_key(id)
+        self.sealing.sessions.as_mut().ok_or(RingError::Open)?.ring.remove(id)
     }
 
     /// Sets the time when the token changes.

@@ -22,7 +22,7 @@ use crate::ports::{Capabilities, Close, KeyId};
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
-use crate::wire::sessions::carriage::{AROUND, unwrap, wrap};
+use crate::wire::sessions::carriage::{self, AROUND};
 use crate::wire::sessions::{Head, Held, Labels, OVERHEAD, Outside, Proof, Seal, Token, VERSION};
 
 /// Plain bytes of one frame on a connection, at most: a record of 16 KiB and its head.
@@ -91,7 +91,8 @@ impl Core {
             let mut envelope = std::mem::take(&mut self.sealing.scratch);
             let first = frame.first().copied().unwrap_or_default();
             let codec = self.pipeline.claimed_by(first).ok_or(Drop::UnknownFormat);
-            let outer = codec.and_then(|codec| unwrap(codec.as_ref(), frame, &mut envelope));
+            let outer =
+                codec.and_then(|codec| carriage::read(codec.as_ref(), frame, &mut envelope));
             let result = outer
                 .and_then(|outer| self.open(now, from, outer.labels(), &mut envelope, frame.len()));
             envelope.clear();
@@ -108,7 +109,7 @@ impl Core {
     fn labels_in(&self, link: LinkId) -> Labels<'static> {
         match self.links.get(link) {
             Some(link) if link.seal.own.is_none() => Labels::BATCH,
-            Some(link) if link.seal.has_heard => Labels::RECORD,
+            Some(link) if link.seal.heard > 0 => Labels::RECORD,
             _ => Labels::HELLO,
         }
     }
@@ -122,7 +123,8 @@ impl Core {
         size: usize,
     ) -> Result<(), Drop> {
         let head = Head::read(envelope)?;
-        let connection = self.links.get(from.link).and_then(|link| link.seal.own);
+        let seal = self.links.get(from.link).map(|link| &link.seal);
+        let connection = seal.and_then(|seal| seal.own?.after(seal.heard));
         self.admit_unknown(now, from.link, &head)?;
         let Some(mut sessions) = self.sealing.sessions.take() else { return Err(Drop::Sealed) };
         let outside = Outside { labels, connection };
@@ -164,7 +166,7 @@ impl Core {
     /// Notes what a frame that was opened shows of the far end of its link.
     fn opened(&mut self, now: Time, link: LinkId, seal: &Seal) {
         if let Some(known) = self.links.get_mut(link) {
-            known.seal.has_heard = true;
+            known.seal.heard += 1;
             known.seal.key = Some(seal.key);
             known.seal.is_answered |= seal.proof == Proof::SealedToMe;
         }
@@ -338,13 +340,14 @@ impl Core {
         let Some(known) = self.links.get_mut(link) else { return false };
         let seal = &mut known.seal;
         let to = seal.successor.take().or(seal.to);
+        let to = if seal.own.is_some() { to.and_then(|to| to.after(seal.sent)) } else { to };
         let labels = match (to, seal.own) {
             (None, _) => Labels::HELLO,
             (Some(_), None) => Labels::BATCH,
-            (Some(_), Some(_)) if seal.has_sent => Labels::RECORD,
+            (Some(_), Some(_)) if seal.sent > 0 => Labels::RECORD,
             (Some(_), Some(_)) => Labels::HELLO,
         };
-        seal.has_sent = true;
+        seal.sent += 1;
         let Some(key) = seal.key.or_else(|| sessions.ring.primary()) else { return false };
         sessions.seal(key, to, labels, salt, frame)
     }
@@ -358,7 +361,7 @@ impl Core {
         }
         let envelope = std::mem::take(frame);
         let codec = Arc::clone(self.pipeline.plain());
-        wrap(&envelope, codec.as_ref(), frame);
+        carriage::write(&envelope, codec.as_ref(), frame);
         true
     }
 

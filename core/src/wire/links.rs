@@ -91,10 +91,10 @@ pub(crate) struct LinkSeal {
     pub(crate) own: Option<Token>,
     /// The key the far end used last.
     pub(crate) key: Option<KeyId>,
-    /// Something was sealed for it, or opened: the first frame each way on a connection is a
-    /// hello.
-    pub(crate) has_sent: bool,
-    pub(crate) has_heard: bool,
+    /// Frames sealed for the far end of a connection, and opened: the first is a hello, and what
+    /// comes after names its place.
+    pub(crate) sent: u64,
+    pub(crate) heard: u64,
     /// Something that the far end sealed has named a token given out here: it is there, now.
     pub(crate) is_answered: bool,
     /// Its token is not known: nothing but hello leaves.

@@ -8,10 +8,10 @@ use lanc_core::Time;
 use lanc_core::ports::{Initiator, LinkEvent, Origin, Received};
 
 use super::glance::Cause;
-use super::keys::Keys;
 use super::network::{Addresses, segment};
 use super::node::{Datagram, Node, endpoint};
 use super::trips::Cargo;
+use crate::keys::Keys;
 
 /// What all nodes of a world see.
 #[derive(Clone, Copy)]

@@ -39,7 +39,6 @@ mod hear;
 mod hostile;
 mod input;
 mod invariant;
-mod keys;
 mod ledger;
 mod links;
 mod network;

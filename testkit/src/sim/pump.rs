@@ -14,7 +14,6 @@ use super::coverage::Coverage;
 use super::fan_out::Sender;
 use super::glance::{Cause, Glance};
 use super::invariant::{Broken, Invariant};
-use super::keys::Keys;
 use super::node::{Life, NodeId, Running};
 use super::originals::SHARED_PORT;
 use super::step::{Arrival, Happening};
@@ -23,6 +22,7 @@ use super::trips::Cargo;
 use super::values;
 use super::view::{Frame, Traffic};
 use super::world::{Air, World};
+use crate::keys::Keys;
 
 /// Rounds of outputs that one input may cause; more is an endless loop.
 const MAX_ROUNDS: usize = 100_000;

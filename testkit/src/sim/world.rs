@@ -17,13 +17,13 @@ use super::glance::Glance;
 use super::hostile::{Hostile, Station};
 use super::input::{Ask, Function, Input, KeyChange, Place, Reply, Spec};
 use super::invariant::Violation;
-use super::keys::Keys;
 use super::network::{Addresses, Network, Rules};
 use super::node::{Node, NodeId, endpoint};
 use super::originals::Program;
 use super::step::Pending;
 use super::trace::Trace;
 use super::view::{Frame, Traffic};
+use crate::keys::Keys;
 
 /// Names a ping of a world.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,12 +9,14 @@ use lanc_core::error::CallError;
 use lanc_core::id::{CallKey, FunctionName, TaskKey};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
+    Capabilities, Cast, Dest, DownReason, Format, GroupKey, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Carrier, Class, Config, Core, LinkCommand, LocalFunction, Outcome, Pipeline, Task,
     TaskStep, Time,
 };
+use lanc_crypto::{Group, MasterKey};
+use lanc_testkit::keys::Keys;
 use lanc_testkit::sim::Dice;
 use lanc_testkit::solo::CONNECTION;
 
@@ -51,6 +53,8 @@ pub(crate) struct World {
     /// Whose datagrams reach nobody.
     pub(crate) mute: Vec<usize>,
     pub(crate) sent: Vec<Sent>,
+    /// To read what was sent.
+    pub(crate) keys: Keys,
 }
 
 pub(crate) fn host(node: usize) -> Ipv4Addr {
@@ -69,9 +73,19 @@ fn datagrams_to(node: usize) -> LinkId {
     LinkId { lane: DATAGRAMS, slot: u32::try_from(node).unwrap(), generation: 0 }
 }
 
+/// In keyed mode where the whole run is to be: `LANC_TEST_KEY=1`.
+fn keyed(pipeline: Pipeline) -> Pipeline {
+    let is_keyed = std::env::var_os("LANC_TEST_KEY").is_some();
+    if is_keyed { pipeline.with_key(key()) } else { pipeline }
+}
+
+fn key() -> Arc<dyn GroupKey> {
+    Arc::new(Group::new(&MasterKey::from_bytes(&[7; 32])))
+}
+
 /// A node with datagrams alone.
 pub(crate) fn deaf(name: &str, now: Time) -> Core {
-    let pipeline = Pipeline::new(Arc::new(JsonCodec));
+    let pipeline = keyed(Pipeline::new(Arc::new(JsonCodec)));
     let config = Config::default().with_name(name.to_owned());
     let mut core = Core::new(config, pipeline, Box::new(Dice::new(99, 0)), now).unwrap();
     core.add_lane(Capabilities::datagrams(65_507)).unwrap();
@@ -80,7 +94,7 @@ pub(crate) fn deaf(name: &str, now: Time) -> Core {
 }
 
 pub(crate) fn core(config: Config, name: &str, seed: u64, now: Time) -> Core {
-    let pipeline = Pipeline::new(Arc::new(JsonCodec));
+    let pipeline = keyed(Pipeline::new(Arc::new(JsonCodec)));
     let config = config.with_name(name.to_owned());
     let mut core = Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), now).unwrap();
     core.add_lane(Capabilities::datagrams(65_507)).unwrap();
@@ -109,6 +123,8 @@ impl World {
     pub(crate) fn apart<const N: usize>(config: Config, names: [&str; N]) -> Self {
         let nodes = (1..).zip(names);
         let cores = nodes.map(|(seed, name)| core(config.clone(), name, seed, Time::ZERO));
+        let mut keys = Keys::default();
+        keys.add(&[key()]);
         Self {
             cores: cores.collect(),
             wires: Vec::new(),
@@ -118,6 +134,7 @@ impl World {
             accepts: true,
             mute: (0..N).collect(),
             sent: Vec::new(),
+            keys,
         }
     }
 
@@ -200,7 +217,7 @@ impl World {
             Dest::Link(link) if link.lane == CONNECTIONS => Some(link.slot),
             _ => None,
         };
-        self.sent.push(Sent { wire, bytes: bytes.clone() });
+        self.sent.push(Sent { wire, bytes: self.keys.plain(&bytes).into_owned() });
         match dest {
             Dest::Link(link) if link.lane == CONNECTIONS => {
                 let wire = self.wires[usize::try_from(link.slot).unwrap()];

@@ -59,7 +59,7 @@ impl Outer {
 /// # Errors
 /// [`Drop::Plaintext`] when it says that it carries none, another reason when it is no message or
 /// what it carries cannot be an envelope.
-pub fn unwrap(codec: &dyn Codec, message: &[u8], envelope: &mut Vec<u8>) -> Result<Outer, Drop> {
+pub fn read(codec: &dyn Codec, message: &[u8], envelope: &mut Vec<u8>) -> Result<Outer, Drop> {
     let mut budget = Budget { depth: 4, nodes: 64 };
     // Deeper than this is no envelope, so somebody speaks in plain.
     let fields = Fields::read(codec, message, &mut budget);
@@ -87,7 +87,7 @@ pub fn unwrap(codec: &dyn Codec, message: &[u8], envelope: &mut Vec<u8>) -> Resu
 }
 
 /// Appends the message around an envelope that announces.
-pub fn wrap(envelope: &[u8], codec: &dyn Codec, out: &mut Vec<u8>) {
+pub fn write(envelope: &[u8], codec: &dyn Codec, out: &mut Vec<u8>) {
     let encoded;
     let data = if codec.format() == Format::JSON {
         encoded = STANDARD.encode(envelope);

@@ -234,13 +234,6 @@ impl Sessions {
         self.senders.forget(self.tokens.oldest(), is_kept);
     }
 
-    /// Opens nothing under a key any more.
-    pub(crate) fn remove_key(&mut self, id: KeyId) -> Result<(), RingError> {
-        self.ring.remove(id)?;
-        self.senders.forget_key(id);
-        Ok(())
-    }
-
     /// Senders that are remembered.
     pub(crate) fn len(&self) -> usize {
         self.senders.len()

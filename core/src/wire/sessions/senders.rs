@@ -111,15 +111,6 @@ impl Senders {
         }
     }
 
-    /// Forgets everybody under a key that is held no more.
-    pub(crate) fn forget_key(&mut self, id: KeyId) {
-        for key in self.table.keys() {
-            if self.table.get(key).is_some_and(|sender| sender.key == id) {
-                self.remove(key);
-            }
-        }
-    }
-
     fn remove(&mut self, key: SenderKey) {
         if let Some(sender) = self.table.remove(key) {
             self.places.remove(&(sender.key, sender.session));
@@ -179,9 +170,5 @@ mod tests {
         assert_eq!(senders.len(), 3, "a peer stays");
         senders.forget(5, |_| false);
         assert!(senders.get(KEY, session(1)).is_none() && senders.get(KEY, session(2)).is_some());
-        senders.forget_key(KeyId([2; 4]));
-        assert_eq!(senders.len(), 2);
-        senders.forget_key(KEY);
-        assert_eq!(senders.len(), 0);
     }
 }

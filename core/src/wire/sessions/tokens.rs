@@ -16,6 +16,12 @@ impl Token {
         token.map_or([0; 8], |token| token.0)
     }
 
+    /// What the n-th frame on a connection names: the token of the connection and how many frames
+    /// went before on it. So none can be left out, or put elsewhere, unnoticed.
+    pub(crate) fn after(self, frames: u64) -> Option<Self> {
+        Self::from_bits(self.bits().wrapping_add(frames))
+    }
+
     /// As a number, for hello.
     pub fn bits(self) -> u64 {
         u64::from_be_bytes(self.0)

@@ -1,0 +1,54 @@
+//! For who watches what keyed nodes say: with their keys, frames can be read as they were before
+//! they were sealed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use lanc_codec::JsonCodec;
+use lanc_core::carriage;
+use lanc_core::envelope::{self, Head, Labels};
+use lanc_core::ports::GroupKey;
+
+/// Keys of groups.
+#[derive(Clone, Default, Debug)]
+pub struct Keys(Vec<Arc<dyn GroupKey>>);
+
+impl Keys {
+    /// Adds those of a node.
+    pub fn add(&mut self, keys: &[Arc<dyn GroupKey>]) {
+        for key in keys {
+            if self.0.iter().all(|known| known.id() != key.id()) {
+                self.0.push(Arc::clone(key));
+            }
+        }
+    }
+
+    /// What a frame held before it was sealed; itself when it was not sealed under one of these
+    /// keys, or has been changed since.
+    pub fn plain<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        if self.0.is_empty() {
+            return Cow::Borrowed(frame);
+        }
+        self.open(frame).map_or(Cow::Borrowed(frame), Cow::Owned)
+    }
+
+    fn open(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        if frame.first() != Some(&envelope::VERSION) {
+            let mut envelope = Vec::new();
+            let outer = carriage::read(&JsonCodec, frame, &mut envelope).ok()?;
+            return self.open_as(outer.labels(), &envelope);
+        }
+        // A connection's second frame and a datagram look alike from here.
+        let labels = [Labels::BATCH, Labels::HELLO, Labels::RECORD];
+        labels.into_iter().find_map(|labels| self.open_as(labels, frame))
+    }
+
+    fn open_as(&self, labels: Labels<'_>, envelope: &[u8]) -> Option<Vec<u8>> {
+        let head = Head::read(envelope).ok()?;
+        let key = self.0.iter().find(|key| key.id() == head.key)?;
+        let key = key.session(&head.session.0, head.epoch());
+        let mut bytes = envelope.to_vec();
+        let plain = envelope::open(&head, labels, key.as_ref(), &mut bytes).ok()?;
+        Some(plain.to_vec())
+    }
+}
