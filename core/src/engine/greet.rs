@@ -294,7 +294,9 @@ impl Core {
         let Some(link) = self.links.get_mut(from.link) else { return };
         // A token that came before was sent back before, but that answer may have been lost.
         let repeats = link.echo == hello.token && now.since(link.echoed) < ECHO_AGAIN;
-        let asks = hello.token.is_some() && !repeats;
+        // Nothing can be sealed for this node on a connection before its token there is told.
+        let is_untold = link.seal.own.is_some() && link.seal.sent == 0;
+        let asks = hello.token.is_some() && !repeats || is_untold;
         link.echo = hello.token.or(link.echo);
         if !asks && !hello.wants {
             return;

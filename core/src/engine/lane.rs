@@ -204,8 +204,8 @@ impl Core {
         if !self.is_connection(link) || is_owned || peer.link == link {
             return;
         }
-        // Of a first frame there may be copies.
-        if self.is_keyed() && !known.seal.is_answered {
+        // Of a first frame there may be copies; and what is there for one answer is nobody's.
+        if self.is_keyed() && (!known.seal.is_answered || known.is_one_shot) {
             return;
         }
         if known.remote.ip().is_some_and(|host| peer.endpoint.ip() == Some(host)) {

@@ -13,7 +13,6 @@ use super::receive::From;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::event::Event;
-use crate::framing::RECORD_HEAD;
 use crate::id::{PeerKey, SessionId};
 use crate::message::{Message, Method, WireId};
 use crate::mutant::planted;
@@ -25,8 +24,6 @@ use crate::wire::outbox::Outgoing;
 use crate::wire::sessions::carriage::{self, AROUND};
 use crate::wire::sessions::{Head, Held, Labels, OVERHEAD, Outside, Proof, Seal, Token, VERSION};
 
-/// Plain bytes of one frame on a connection, at most: a record of 16 KiB and its head.
-const RECORD: usize = (16 << 10) + RECORD_HEAD;
 /// How often a peer that names an old token is told the new one.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
@@ -46,8 +43,7 @@ impl Core {
         if !self.is_keyed() {
             return lane;
         }
-        let room = lane.max_frame.saturating_sub(OVERHEAD);
-        let max_frame = if lane.connected { room.min(RECORD) } else { room };
+        let max_frame = lane.max_frame.saturating_sub(OVERHEAD);
         // The envelope is written as base64: four bytes for three.
         let envelope = lane.max_broadcast.saturating_sub(AROUND) / 4 * 3;
         Capabilities { max_frame, max_broadcast: envelope.saturating_sub(OVERHEAD), ..lane }

@@ -55,9 +55,11 @@ impl Core {
         }
         while let Some(link) = self.outbox.next_link(&mut self.links) {
             let packed = self.fill(now, link, out);
+            // Before anything follows from it: the link may be closed once this has left.
+            let leaves = packed > 0 && self.seal_for(link, out);
             self.outbox.again(&mut self.links, link);
             self.close_one_shot(now, link);
-            if packed > 0 && self.seal_for(link, out) {
+            if leaves {
                 self.counters.frames_sent += 1;
                 self.counters.messages_sent += u64::try_from(packed).unwrap_or(0);
                 self.close_if_drained(now);

@@ -75,8 +75,13 @@ fn datagrams_to(node: usize) -> LinkId {
 
 /// In keyed mode where the whole run is to be: `LANC_TEST_KEY=1`.
 fn keyed(pipeline: Pipeline) -> Pipeline {
-    let is_keyed = std::env::var_os("LANC_TEST_KEY").is_some();
-    if is_keyed { pipeline.with_key(key()) } else { pipeline }
+    if hears_plain() { pipeline } else { pipeline.with_key(key()) }
+}
+
+/// Whether the whole run is in keyed mode, where what a test writes by hand, in plain, is not
+/// heard.
+pub(crate) fn hears_plain() -> bool {
+    std::env::var_os("LANC_TEST_KEY").is_none()
 }
 
 fn key() -> Arc<dyn GroupKey> {
