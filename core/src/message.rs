@@ -171,6 +171,9 @@ impl Features {
     /// Says in an answer which copy of its call it answers.
     pub const COPIES: Self = Self(1 << 6);
 
+    /// What every node of this version can do, whatever it is built with.
+    pub(crate) const EVERYWHERE: Self = Self::ACK.with(Self::CANCEL).with(Self::COPIES);
+
     /// Whether all bits of `other` are set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0

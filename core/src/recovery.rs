@@ -18,12 +18,13 @@ pub(crate) const ACK_DELAY: Duration = Duration::from_millis(15);
 /// Timeout before the first sample of the round trip.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
 /// Shortest and longest timeout.
-const LEAST_TIMEOUT: Duration = Duration::from_millis(30);
+const LEAST_TIMEOUT: Duration = Duration::from_millis(24);
 const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Times a call or an answer is sent without a receipt, at most.
 pub(crate) const MAX_SENDS: u8 = 6;
-const COPIES: usize = MAX_SENDS as usize;
+/// The same number.
+const COPIES: usize = 6;
 
 /// The round trip to a peer, smoothed as in RFC 6298.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,7 +62,7 @@ impl RoundTrip {
     }
 
     /// Takes in the time until something came back that does not say which copy it answers. One
-    /// that is much longer than the round trip is of a copy that was sent later, 30 ms at least. It
+    /// that is much longer than the round trip is of a copy that was sent later, 24 ms at least. It
     /// is not judged by the variation: what is taken in wrongly would widen that, and so let in more.
     pub(crate) fn sample_if_plausible(&mut self, measured: Duration) {
         let most = self.smoothed.map(|smoothed| (smoothed * 3 / 2).max(LEAST_TIMEOUT));
@@ -115,6 +116,18 @@ impl RoundTrip {
         let doublings = u32::from(sends.saturating_sub(1)).min(16);
         base.saturating_mul(1 << doublings).min(MOST_TIMEOUT)
     }
+}
+
+/// A timeout, from the second on made up to a fifth shorter or longer, so that what is lost
+/// together again and again does not come together for ever; the `random` number decides.
+/// The first is kept: what was lost in one frame goes out in one frame, and nearly all calls are
+/// answered before it, so that they leave their queue in the order they came.
+pub(crate) fn spread(timeout: Duration, random: u32, sends: u8) -> Duration {
+    if sends <= 1 {
+        return timeout;
+    }
+    let draw = random.rotate_left(u32::from(sends) * 5) % 401;
+    timeout.saturating_mul(800 + draw) / 1000
 }
 
 /// When a callee that has the call is asked about it for the `probes`-th time, counted from the
@@ -293,8 +306,8 @@ mod tests {
         for _ in 0..50 {
             round_trip.sample(ms(2));
         }
-        assert_eq!(round_trip.timeout(1), ms(30), "the floor");
-        assert_eq!(round_trip.timeout(6), ms(960));
+        assert_eq!(round_trip.timeout(1), ms(24), "the floor");
+        assert_eq!(round_trip.timeout(6), ms(768));
         assert_eq!(round_trip.timeout(9), ms(2000), "the ceiling");
         for _ in 0..50 {
             round_trip.sample(ms(100));
@@ -313,7 +326,7 @@ mod tests {
         for turn in 0..90 {
             round_trip.sample_if_plausible(ms(if turn % 3 == 0 { 33 } else { 3 }));
         }
-        assert_eq!(round_trip.timeout(1), ms(30), "{round_trip:?}");
+        assert_eq!(round_trip.timeout(1), ms(24), "{round_trip:?}");
     }
 
     #[test]
@@ -341,6 +354,27 @@ mod tests {
             window.release(true);
         }
         assert_eq!(window.size(), 256);
+    }
+
+    #[test]
+    fn timeouts_but_the_first_are_spread_by_a_fifth() {
+        let second = ms(1000);
+        assert_eq!(spread(second, 399, 1), second);
+        let all: Vec<_> = (0..4000).map(|random| spread(second, random << 10, 2)).collect();
+        assert_eq!(all.iter().min(), Some(&ms(800)));
+        assert_eq!(all.iter().max(), Some(&ms(1200)));
+    }
+
+    #[test]
+    fn a_flight_knows_when_each_copy_left() {
+        let mut flight = Flight::default();
+        assert_eq!(flight.left_at(0), None);
+        for sends in 0..=MAX_SENDS {
+            flight.leaves(Time::from_millis(u64::from(sends) + 1));
+        }
+        let left = |attempt| flight.left_at(attempt).map(Time::as_millis);
+        assert_eq!([left(0), left(MAX_SENDS - 1)], [Some(1), Some(u64::from(MAX_SENDS))]);
+        assert_eq!([left(MAX_SENDS), left(u8::MAX)], [None, None], "one more than are kept");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::id::{CallerKey, ExeId, PeerKey, TaskKey};
 use crate::inbound::{Seen, Standing};
 use crate::message::{Call, Watermark, WireId};
 use crate::mutant::planted;
-use crate::recovery::{ACK_DELAY, MAX_SENDS};
+use crate::recovery::{ACK_DELAY, MAX_SENDS, spread};
 use crate::tasks::{Caller, Progress, Task};
 use crate::time::Time;
 use crate::timers::Timer;
@@ -327,7 +327,8 @@ impl Core {
         }
         let peer = self.inbound.peer_of(caller);
         let Some(peer) = peer.and_then(|key| self.peers.get(key)) else { return };
-        let due = now + peer.recovery.round_trip.timeout(sends);
+        let timeout = peer.recovery.round_trip.timeout(sends);
+        let due = now + spread(timeout, self.random.u32(), sends);
         if let Some(task) = self.tasks.get_mut(key) {
             task.due = Some(due);
         }

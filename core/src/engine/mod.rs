@@ -278,11 +278,7 @@ impl Core {
         let budget = ByteBudget::new(config.max_buffered);
         let sealing = Sealing::new(&mut config, pipeline.keys(), session, &mut random, hash);
         Ok(Self {
-            features: pipeline
-                .features()
-                .with(Features::CANCEL)
-                .with(Features::ACK)
-                .with(Features::COPIES),
+            features: pipeline.features().with(Features::EVERYWHERE),
             pipeline: Arc::new(pipeline),
             random,
             session,

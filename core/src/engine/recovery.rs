@@ -16,7 +16,7 @@ use crate::id::{CallKey, ExeId, PeerKey};
 use crate::message::{Ack, CallState, Features, Receipt, Watermark, WireId};
 use crate::mutant::planted;
 use crate::peers::Peer;
-use crate::recovery::{ACK_DELAY, Flight, MAX_OWED, MAX_SENDS, Open, probe_after};
+use crate::recovery::{ACK_DELAY, Flight, MAX_OWED, MAX_SENDS, Open, probe_after, spread};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
@@ -461,31 +461,5 @@ impl Core {
                 recovery.owed.pop_front();
             }
         }
-    }
-}
-
-/// A timeout, from the second on made up to a fifth shorter or longer, so that what is lost
-/// together again and again does not come together for ever; the call's own random part decides.
-/// The first is kept: what was lost in one frame goes out in one frame, and nearly all calls are
-/// answered before it, so that they leave their queue in the order they came.
-fn spread(timeout: Duration, random: u32, sends: u8) -> Duration {
-    if sends <= 1 {
-        return timeout;
-    }
-    let draw = random.rotate_left(u32::from(sends) * 5) % 401;
-    timeout.saturating_mul(800 + draw) / 1000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_but_the_first_are_spread_by_a_fifth() {
-        let second = Duration::from_secs(1);
-        assert_eq!(spread(second, 399, 1), second);
-        let all: Vec<_> = (0..4000).map(|random| spread(second, random << 10, 2)).collect();
-        assert_eq!(all.iter().min(), Some(&Duration::from_millis(800)));
-        assert_eq!(all.iter().max(), Some(&Duration::from_millis(1200)));
     }
 }

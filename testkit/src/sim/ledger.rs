@@ -18,7 +18,7 @@ pub(super) type Number = (u64, u64);
 const MOST_SENT: u32 = 6;
 /// The shortest time between a call's first and second transmission: the floor of the timer
 /// less its jitter. It doubles with each.
-const FLOOR_MICROS: u64 = 30_000 * 8 / 10;
+const FLOOR_MICROS: u64 = 24_000 * 8 / 10;
 /// Further doubling is of no use beyond this.
 const CEILING_MICROS: u64 = 2_000_000 * 8 / 10;
 
