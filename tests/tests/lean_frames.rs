@@ -629,7 +629,7 @@ fn an_answer_names_the_copy_that_brought_it_out_to_whom_that_means_something() {
         let names = |attempt| if features == 107 { attempt } else { 0 };
         let mut scene = Scene::with_peer(msgpack_first(), Config::default(), features);
         let head = scene.head();
-        let mut answers = |scene: &mut Scene, number, function, attempt| {
+        let answers = |scene: &mut Scene, number, function, attempt| {
             let call = copy_of(call_of(head, number, function), attempt);
             scene.hand(&scene.lean(head, &[call]));
             scene.run();
