@@ -91,6 +91,9 @@ pub struct CallRequest {
     /// Whether the function may run more than once. What its providers have announced so may in
     /// any case.
     pub idempotent: bool,
+    /// In keyed mode, whether its arguments may be compressed: see
+    /// [`LocalFunction::compress`](crate::LocalFunction::compress).
+    pub compress: bool,
     /// The running function that makes the call: the call ends with it in time, and with the
     /// call that it serves.
     pub within: Option<TaskKey>,
@@ -111,6 +114,7 @@ impl CallRequest {
             stream: false,
             format: None,
             idempotent: false,
+            compress: false,
             within: None,
         }
     }

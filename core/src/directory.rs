@@ -1,5 +1,6 @@
 //! The directory of functions: this node's own, and every provider of every name it has heard.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{FunctionKey, FunctionName, PeerKey, tag};
@@ -39,12 +40,19 @@ pub struct LocalFunction {
     /// Whether to run it more than once does no more than to run it once. Announced: callers may
     /// then go on to another provider when they do not know whether it ran, and send copies.
     pub idempotent: bool,
+    /// The service whose members alone may call it: it is not announced, and whoever calls it here
+    /// is refused. It is offered by another node of the same program, under the service's key.
+    pub service: Option<Arc<str>>,
+    /// In keyed mode, whether its results may be compressed. What an attacker can add to a message
+    /// then shows by its length what else is in it (CRIME), so say so only where nothing secret is
+    /// beside what others choose.
+    pub compress: bool,
 }
 
 impl LocalFunction {
     /// A function that must run at most once for each call.
     pub const fn new(class: Class) -> Self {
-        Self { class, doc: String::new(), idempotent: false }
+        Self { class, doc: String::new(), idempotent: false, service: None, compress: false }
     }
 }
 
@@ -120,9 +128,11 @@ impl Directory {
         self.local_count
     }
 
-    /// This node's functions, in the order they were first heard of.
+    /// This node's functions that are announced, in the order they were first heard of.
     pub(crate) fn locals(&self) -> impl Iterator<Item = (&str, &LocalFunction)> {
-        self.table.iter().filter_map(|(_, f)| Some((f.name.as_str(), f.local.as_ref()?)))
+        let locals =
+            self.table.iter().filter_map(|(_, f)| Some((f.name.as_str(), f.local.as_ref()?)));
+        locals.filter(|(_, local)| local.service.is_none())
     }
 
     /// Counts how long an answer of a provider took. Allocates for the first of a function.
@@ -162,10 +172,11 @@ impl Directory {
     ) -> Option<FunctionKey> {
         let key = self.intern(name)?;
         let function = self.table.get_mut(key)?;
-        let idempotent = local.idempotent;
+        let told = |local: &LocalFunction| (local.idempotent, local.service.is_none());
+        let tells = told(&local);
         let before = function.local.replace(local);
         self.local_count += usize::from(before.is_none());
-        if before.is_none_or(|before| before.idempotent != idempotent) {
+        if before.is_none_or(|before| told(&before) != tells) {
             self.revision += 1;
         }
         Some(key)

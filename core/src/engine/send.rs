@@ -201,17 +201,19 @@ impl Core {
         let peer = self.links.get(link).and_then(|link| link.peer);
         self.frame_watermark = peer.and_then(|peer| self.watermark(peer));
         let mut frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
-        let mut packed = 0;
+        let (mut packed, mut shrinks) = (0, false);
         while let Some(limit) = self.links.get(link).map(|link| link.max_frame) {
             let Some(message) = self.next_message(link) else { break };
             let own = self.form_of(link, &message);
+            let may_shrink = self.may_compress(&message);
+            if packed > 0 && (own != frame.form() || may_shrink != shrinks) {
+                self.put_back(link, message);
+                break;
+            }
             if own != frame.form() {
-                if packed > 0 {
-                    self.put_back(link, message);
-                    break;
-                }
                 frame = self.frame_of(link, own);
             }
+            shrinks = may_shrink;
             let before = out.len();
             match self.pack_one(now, link, &message, limit, &frame, out) {
                 Packed::Yes => {
@@ -246,11 +248,29 @@ impl Core {
         }
         if packed > 0 {
             self.spend_budget(now, link, out.len() + self.envelope_size());
-            let expands = self.far_end_has(link, Features::COMPRESSED);
+            let expands = shrinks && self.far_end_has(link, Features::COMPRESSED);
             let pipeline = Arc::clone(&self.pipeline);
             pipeline.close(out, expands);
         }
         packed
+    }
+
+    /// Whether a message may go into a frame that is compressed. In keyed mode only what is said to
+    /// be harmless when its length is seen.
+    pub(super) fn may_compress(&self, message: &Outgoing) -> bool {
+        if !self.is_keyed() {
+            return true;
+        }
+        match message {
+            Outgoing::Call(key) => self.calls.get(*key).is_some_and(|call| call.request.compress),
+            Outgoing::Answer(key) => {
+                let function = self.tasks.get(*key).map(|task| task.function);
+                let function = function.and_then(|function| self.directory.get(function));
+                let local = function.and_then(|function| function.local.as_ref());
+                local.is_some_and(|local| local.compress)
+            }
+            _ => false,
+        }
     }
 
     /// What an answer counts against what may wait on a link; other messages are small.

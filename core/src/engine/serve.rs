@@ -236,6 +236,12 @@ impl Core {
             };
             return Err(Fault::new(ErrorCode::NOT_FOUND, text));
         };
+        if let Some(service) = &local.service {
+            let name = &function.name;
+            let text =
+                format!("`{name}` belongs to the service `{service}`: use that service's key");
+            return Err(Fault::new(ErrorCode::UNAUTHORISED, text));
+        }
         Ok(Offered { key, name: function.name.clone(), class: local.class })
     }
 
