@@ -50,6 +50,7 @@ pub struct Call<T> {
     stream: bool,
     format: Option<Format>,
     idempotent: bool,
+    compress: bool,
     /// The call that this one belongs to.
     serving: Option<Serving>,
     result: PhantomData<fn() -> T>,
@@ -85,6 +86,7 @@ impl<T> Call<T> {
             stream: false,
             format: None,
             idempotent: false,
+            compress: false,
             serving: Serving::current(),
             result: PhantomData,
         }
@@ -152,6 +154,13 @@ impl<T> Call<T> {
     /// function.
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// In keyed mode, lets the arguments be compressed, if the node was built to compress at all:
+    /// see [`Registration::compress`](crate::Registration::compress) for what that may tell others.
+    pub fn compress(mut self) -> Self {
+        self.compress = true;
         self
     }
 
@@ -231,6 +240,7 @@ impl<T> Call<T> {
             stream: self.stream,
             format: self.format,
             idempotent: self.idempotent,
+            compress: self.compress,
             ..CallRequest::new(function, args)
         };
         if let Some(serving) = self.serving {

@@ -118,6 +118,23 @@ impl<'n> Registration<'n> {
         self
     }
 
+    /// In keyed mode, lets its results be compressed, if the node was built to compress at all. The
+    /// length of a message then tells something of its content: whoever can choose a part of it and
+    /// watch the network may guess the rest. Say so only of results where nothing secret stands
+    /// beside what others choose.
+    pub fn compress(mut self) -> Self {
+        self.local.compress = true;
+        self
+    }
+
+    /// Keeps the function for the members of a service: it is not announced, and whoever calls it
+    /// here is refused as `unauthorised`. Members call it at the node that the same program opens
+    /// under the service's key.
+    pub fn only_in(mut self, service: &str) -> Self {
+        self.local.service = Some(service.into());
+        self
+    }
+
     /// What the function does, for listings on this node.
     pub fn doc(mut self, doc: &str) -> Self {
         doc.clone_into(&mut self.local.doc);
