@@ -399,12 +399,13 @@ fn an_answer_asked_for_in_the_moment_it_is_due_is_followed_by_the_next() {
     scene.hand(&call);
     scene.run();
     assert_eq!(scene.frames().len(), 1, "the answer");
-    // No round trip is known yet: 200 ms until the second copy, 400 more until the third.
+    // No round trip is known yet: 200 ms until the second copy, 400 more until the third, and a
+    // fifth of that at most.
     scene.now = Time::from_millis(scene.now.as_millis() + 200);
     scene.hand(&call);
     scene.core.handle_timeout(scene.now);
     assert_eq!(scene.frames().len(), 1, "one copy for both reasons");
-    scene.now = Time::from_millis(scene.now.as_millis() + 400);
+    scene.now = Time::from_millis(scene.now.as_millis() + 480);
     scene.core.handle_timeout(scene.now);
     assert_eq!(scene.frames().len(), 1, "the third");
 }

@@ -328,7 +328,9 @@ impl Core {
         let peer = self.inbound.peer_of(caller);
         let Some(peer) = peer.and_then(|key| self.peers.get(key)) else { return };
         let timeout = peer.recovery.round_trip.timeout(sends);
-        let due = now + spread(timeout, self.random.u32(), sends);
+        // Nothing is drawn for the first, which nearly always is enough.
+        let random = if sends > 1 { self.random.u32() } else { 0 };
+        let due = now + spread(timeout, random, sends);
         if let Some(task) = self.tasks.get_mut(key) {
             task.due = Some(due);
         }
