@@ -1,5 +1,5 @@
 //! The secure envelope, byte by byte: what stands before every sealed frame, what is
-//! authenticated with it, and the two ways through. `docs/protocol.md`, section 4.
+//! authenticated with it, and the two ways through. `docs/protocol.md`, 2.7.
 //!
 //! Pure: a node does this through its core, which chooses counters and remembers what came. It is
 //! here for programs that look at captures and for tests.

@@ -3,8 +3,8 @@
 //! A frame is sealed into an envelope: a head, the sealed bytes, a tag. No clock, no disk, no
 //! handshake: a receiver tells its peers a token, what is meant for it names that token, and of
 //! every sender it knows which counters have come. So a copy of a frame is taken by nobody, or
-//! by whoever may announce and never act. The layout and the reasons are in `docs/protocol.md`,
-//! section 4; the promises in `docs/security.md`.
+//! by whoever may announce and never act. The layout is in `docs/protocol.md`, 2.7, the
+//! reasons in 3.15, the promises in `docs/security.md`.
 
 pub mod carriage;
 pub mod envelope;
