@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use lanc_core::counters::Drop;
 use lanc_core::error::ErrorCode;
 use lanc_core::ports::Cast;
-use lanc_testkit::sim::{Ask, Dice, Function, NodeId, Reply, Spec, World, ms, secs};
+use lanc_testkit::sim::{Ask, Dice, Function, NodeId, Place, Reply, Rules, Spec, World, ms, secs};
 use serde_json::{Value, json};
 
 const FRAMES: usize = 10_000;
@@ -227,6 +227,30 @@ fn a_spoofed_farewell_from_another_host_is_ignored() {
     lan.inject(source(3), victim, Cast::Broadcast, bye.as_bytes());
     lan.run_for(ms(10));
     assert!(lan.peer(victim, "friend").is_some());
+}
+
+#[test]
+fn a_session_of_which_half_is_wrong_does_not_keep_the_right_one_out() {
+    // An address that is proved, and one of which nothing is known.
+    for known in [true, false] {
+        let (mut lan, victim, friend) = room(10);
+        lan.shutdown(friend);
+        lan.run_for(if known { secs(1) } else { secs(40) });
+        lan.rules(Rules::default().loss(1000));
+        lan.restart(friend, Place::Same);
+        let session = lan.session(friend);
+        let damaged = format!("{}{:016x}", &session.to_string()[..16], 7);
+        let hello = format!(
+            r#"{{"type":"LANC","method":"hello","version":"0.2","data":{{"node":"friend","sid":"{damaged}","iv":300000}}}}"#
+        );
+        lan.inject(lan.address(friend), victim, Cast::Broadcast, hello.as_bytes());
+        lan.run_for(ms(1));
+        assert!(lan.peer(victim, "friend").is_some_and(|peer| peer.session != session));
+        lan.rules(Rules::default());
+        lan.run_for(secs(7));
+        assert!(lan.peer(victim, "friend").is_some_and(|peer| peer.session == session));
+        assert_works(&mut lan, victim, friend);
+    }
 }
 
 #[test]

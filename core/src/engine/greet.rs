@@ -93,13 +93,18 @@ impl Core {
     /// Adds a peer heard for the first time, and owes it an answer.
     fn meet(&mut self, now: Time, from: From, hello: &Hello<'_>) -> Result<PeerKey, Drop> {
         // Ids of calls begin with half the session: nobody else's may begin with the same.
-        if self.peers.by_short(hello.session.short()).is_some() {
+        let before = self.links.get(from.link).ok_or(Drop::UnknownLink)?.peer;
+        let same_half = self.peers.by_short(hello.session.short());
+        if same_half.is_some() && same_half != before {
             return Err(Drop::Forged);
         }
-        let link = self.links.get(from.link).ok_or(Drop::UnknownLink)?;
-        // Another session at the same endpoint: the node there has restarted.
-        if let Some(before) = link.peer {
-            self.remove_peer(now, before, PeerDownReason::Restarted);
+        // Another session at the same endpoint: the node there has restarted. With the same half
+        // it never was another: its other half was damaged on the way, or somebody forged it.
+        // What is remembered of its calls stays.
+        if let Some(before) = before {
+            let is_same = same_half == Some(before);
+            let reason = if is_same { PeerDownReason::Expired } else { PeerDownReason::Restarted };
+            self.remove_peer(now, before, reason);
         }
         let key = self.add_peer_of(now, from.link, from.origin, Dialect::Native, hello)?;
         let delay = self.random.duration_up_to(self.spread());
