@@ -37,6 +37,8 @@ pub(crate) struct Home {
     /// The link to it, once it is up.
     pub(crate) link: Option<LinkId>,
     pub(crate) early: Vec<Early>,
+    /// When it was first heard of.
+    met: Time,
     /// Its last hello to everybody.
     pub(crate) heard_hello: Option<Time>,
     /// It has greeted this host since it came: another such greeting means that it has forgotten,
@@ -83,6 +85,7 @@ impl Home {
             dialect,
             link: None,
             early: Vec::new(),
+            met: now,
             heard_hello: None,
             acquainted: false,
             restarted: Time::ZERO,
@@ -152,9 +155,10 @@ impl Home {
 
     /// Judges the time of a hello to everybody.
     pub(crate) fn step(&self, now: Time) -> Step {
-        let (Some(period), Some(last)) = (self.dialect.profile().hello_period, self.heard_hello)
-        else {
-            return Step::In;
+        let Some(period) = self.dialect.profile().hello_period else { return Step::In };
+        let Some(last) = self.heard_hello else {
+            // Whoever was met by a call would have said hello before.
+            return if now.since(self.met) > period + LATE { Step::Missed } else { Step::In };
         };
         let gap = now.since(last);
         let period = period.as_micros().max(1);
@@ -275,7 +279,8 @@ mod tests {
         let endpoint: Endpoint = "udp://10.0.0.1:5127".parse().unwrap();
         let mut home = Home::new(Time::ZERO, endpoint, Dialect::Published);
         let at = Time::from_millis;
-        assert_eq!((home.step(at(9)), home.overdue_at()), (Step::In, None));
+        assert_eq!((home.step(at(5500)), home.overdue_at()), (Step::In, None));
+        assert_eq!((home.step(at(5501)), home.overdue_at()), (Step::Missed, None));
         home.heard_hello = Some(at(1000));
         for (time, step) in [
             (1000, Step::Out),

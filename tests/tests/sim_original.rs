@@ -219,6 +219,25 @@ fn an_answer_to_a_process_that_is_gone_is_not_given_to_the_next() {
     }
 }
 
+#[test]
+fn an_answer_waits_for_no_process_that_begins_after_its_caller_was_due() {
+    let mut lan = World::new(7);
+    let strong = lan.original(OriginalSpec::new().offers(python("add", ms(5))));
+    let desk = lan.add(sibling("desk", 1, 40_000).offers(native("slow", secs(2))));
+    lan.run_for(secs(12));
+    // The call is the first thing that the new node hears of it, and the last.
+    lan.restart(desk, Place::Same);
+    lan.original_calls(strong, "slow", &[]).unwrap();
+    lan.run_for(ms(100));
+    lan.crash_original(strong);
+    lan.run_for(secs(10));
+    lan.restart_original(strong);
+    lan.run_for(secs(40));
+    let call = lan.call(desk, "add", json!([1, 2]));
+    lan.run_for(secs(1));
+    assert_eq!(lan.result(call), Some(Ok(json!(3))));
+}
+
 /// Three hosts with five nodes, two originals, and what happens to them in an hour.
 struct Hour {
     lan: World,
