@@ -217,6 +217,29 @@ fn a_stranger_without_hello_is_served_within_three_times_its_bytes() {
 }
 
 #[test]
+fn a_node_that_stood_still_has_not_forgotten_what_it_ran_for_a_stranger() {
+    let (mut lan, victim, _) = room(11);
+    let call = |attempt: u8| {
+        format!(
+            r#"{{"type":"LANC","method":"call","version":"0.2","data":"echo","exe_id":"00112233445566aa.1.00000001","args":[1],"x":{{"at":{attempt}}}}}"#
+        )
+    };
+    let started = |lan: &World| lan.core(victim).counters().tasks_started;
+    lan.inject(source(3), victim, Cast::Unicast, call(0).as_bytes());
+    lan.run_for(ms(200));
+    assert_eq!(started(&lan), 1);
+    lan.leap(victim, secs(3600));
+    for attempt in 1..4 {
+        lan.run_for(secs(8));
+        lan.inject(source(3), victim, Cast::Unicast, call(attempt).as_bytes());
+    }
+    lan.run_for(ms(200));
+    assert_eq!(started(&lan), 1);
+    lan.run_for(secs(40));
+    assert_eq!(lan.tables(victim).callers, 0);
+}
+
+#[test]
 fn a_spoofed_farewell_from_another_host_is_ignored() {
     let (mut lan, victim, friend) = room(6);
     let session = lan.session(friend);

@@ -497,7 +497,8 @@ impl Core {
             // It may have called before it introduced itself.
             caller.peer = caller.peer.or_else(|| self.peers.by_short(caller.session));
             let (peer, heard) = (caller.peer, caller.heard);
-            if !self.is_peer(peer) && now.since(heard) >= FORGOTTEN_AFTER {
+            let silent_since = heard.max(self.awake_since);
+            if !self.is_peer(peer) && now.since(silent_since) >= FORGOTTEN_AFTER {
                 self.forget_caller(key);
             }
         }

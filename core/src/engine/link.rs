@@ -168,12 +168,17 @@ impl Core {
     /// Looks for idle links and hosts in a while, if there are any.
     pub(super) fn schedule_sweep(&mut self, now: Time) {
         if self.sweep_timer.is_none() {
-            self.sweep_timer = Some(self.timers.set(now + SWEEP, Timer::Sweep));
+            self.sweep_due = now + SWEEP;
+            self.sweep_timer = Some(self.timers.set(self.sweep_due, Timer::Sweep));
         }
     }
 
     pub(super) fn sweep(&mut self, now: Time) {
         self.sweep_timer = None;
+        // So late that the process, or its clock, has stood still: nobody could be heard.
+        if now.since(self.sweep_due) > SWEEP {
+            self.awake_since = now;
+        }
         // Somebody who never said hello may wait long for an answer.
         let awaited = self.tasks.awaited_links();
         for link in self.links.idle_strangers(now - IDLE, |link| awaited.contains(&link)) {

@@ -246,6 +246,9 @@ pub struct Core {
     answers_leaving: usize,
     link_commands: VecDeque<LinkCommand>,
     sweep_timer: Option<TimerKey>,
+    sweep_due: Time,
+    /// Since when this node has run without standing still, as its sweeps tell.
+    awake_since: Time,
     announcing: Announcing,
     /// Calls in the frame polled last: a refused frame ends them.
     in_frame: Vec<CallKey>,
@@ -317,6 +320,8 @@ impl Core {
             answers_leaving: 0,
             link_commands: VecDeque::new(),
             sweep_timer: None,
+            sweep_due: now,
+            awake_since: now,
             announcing: Announcing::default(),
             in_frame: Vec::new(),
             frame_watermark: None,
