@@ -59,7 +59,7 @@ pub use config::Config;
 pub use directory::{Class, LocalFunction};
 pub use engine::{
     Core, Done, ForeignGroup, FunctionInfo, InFlight, KeyInfo, LinkCommand, PeerInfo, PipeKey,
-    RegisterError, StreamGone, StreamKey, Tables, Task, TaskStep,
+    RegisterError, Sealing, StreamGone, StreamKey, Tables, Task, TaskStep,
 };
 pub use peers::Trust;
 pub use time::Time;

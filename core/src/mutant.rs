@@ -131,6 +131,28 @@ mod here {
         TentativeBelieved,
         /// Who seals a frame need not be who it speaks for.
         SenderIgnored,
+        /// A counter is noted before its frame has shown to be genuine.
+        WindowBeforeTag,
+        /// The first token of a node is taken for ever.
+        TokenNeverDropped,
+        /// Who is no peer is forgotten while the token it has named is taken.
+        SenderForgotten,
+        /// What is sealed is sealed under the key of the next epoch.
+        EpochOffByOne,
+        /// What is sealed under a key that was removed is opened.
+        RemovedKeyOpens,
+        /// What asks is told in plain that somebody is there.
+        AnsweredInPlain,
+        /// Salts come from a buffer that a fork shares.
+        SaltBuffered,
+        /// What may be a copy proves an address and makes its sender believed.
+        CopyProves,
+        /// A peer is looked for wherever something of its was heard.
+        CopyFollowed,
+        /// A node opens what it has sealed itself.
+        OwnOpened,
+        /// Calls are sealed for everybody while the token of their callee is not known.
+        CallsForAll,
     }
 
     thread_local! {

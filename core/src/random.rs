@@ -1,5 +1,7 @@
 //! Randomness, injected.
 
+use crate::mutant::planted;
+
 /// Where random bytes come from: the operating system in a node, a seed in the simulator.
 ///
 /// Contract: never blocks for long, never fails (an implementation that cannot deliver must
@@ -39,13 +41,24 @@ impl Random {
         out
     }
 
+    /// Bytes drawn this very moment, past the buffer: a fork or a clone of this process has the
+    /// same buffer, and must not have the same of these.
+    pub(crate) fn fresh<const N: usize>(&mut self) -> [u8; N] {
+        if planted!(SaltBuffered) {
+            return self.bytes();
+        }
+        let mut out = [0; N];
+        self.source.fill(&mut out);
+        out
+    }
+
     pub(crate) fn u32(&mut self) -> u32 {
         u32::from_be_bytes(self.bytes())
     }
 
     pub(crate) fn u64(&mut self) -> u64 {
         #[cfg(lanc_mutant)]
-        if crate::mutant::planted!(ChanceFromOutside) {
+        if planted!(ChanceFromOutside) {
             return u64::from_be_bytes(self.bytes()) ^ crate::mutant::outside();
         }
         u64::from_be_bytes(self.bytes())

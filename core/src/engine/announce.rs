@@ -26,7 +26,7 @@ impl Core {
     fn greeting_size(&mut self, link: LinkId) -> usize {
         let mut bytes = Vec::new();
         self.write_greeting(link, &mut bytes);
-        bytes.len()
+        bytes.len() + self.envelope_size()
     }
 
     pub(super) fn send_functions(&mut self, key: PeerKey, link: LinkId) {

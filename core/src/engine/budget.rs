@@ -85,7 +85,7 @@ impl Core {
         let hello = Outgoing::Hello { wants: false };
         let frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
         if self.write_message(now, link, &hello, &frame, out)
-            && self.within_budget(now, link, out.len())
+            && self.within_budget(now, link, out.len() + self.envelope_size())
         {
             return 1;
         }

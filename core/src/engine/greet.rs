@@ -39,7 +39,8 @@ impl Core {
         if stands_for_a_host(hello.session) {
             return Err(Drop::BadField);
         }
-        let proof = hello.echo.is_some() && hello.echo == self.token_for(from.link);
+        let echoes = hello.echo.is_some() && hello.echo == self.token_for(from.link);
+        let proof = echoes && from.is_no_copy();
         let key = match self.peers.by_session(hello.session) {
             Some(key) => key,
             None if !proof && self.is_held(from.link) => {
@@ -112,7 +113,7 @@ impl Core {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.heard_by_broadcast = from.cast == Cast::Broadcast;
         }
-        if self.links.get(from.link).is_some_and(|link| link.proved) {
+        if from.is_no_copy() && self.links.get(from.link).is_some_and(|link| link.proved) {
             self.prove(now, key, from.link);
         }
         Ok(key)
@@ -222,7 +223,7 @@ impl Core {
         if old == to || (works && !is_better) || (is_worse && works) || is_anothers {
             return;
         }
-        if link.proved_for != Some(key) {
+        if link.proved_for != Some(key) && !planted!(CopyFollowed) {
             if self.replies.take(now, self.config.hello_replies) {
                 self.send(to, Outgoing::Hello { wants: false });
             }

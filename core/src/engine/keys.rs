@@ -29,7 +29,7 @@ pub struct KeyInfo {
 }
 
 /// Everything of a node that has to do with keys.
-pub(super) struct Sealing {
+pub(super) struct Keyring {
     /// Keys, tokens, and what is remembered of senders; none in open mode.
     pub(super) sessions: Option<Box<Sessions>>,
     pub(super) foreign: Foreign,
@@ -38,7 +38,7 @@ pub(super) struct Sealing {
     pub(super) scratch: Vec<u8>,
 }
 
-impl Sealing {
+impl Keyring {
     /// With a key there is keyed mode, and older programs, which have none, are left alone.
     pub(super) fn new(
         config: &mut Config,
@@ -77,7 +77,7 @@ fn sessions(
 
 pub(super) fn draw_token(random: &mut Random) -> Token {
     loop {
-        if let Some(token) = Token::read(random.bytes()) {
+        if let Some(token) = Token::read(random.fresh()) {
             return token;
         }
     }
@@ -122,7 +122,7 @@ impl Core {
     /// # Errors
     /// [`RingError`] when the key is not held, or is the one that is sealed under.
     pub fn remove_key(&mut self, id: KeyId) -> Result<(), RingError> {
-        self.sealing.sessions.as_mut().ok_or(RingError::Open)?.ring.remove(id)
+        self.sealing.sessions.as_mut().ok_or(RingError::Open)?.remove_key(id)
     }
 
     /// Sets the time when the token changes.

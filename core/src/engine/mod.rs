@@ -105,7 +105,7 @@ use crate::wire::links::Links;
 use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
 
-use keys::Sealing;
+use keys::Keyring;
 
 pub use foreign::ForeignGroup;
 pub use keys::KeyInfo;
@@ -113,7 +113,7 @@ pub use pipe::PipeKey;
 pub use register::RegisterError;
 pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
-pub use view::{FunctionInfo, InFlight, PeerInfo, Tables};
+pub use view::{FunctionInfo, InFlight, PeerInfo, Sealing, Tables};
 
 /// Something the driver must do with a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -256,7 +256,7 @@ pub struct Core {
     frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
     buffers: Buffers,
-    sealing: Sealing,
+    sealing: Keyring,
 }
 
 /// Configured endpoints a node may have.
@@ -279,7 +279,7 @@ impl Core {
         let session = SessionId(random.bytes());
         let token_key = HashKey::new(random.bytes());
         let budget = ByteBudget::new(config.max_buffered);
-        let sealing = Sealing::new(&mut config, pipeline.keys(), session, &mut random, hash);
+        let sealing = Keyring::new(&mut config, pipeline.keys(), session, &mut random, hash);
         Ok(Self {
             features: pipeline.features().with(Features::EVERYWHERE),
             pipeline: Arc::new(pipeline),

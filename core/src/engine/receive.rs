@@ -21,7 +21,7 @@ use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 use crate::wire::pipeline::drop_of;
-use crate::wire::sessions::{Seal, VERSION};
+use crate::wire::sessions::{Proof, Seal, VERSION};
 
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,14 @@ pub(super) struct From {
     pub(super) form: Form,
     /// In keyed mode: who sealed it, and for whom.
     pub(super) seal: Option<Seal>,
+}
+
+impl From {
+    /// Whether it cannot have been recorded and sent again by somebody else. In the open nobody
+    /// can tell.
+    pub(super) fn is_no_copy(&self) -> bool {
+        self.seal.is_none_or(|seal| seal.proof == Proof::SealedToMe) || planted!(CopyProves)
+    }
 }
 
 impl Core {

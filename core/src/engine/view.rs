@@ -10,8 +10,10 @@ use crate::endpoint::Endpoint;
 use crate::id::{FunctionName, PeerKey, SessionId};
 use crate::message::Features;
 use crate::peers::Trust;
+use crate::ports::KeyId;
 use crate::tasks::Progress;
 use crate::time::Time;
+use crate::wire::sessions::Token;
 
 /// A peer, as `lanc peers` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,6 +110,17 @@ pub struct Tables {
     pub buffers: usize,
     /// Their capacities together, in bytes.
     pub buffer_bytes: usize,
+}
+
+/// How far a node's sealing has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sealing {
+    /// Frames that it has sealed.
+    pub sealed: u64,
+    /// Frames of others that it has opened.
+    pub opened: u64,
+    /// The token that it tells by datagrams.
+    pub token: Token,
 }
 
 impl Tables {
@@ -261,6 +274,19 @@ impl Core {
             senders: self.senders(),
             buffered: self.budget.held(),
         }
+    }
+
+    /// How far the sealing of this node has come; `None` in open mode.
+    pub fn sealing(&self) -> Option<Sealing> {
+        let sessions = self.sealing.sessions.as_ref()?;
+        let (sealed, opened) = sessions.count();
+        Some(Sealing { sealed, opened, token: sessions.tokens.current() })
+    }
+
+    /// The highest counter under a key that has come of a session; `None` when nothing is
+    /// remembered of it, so that a copy of what it sent to everybody might be opened.
+    pub fn newest_of(&self, key: KeyId, session: SessionId) -> Option<u64> {
+        self.sealing.sessions.as_ref()?.newest_of(key, session)
     }
 
     /// Whether a person who writes `text` means this node.

@@ -73,6 +73,8 @@ pub(crate) struct Sessions {
     pub(crate) tokens: Tokens,
     /// Of the envelope sealed last.
     counter: u64,
+    /// Envelopes of others that were opened.
+    opened: u64,
     senders: Senders,
 }
 
@@ -90,6 +92,7 @@ impl Sessions {
             ring: Ring::new(primary),
             tokens: Tokens::new(token),
             counter: 0,
+            opened: 0,
             senders: Senders::new(max_senders, max_unnamed, hash),
         }
     }
@@ -113,7 +116,8 @@ impl Sessions {
             self.counter += 1;
         }
         let head = Head { key, session: self.session, to, counter: self.counter, salt };
-        envelope::seal(&head, labels, held.own(self.session, head.epoch()), frame)
+        let epoch = head.epoch() + u32::from(planted!(EpochOffByOne));
+        envelope::seal(&head, labels, held.own(self.session, epoch), frame)
     }
 
     /// Whether an envelope would be opened with a key that is at hand: its sender has sent
@@ -135,7 +139,7 @@ impl Sessions {
         envelope: &'a mut [u8],
     ) -> Result<(Seal, &'a mut [u8]), Drop> {
         let held = self.ring.get(head.key).ok_or(Drop::Sealed)?;
-        if head.session == self.session {
+        if head.session == self.session && !planted!(OwnOpened) {
             return Err(Drop::Own);
         }
         let (proof, generation) = self.addressed(head, outside)?;
@@ -152,9 +156,15 @@ impl Sessions {
             if let Some(held) = self.ring.get_mut(head.key) {
                 held.failures += 1;
             }
+            if planted!(WindowBeforeTag)
+                && let Some(sender) = self.senders.get_mut(head.key, head.session)
+            {
+                sender.window.commit(fresh);
+            }
             return Err(Drop::BadSeal);
         };
         self.commit(head, fresh, derived, generation)?;
+        self.opened += 1;
         self.used(now, head);
         let may_act = proof == Proof::SealedToMe && outside.labels.method != "hello";
         let seal = Seal { sender: head.session, key: head.key, proof, is_newest, may_act };
@@ -231,7 +241,27 @@ impl Sessions {
     /// Gives out another token and forgets who cannot do harm any more.
     pub(crate) fn rotate(&mut self, token: Token, is_kept: impl Fn(SessionId) -> bool) {
         self.tokens.rotate(token);
+        let ring = &self.ring;
+        let is_kept = |key, session| ring.get(key).is_some() && is_kept(session);
         self.senders.forget(self.tokens.oldest(), is_kept);
+    }
+
+    /// Opens nothing under a key any more. What has come under it is remembered as long as the
+    /// tokens it named: the key may be added again.
+    pub(crate) fn remove_key(&mut self, id: KeyId) -> Result<(), RingError> {
+        self.ring.remove(id)?;
+        self.senders.forget_key(id);
+        Ok(())
+    }
+
+    /// Envelopes that were sealed, and those of others that were opened.
+    pub(crate) fn count(&self) -> (u64, u64) {
+        (self.counter, self.opened)
+    }
+
+    /// The highest counter of a session that has come, if it is remembered.
+    pub(crate) fn newest_of(&self, key: KeyId, session: SessionId) -> Option<u64> {
+        self.senders.get(key, session).map(|sender| sender.window.newest())
     }
 
     /// Senders that are remembered.

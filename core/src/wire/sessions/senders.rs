@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::window::Window;
 use crate::id::SessionId;
 use crate::keyed::{HashKey, KeyedMap};
+use crate::mutant::planted;
 use crate::ports::{KeyId, SessionKey};
 use crate::slots::{Key, Slots};
 
@@ -101,11 +102,26 @@ impl Senders {
 
     /// Forgets whoever is no peer and has named no token that is still taken: copies of what it
     /// sent to this node name tokens that nobody has any more.
-    pub(crate) fn forget(&mut self, oldest: u64, is_kept: impl Fn(SessionId) -> bool) {
+    pub(crate) fn forget(&mut self, oldest: u64, is_kept: impl Fn(KeyId, SessionId) -> bool) {
         for key in self.table.keys() {
             let Some(sender) = self.table.get(key) else { continue };
-            let is_harmless = sender.named.is_some_and(|named| named < oldest);
-            if is_harmless && !is_kept(sender.session) {
+            let is_harmless =
+                sender.named.is_some_and(|named| named < oldest) || planted!(SenderForgotten);
+            if is_harmless && !is_kept(sender.key, sender.session) {
+                self.remove(key);
+            }
+        }
+    }
+
+    /// Forgets the session keys made from a key that is held no more, and whoever has named no
+    /// token under it. The windows of the others stay while copies could come.
+    pub(crate) fn forget_key(&mut self, id: KeyId) {
+        for key in self.table.keys() {
+            let Some(sender) = self.table.get_mut(key).filter(|sender| sender.key == id) else {
+                continue;
+            };
+            sender.keys = [None, None];
+            if sender.named.is_none() {
                 self.remove(key);
             }
         }
@@ -164,11 +180,17 @@ mod tests {
         senders.insert(named(1, 4)).unwrap();
         senders.insert(named(2, 5)).unwrap();
         senders.insert(Sender::new(session(3), KEY)).unwrap();
-        senders.forget(4, |_| false);
+        senders.forget(4, |_, _| false);
         assert_eq!(senders.len(), 3);
-        senders.forget(5, |session| session == self::session(1));
+        senders.forget(5, |_, session| session == self::session(1));
         assert_eq!(senders.len(), 3, "a peer stays");
-        senders.forget(5, |_| false);
+        senders.forget(5, |_, _| false);
         assert!(senders.get(KEY, session(1)).is_none() && senders.get(KEY, session(2)).is_some());
+        senders.forget_key(KeyId([2; 4]));
+        assert_eq!(senders.len(), 2);
+        senders.forget_key(KEY);
+        assert_eq!(senders.len(), 1, "the key may come again, and copies with it");
+        senders.forget(6, |_, _| false);
+        assert_eq!(senders.len(), 0);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::mutant::planted;
+
 /// What a receiver has drawn and told its peers. Never eight zeroes, which stand for everybody.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token([u8; 8]);
@@ -81,7 +83,10 @@ impl Tokens {
 
     /// Gives out another one. What names the one before the last is taken no more.
     pub(crate) fn rotate(&mut self, next: Token) {
-        self.previous = Some(std::mem::replace(&mut self.current, next));
+        let before = std::mem::replace(&mut self.current, next);
+        if !planted!(TokenNeverDropped) || self.previous.is_none() {
+            self.previous = Some(before);
+        }
         self.generation += 1;
     }
 }
