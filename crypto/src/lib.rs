@@ -32,6 +32,7 @@ mod aead;
 mod group;
 mod key;
 mod key_file;
+pub mod pair;
 mod passphrase;
 mod schedule;
 
