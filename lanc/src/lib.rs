@@ -27,19 +27,21 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 pub use lanc_codec::{JsonCodec, MsgpackCodec, PythonText};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
+pub use lanc_crypto::{Group, KeyFileError, MasterKey, ParseKeyError, PassphraseError, pair};
 pub use lanc_node::{
     AllCall, Args, ByteStream, Bytes, Call, CallError, Calling, Carrier, Class, Config, Context,
-    Dialect, ErrorCode, Event, Events, ExeId, Executed, Fault, Format, FunctionInfo, Handler,
-    IntoArgs, IntoFunction, IntoStreaming, Items, Node, NodeBuilder, OpenError, PeerDownReason,
-    PeerInfo, Policy, RegisterError, Registration, Reply, Running, SessionId, Stats, Tables, Trust,
-    Values, stats,
+    Dialect, ErrorCode, Event, Events, ExeId, Executed, Fault, ForeignGroup, Format, FunctionInfo,
+    GroupKey, Handler, IntoArgs, IntoFunction, IntoStreaming, Items, KeyId, KeyInfo, Node,
+    NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration, Reply,
+    RingError, Running, SessionId, Stats, SystemEntropy, Tables, Trust, Values, stats,
 };
 pub use lanc_transport_tcp::{TcpConfig, TcpStats, TcpTransport};
-pub use lanc_transport_udp::{Interfaces, UdpConfig, UdpStats, UdpTransport};
+pub use lanc_transport_udp::{Interfaces, Reach, UdpConfig, UdpStats, UdpTransport};
 
 /// A builder that has every data format of this crate and no transport yet. It reads JSON and
 /// MessagePack, calls in lean MessagePack frames whoever reads them and in JSON whoever does not,
@@ -64,6 +66,29 @@ pub async fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
     transports(builder(), interfaces).open().await
 }
 
+/// Opens a node that only those hear, find and call who hold the same key:
+///
+/// ```no_run
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = lanc::MasterKey::read_file("lan.key".as_ref())?;
+/// let node = lanc::open_keyed(lanc::Interfaces::Auto, &key).await?;
+/// # Ok(()) }
+/// ```
+///
+/// `lanc key new lan.key` makes such a file. Nothing is read from where the `lanc` command keeps
+/// its key.
+///
+/// # Errors
+/// [`OpenError`] says what is taken or missing.
+pub async fn open_keyed(interfaces: Interfaces, key: &MasterKey) -> Result<Node, OpenError> {
+    transports(keyed(key), interfaces).open().await
+}
+
+/// [`builder`] with a key, for a node that is composed by hand.
+pub fn keyed(key: &MasterKey) -> NodeBuilder {
+    builder().key(Arc::new(Group::new(key)))
+}
+
 /// TCP where UDP is with these interfaces: for a node that is composed by hand.
 pub fn tcp_on(interfaces: &Interfaces) -> TcpConfig {
     let tcp = TcpConfig::default();
@@ -85,7 +110,7 @@ fn transports(builder: NodeBuilder, interfaces: Interfaces) -> NodeBuilder {
 pub mod blocking {
     pub use lanc_node::blocking::{Node, Values};
 
-    use crate::{Interfaces, OpenError};
+    use crate::{Interfaces, MasterKey, OpenError};
 
     /// Opens a node with a runtime of its own; see [`open`](crate::open).
     ///
@@ -101,5 +126,13 @@ pub mod blocking {
     /// [`OpenError`] says what is taken or missing.
     pub fn open_on(interfaces: Interfaces) -> Result<Node, OpenError> {
         crate::transports(crate::builder(), interfaces).open_blocking()
+    }
+
+    /// Opens a node with a key; see [`open_keyed`](crate::open_keyed).
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is taken or missing.
+    pub fn open_keyed(interfaces: Interfaces, key: &MasterKey) -> Result<Node, OpenError> {
+        crate::transports(crate::keyed(key), interfaces).open_blocking()
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use lanc_core::config::ConfigError;
 use lanc_core::endpoint::Endpoint;
-use lanc_core::ports::{Codec, Compressor, Entropy, Normalizer, Transport, TransportError};
+use lanc_core::ports::{
+    Codec, Compressor, Entropy, GroupKey, Normalizer, Transport, TransportError,
+};
 use lanc_core::{Config, Core, Pipeline};
 use thiserror::Error;
 
@@ -30,6 +32,9 @@ pub enum OpenError {
     /// More configured peers than a node remembers.
     #[error("a node has at most 1024 configured peers")]
     TooManyPeers,
+    /// More keys than a node holds.
+    #[error("a node holds at most {MOST_KEYS} keys: leave out those that nobody uses any more")]
+    TooManyKeys,
     /// A setting is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -41,6 +46,9 @@ pub enum OpenError {
     NoRuntime,
 }
 
+/// Keys a node holds, at most.
+const MOST_KEYS: usize = 16;
+
 /// Collects the parts of a node. What is missing is named by [`Self::open`].
 #[derive(Default)]
 pub struct NodeBuilder {
@@ -51,6 +59,7 @@ pub struct NodeBuilder {
     normalizer: Option<Arc<dyn Normalizer>>,
     transports: Vec<Box<dyn Transport>>,
     peers: Vec<Endpoint>,
+    keys: Vec<Arc<dyn GroupKey>>,
     entropy: Option<Box<dyn Entropy>>,
 }
 
@@ -111,6 +120,15 @@ impl NodeBuilder {
         self
     }
 
+    /// Gives the node a key; with one it is keyed: it seals all that it says, hears nothing that is
+    /// not sealed, and never falls back. The first key is the one it seals under, the others, 15
+    /// at most, are opened only. Without any, the node is open to everybody.
+    #[must_use]
+    pub fn key(mut self, key: Arc<dyn GroupKey>) -> Self {
+        self.keys.push(key);
+        self
+    }
+
     /// Replaces the operating system's randomness, for repeatable tests.
     #[must_use]
     pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
@@ -136,6 +154,12 @@ impl NodeBuilder {
         }
         if let Some(normalizer) = self.normalizer {
             pipeline = pipeline.with_normalizer(normalizer);
+        }
+        if self.keys.len() > MOST_KEYS {
+            return Err(OpenError::TooManyKeys);
+        }
+        for key in self.keys {
+            pipeline = pipeline.with_key(key);
         }
         if self.transports.is_empty() {
             return Err(OpenError::NoTransport);

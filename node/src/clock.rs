@@ -28,8 +28,9 @@ impl Clock {
     }
 }
 
-/// Randomness from the operating system.
-pub(crate) struct SystemEntropy;
+/// Randomness from the operating system. Where there is none the process ends.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&mut self, into: &mut [u8]) {

@@ -22,6 +22,7 @@ mod driver;
 mod events;
 mod functions;
 mod hub;
+mod keys;
 mod node;
 mod outlets;
 mod patience;
@@ -40,6 +41,7 @@ pub use args::{Args, IntoArgs};
 pub use builder::{NodeBuilder, OpenError};
 pub use bytes::Bytes;
 pub use call::{AllCall, Call, Calling};
+pub use clock::SystemEntropy;
 pub use context::Context;
 pub use events::Events;
 pub use functions::{Handler, Registration};
@@ -49,7 +51,11 @@ pub use lanc_core::event::{Event, PeerDownReason};
 pub use lanc_core::id::{ExeId, SessionId};
 pub use lanc_core::policy::Policy;
 pub use lanc_core::ports::Format;
-pub use lanc_core::{Carrier, Class, Config, FunctionInfo, PeerInfo, RegisterError, Tables, Trust};
+pub use lanc_core::ports::{GroupKey, KeyId};
+pub use lanc_core::{
+    Carrier, Class, Config, ForeignGroup, FunctionInfo, KeyInfo, PeerInfo, RegisterError,
+    RingError, Tables, Trust,
+};
 pub use node::Node;
 pub use reply::Reply;
 pub use stats::Stats;

@@ -54,6 +54,8 @@ pub struct Stats {
     pub tables: Numbers,
     /// What each transport counts by itself.
     pub transports: Vec<TransportStats>,
+    /// Its keys, the one it seals under first; none in open mode.
+    pub keys: Vec<KeyStats>,
     /// The peers, by name.
     pub peers: Vec<PeerStats>,
     /// The functions of this node and those called from here, by name. At most 1024 are measured
@@ -77,6 +79,22 @@ pub struct TransportStats {
     pub dropped: Numbers,
     /// Sizes and states.
     pub gauges: Numbers,
+}
+
+/// A key: what it is called, never what it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct KeyStats {
+    /// Its id, 8 hex digits.
+    pub id: String,
+    /// Whether this node seals under it; the others are opened only.
+    pub primary: bool,
+    /// Milliseconds since somebody who is not known to hold the primary key used it; absent:
+    /// nobody has.
+    pub unused_ms: Option<u64>,
+    /// Frames that named it and did not verify.
+    pub failures: u64,
 }
 
 /// A peer.

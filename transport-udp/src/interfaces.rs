@@ -65,6 +65,12 @@ impl Scope {
         Ok(if loopback { Self::Loopback } else { Self::Named(names.to_vec()) })
     }
 
+    /// The addresses of the interfaces that count and are up.
+    pub(crate) fn addresses(&self, known: &[Interface]) -> Vec<IpAddr> {
+        let up = known.iter().filter(|one| one.oper_status == IfOperStatus::Up);
+        up.filter(|one| self.includes(one)).map(Interface::ip).collect()
+    }
+
     fn includes(&self, interface: &Interface) -> bool {
         match self {
             Self::Loopback => interface.is_loopback(),

@@ -37,11 +37,13 @@ mod inlet;
 mod interfaces;
 mod links;
 mod outlet;
+mod reach;
 mod refusal;
 mod sockets;
 mod stats;
 mod transport;
 
 pub use config::{Interfaces, UdpConfig};
+pub use reach::Reach;
 pub use stats::{UdpCounts, UdpStats};
 pub use transport::UdpTransport;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use lanc_core::counters::{Drop, Outcomes};
 use lanc_core::measures::{Called, Measured, Served};
 use lanc_core::ports::{StatisticKind, Statistics};
-use lanc_core::{FunctionInfo, PeerInfo, Trust};
+use lanc_core::{FunctionInfo, KeyInfo, PeerInfo, Trust};
 
 use super::{
-    CalledStats, FunctionStats, Latency, Numbers, PeerStats, ServedStats, Stats, TransportStats,
+    CalledStats, FunctionStats, KeyStats, Latency, Numbers, PeerStats, ServedStats, Stats,
+    TransportStats,
 };
 use crate::node::Node;
 
@@ -30,6 +31,7 @@ impl Node {
         env!("CARGO_PKG_VERSION").clone_into(&mut stats.version);
         stats.pid = std::process::id();
         stats.uptime_ms = now.as_millis();
+        stats.keys = self.keys().iter().map(key).collect();
         stats.peers = peers.iter().map(peer).collect();
         stats.functions = with_in_flight(with_offers(measures, &functions), in_flight);
         let transports = self.endpoints().iter().zip(self.statistics());
@@ -75,6 +77,15 @@ fn outcomes(outcomes: &Outcomes) -> Numbers {
 fn few(outcomes: &Outcomes) -> Numbers {
     let named = outcomes.named().filter(|(_, count)| *count > 0);
     named.map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+fn key(key: &KeyInfo) -> KeyStats {
+    KeyStats {
+        id: key.id.to_string(),
+        primary: key.primary,
+        unused_ms: key.unused_for.map(|time| to_u64(time.as_millis())),
+        failures: key.failures,
+    }
 }
 
 fn peer(peer: &PeerInfo) -> PeerStats {
