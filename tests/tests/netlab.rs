@@ -18,5 +18,7 @@ mod loss;
 mod overload;
 #[path = "netlab/pauses.rs"]
 mod pauses;
+#[path = "netlab/sealed.rs"]
+mod sealed;
 #[path = "netlab/usage.rs"]
 mod usage;

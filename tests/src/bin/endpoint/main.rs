@@ -6,10 +6,11 @@ mod call;
 mod ledger;
 mod serve;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use lanc::{Config, Node, OpenError, TcpConfig, TcpTransport, UdpConfig, UdpTransport};
+use lanc::{Config, MasterKey, Node, TcpConfig, TcpTransport, UdpConfig, UdpTransport};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 
@@ -39,6 +40,12 @@ struct Common {
     /// The datagram sockets' buffers in bytes.
     #[arg(long, default_value_t = 4 << 20)]
     buffers: usize,
+    /// The file of the group's key; without one the node is open.
+    #[arg(long)]
+    key_file: Option<PathBuf>,
+    /// Takes as many frames of strangers as come.
+    #[arg(long)]
+    unlimited: bool,
 }
 
 /// A node and what its sockets count.
@@ -49,14 +56,26 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    async fn open(common: &Common, name: &str, config: Config) -> Result<Self, OpenError> {
+    async fn open(
+        common: &Common,
+        name: &str,
+        config: Config,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let udp = UdpConfig::default()
             .with_private_port(common.private_port)
             .with_buffers(common.buffers, common.buffers);
         let udp = UdpTransport::new(udp);
         let tcp = TcpTransport::new(TcpConfig::default().with_port(common.private_port));
         let (udp_stats, tcp_stats) = (udp.stats(), tcp.stats());
-        let builder = lanc::builder().name(name).config(config).transport(udp).transport(tcp);
+        let config = match common.unlimited {
+            true => config.with_unproved_rate(0).with_unproved_rate_total(0),
+            false => config,
+        };
+        let builder = match &common.key_file {
+            Some(file) => lanc::keyed(&MasterKey::read_file(file)?),
+            None => lanc::builder(),
+        };
+        let builder = builder.name(name).config(config).transport(udp).transport(tcp);
         Ok(Self { node: builder.open().await?, udp: udp_stats, tcp: tcp_stats })
     }
 
