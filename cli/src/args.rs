@@ -56,7 +56,26 @@ pub(crate) struct NetworkArgs {
     /// Read this configuration file, and neither the project's nor the user's.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Seal everything with the key in this file, and hear only who holds it.
+    #[arg(long, global = true, value_name = "FILE", help_heading = KEYS)]
+    #[arg(conflicts_with_all = ["passphrase", "open"])]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The same with a passphrase, which is asked for at the terminal.
+    #[arg(long, global = true, help_heading = KEYS, conflicts_with = "open")]
+    pub(crate) passphrase: bool,
+    /// The group the passphrase is for: other names make other keys of it.
+    #[arg(long, global = true, value_name = "NAME", help_heading = KEYS, default_value = "lanc")]
+    pub(crate) group: String,
+    /// Stay without a key, in spite of a stored or configured one.
+    #[arg(long, global = true, help_heading = KEYS)]
+    pub(crate) open: bool,
+    /// Be open even where the whole internet can reach this node.
+    #[arg(long, global = true, help_heading = KEYS)]
+    pub(crate) open_on_public: bool,
 }
+
+/// The heading of options about keys.
+const KEYS: &str = "Keys";
 
 /// Options of every verb.
 #[derive(Args, Debug, Default)]
@@ -119,6 +138,11 @@ Examples:
     Stats(StatsArgs),
     /// Show peers, functions, calls, latency and drops, live.
     Top(TopArgs),
+    /// Make, store and exchange keys; who holds the same key is a network of its own.
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// Share a key with another machine by a short code.
+    Pair(PairArgs),
     /// Show two nodes on this machine find and call each other.
     Demo,
     /// Print a completion script for a shell.
@@ -357,6 +381,85 @@ pub(crate) struct TopArgs {
     pub(crate) once: bool,
 }
 
+/// Verbs of `key`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum KeyVerb {
+    /// Make a new key.
+    #[command(after_help = "Examples:
+  lanc key new lan.key
+  lanc key new --store")]
+    New {
+        /// Write it there; the file must not be there yet.
+        #[arg(required_unless_present = "store")]
+        file: Option<PathBuf>,
+        /// Store it for every node of this user, with no option.
+        #[arg(long)]
+        store: bool,
+    },
+    /// Store a key from a file for every node of this user, with no option.
+    Store {
+        /// The key file.
+        file: PathBuf,
+    },
+    /// Show which keys are stored, or which one is in a file.
+    Show {
+        /// The key file.
+        file: Option<PathBuf>,
+        /// Print the secret itself, 64 hex digits: whoever sees it is one of you.
+        #[arg(long)]
+        secret: bool,
+    },
+    /// Exchange the stored key for another, while nodes run.
+    #[command(after_help = "In three steps, each on every machine before the next:
+  lanc key new new.key               once; copy new.key to the other machines
+1 lanc key rotate new.key            nodes open both keys, and seal under the old one
+2 lanc key rotate --primary ID       nodes seal under the new one, and still open the old one
+3 lanc key rotate --remove OLD       when `lanc key rotate` shows that nobody needs it any more
+Nodes that run with the stored key follow at once; start all others anew.")]
+    Rotate {
+        /// Open the key of this file, too.
+        #[arg(group = "change")]
+        file: Option<PathBuf>,
+        /// Seal under this stored key.
+        #[arg(long, value_name = "ID", group = "change")]
+        primary: Option<String>,
+        /// Open this stored key no more.
+        #[arg(long, value_name = "ID", group = "change")]
+        remove: Option<String>,
+    },
+    /// Make the key of a service from this node's: whoever has only that learns nothing of yours.
+    #[command(after_help = "Examples:
+  lanc key derive render --out render.key
+  lanc key derive render --key-file root.key")]
+    Derive {
+        /// The service.
+        service: String,
+        /// Write it to a new file; without, it is printed as 64 hex digits.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Options of `pair`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Without a code it gives: it shows one, which is good for one try and ten minutes, and hands
+this machine's key to whoever types it, a new key if there is none. With a code it takes: the
+key is stored, and from then on nodes of this user use it. A wrong code gives nothing and ends
+it on both machines. UDP on the port above the discovery port (5128) is open while it runs.
+
+Example:
+  lanc pair                  on the machine that has the key
+  lanc pair 42-483-9127      on the other, with the code that the first one shows"
+)]
+pub(crate) struct PairArgs {
+    /// What `lanc pair` shows on the other machine.
+    pub(crate) code: Option<String>,
+    /// How long to look for the other machine [default: 30s].
+    #[arg(long, value_name = "DUR", value_parser = positive, requires = "code")]
+    pub(crate) wait: Option<Duration>,
+}
+
 fn positive(text: &str) -> Result<Duration, String> {
     match duration::parse(text)? {
         Duration::ZERO => Err("it must be longer than nothing".to_owned()),
@@ -431,6 +534,12 @@ mod tests {
             &["peers", "-q", "-v"],
             &["ping", "x", "--count", "0"],
             &["ping", "x", "--count", "10001"],
+            &["peers", "--open", "--key-file", "x"],
+            &["peers", "--passphrase", "--key-file", "x"],
+            &["peers", "--passphrase", "--open"],
+            &["key", "new"],
+            &["key", "rotate", "x", "--remove", "y"],
+            &["pair", "--wait", "1s"],
         ] {
             let all = std::iter::once(&"lanc").chain(words);
             assert!(Cli::try_parse_from(all).is_err(), "{words:?}");

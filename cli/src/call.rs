@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::values::{self, Arguments, Style};
-use crate::{escape, exit, jobs, network, output, suggest};
+use crate::{escape, exit, jobs, keys, network, output, suggest};
 
 /// Makes the call and prints what comes of it; returns the exit code.
 ///
@@ -210,11 +210,15 @@ fn print_all(
     ))
 }
 
-/// Adds the nearest known name where a name was not found.
+/// Adds who was heard with another key, and the nearest known name, where a name was not found.
 pub(crate) fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failure {
     if !matches!(failure.code(), Some(ErrorCode::NO_PROVIDER | ErrorCode::NOT_FOUND)) {
         return failure;
     }
+    let failure = match keys::heard(node) {
+        Some(heard) => heard.explain(failure),
+        None => failure,
+    };
     let peers = node.peers();
     let Some(on) = &args.on else {
         let functions = node.functions();

@@ -88,6 +88,12 @@ impl Failure {
         Self { next: next.into(), ..self }
     }
 
+    /// Adds a reason to what happened.
+    #[must_use]
+    pub(crate) fn because(self, reason: &str) -> Self {
+        Self { message: format!("{}; {reason}", self.message), ..self }
+    }
+
     /// Puts a better hint before the general advice.
     #[must_use]
     pub(crate) fn hint(mut self, hint: &str) -> Self {

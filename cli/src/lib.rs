@@ -20,6 +20,8 @@ mod jobs;
 #[cfg(not(unix))]
 #[path = "no_jobs.rs"]
 mod jobs;
+mod key;
+mod keys;
 mod listing;
 #[cfg(unix)]
 mod local;
@@ -31,6 +33,7 @@ mod manual;
 mod metrics;
 mod network;
 mod output;
+mod pair;
 mod ping;
 mod program;
 mod serve;
@@ -86,6 +89,7 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
         logging::start(output, matches!(verb, Verb::Serve(_)))?;
     }
     let settings = settings::load(network)?;
+    let settings = if opens_a_node(&verb) { settings.with_keys()? } else { settings };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Failure::before_call(ErrorCode::INTERNAL, format!("cannot start the runtime: {error}"))
@@ -94,6 +98,11 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
     // A blocking function that still runs must not hold up the exit.
     runtime.shutdown_background();
     outcome
+}
+
+fn opens_a_node(verb: &Verb) -> bool {
+    use Verb::{Call, Functions, Peers, Ping, Serve, Top};
+    matches!(verb, Serve(_) | Call(_) | Peers(_) | Functions(_) | Ping(_) | Top(_))
 }
 
 async fn dispatch(verb: Verb, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
@@ -105,6 +114,8 @@ async fn dispatch(verb: Verb, settings: &Settings, as_json: bool) -> Result<u8, 
         Verb::Ping(args) => ping::run(args, settings, as_json).await,
         Verb::Stats(args) => stats::run(&args, as_json).await,
         Verb::Top(args) => top::run(args, settings, as_json).await,
+        Verb::Key(verb) => key::run(verb, settings, as_json).await,
+        Verb::Pair(args) => pair::run(args, settings, as_json).await,
         Verb::Demo => demo::run().await,
         Verb::Join(args) => jobs::join(&args, as_json).await,
         Verb::Get(args) => jobs::get(&args, as_json).await,

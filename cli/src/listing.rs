@@ -8,9 +8,10 @@ use tokio::task::JoinSet;
 
 use crate::args::{FunctionsArgs, PeersArgs};
 use crate::failure::Failure;
+use crate::keys::Heard;
 use crate::settings::Settings;
 use crate::values::{self, Style};
-use crate::{duration, exit, network, output, suggest, table};
+use crate::{duration, exit, keys, network, output, suggest, table};
 
 /// How many peers are pinged for the list, and how long that may take.
 const PINGED: usize = 64;
@@ -27,12 +28,16 @@ pub(crate) async fn peers(
 ) -> Result<u8, Failure> {
     let node = settled(settings, args.wait).await?;
     measure(&node).await;
-    let peers = node.peers();
+    let (peers, heard) = (node.peers(), keys::heard(&node));
+    let mode = mode(&node);
     network::close(&node).await;
     if as_json {
         output::line(&values::show(&peers.iter().map(peer_object).collect(), Style::Json))?;
-    } else if peers.is_empty() {
-        nothing("no peers were heard; wait longer with --wait, or check --iface and --port");
+        return Ok(exit::OK);
+    }
+    output::note(&mode);
+    if peers.is_empty() {
+        nothing("no peers were heard", heard);
     } else {
         let heading = ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "DIALECT", "TRUST"];
         let rows: Vec<_> = peers.iter().map(peer_row).collect();
@@ -51,7 +56,7 @@ pub(crate) async fn functions(
     as_json: bool,
 ) -> Result<u8, Failure> {
     let node = settled(settings, args.wait).await?;
-    let mut functions = node.functions();
+    let (mut functions, heard) = (node.functions(), keys::heard(&node));
     network::close(&node).await;
     if let Some(name) = &args.name {
         let near = suggest::nearest(name, functions.iter().map(|f| f.name.as_str()));
@@ -60,6 +65,10 @@ pub(crate) async fn functions(
         if functions.is_empty() {
             let text = format!("nobody here offers `{name}`");
             let failure = Failure::before_call(ErrorCode::NO_PROVIDER, text);
+            let failure = match heard {
+                Some(heard) => heard.explain(failure),
+                None => failure,
+            };
             return Err(match near {
                 Some(near) => failure.hint(&format!("did you mean `{near}`?")),
                 None => failure,
@@ -69,7 +78,7 @@ pub(crate) async fn functions(
     if as_json {
         output::line(&values::show(&functions.iter().map(function_object).collect(), Style::Json))?;
     } else if functions.is_empty() {
-        nothing("no functions are offered; wait longer with --wait, or check --iface and --port");
+        nothing("no functions are offered", heard);
     } else {
         let rows: Vec<_> =
             functions.iter().map(|f| [f.name.clone(), f.providers.join(", ")]).collect();
@@ -102,8 +111,20 @@ pub(crate) async fn measure(node: &Node) {
 }
 
 /// An empty list is no error; why it may be empty is for people.
-fn nothing(text: &str) {
-    output::note(&format!("{text}\n"));
+fn nothing(what: &str, heard: Option<Heard>) {
+    let reason = heard.map_or_else(
+        || "wait longer with --wait, or check --iface and --port".to_owned(),
+        |heard| format!("{}: {}", heard.what, heard.next),
+    );
+    output::note(&format!("{what}; {reason}\n"));
+}
+
+/// Whether this node has a key, and which.
+fn mode(node: &Node) -> String {
+    match node.keys().first() {
+        Some(key) => format!("keyed: {}\n", key.id),
+        None => "open: this node has no key\n".to_owned(),
+    }
 }
 
 fn trust(peer: &PeerInfo) -> &'static str {

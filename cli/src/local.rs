@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::control::{Ask, Entry, Folder, Kind, Server, Socket, Unanswered, ask, good};
 use crate::failure::Failure;
+use crate::keys;
 
 /// How many processes are asked at once.
 const AT_ONCE: usize = 64;
@@ -17,10 +18,14 @@ const AT_ONCE: usize = 64;
 pub(crate) struct Told(JoinHandle<Infallible>);
 
 /// Tells whoever of this user asks what `node` counted, until [`Told::end`]. A process that
-/// nobody can ask serves all the same. To be called before anything uses a relative path.
-pub(crate) fn tell(node: &Node) -> Option<Told> {
+/// nobody can ask serves all the same. With `keys_are_stored` it also follows what becomes of
+/// these. To be called before anything uses a relative path.
+pub(crate) fn tell(node: &Node, keys_are_stored: bool) -> Option<Told> {
     match listen(node) {
-        Ok((server, socket)) => Some(Told(tokio::spawn(answer(node.clone(), server, socket)))),
+        Ok((server, socket)) => {
+            let answer = answer(node.clone(), keys_are_stored, server, socket);
+            Some(Told(tokio::spawn(answer)))
+        }
         Err(failure) => {
             tracing::warn!("`lanc stats` cannot ask this process: {}", failure.headline());
             None
@@ -45,11 +50,19 @@ fn listen(node: &Node) -> Result<(Server, Socket), Failure> {
 }
 
 /// The socket goes with this future.
-async fn answer(node: Node, mut server: Server, _socket: Socket) -> Infallible {
+async fn answer(
+    node: Node,
+    keys_are_stored: bool,
+    mut server: Server,
+    _socket: Socket,
+) -> Infallible {
     loop {
         let question = server.next().await;
         let answer = match question.ask {
             Ask::Stats => good(&node.stats()),
+            Ask::Rekey if keys_are_stored => keys::follow(&node).and_then(|()| good(&true)),
+            // Its keys are of another place.
+            Ask::Rekey => good(&false),
             _ => {
                 let text = "this process serves functions; it is no call in the background";
                 Err(Failure::before_call(ErrorCode::UNSUPPORTED, text))
@@ -77,6 +90,24 @@ pub(crate) async fn processes(patience: Duration) -> Result<Vec<Stats>, Failure>
     }
     all.sort_by(|a: &Stats, b| (&a.node, a.pid).cmp(&(&b.node, b.pid)));
     Ok(all)
+}
+
+/// Tells the nodes of this user that serve here that the stored keys have changed; those that
+/// cannot follow say why.
+///
+/// # Errors
+/// The folder of control sockets cannot be read.
+pub(crate) async fn rekey() -> Result<Vec<Failure>, Failure> {
+    let mut refused = Vec::new();
+    for folder in Folder::existing()? {
+        for entry in folder.entries()?.into_iter().filter(|entry| entry.kind == Kind::Node) {
+            match ask(&entry.path, Ask::Rekey).await {
+                Ok(Ok(_)) | Err(Unanswered::Gone) => {}
+                Ok(Err(failure)) | Err(Unanswered::Failed(failure)) => refused.push(failure),
+            }
+        }
+    }
+    Ok(refused)
 }
 
 async fn stats(entry: Entry, patience: Duration) -> Option<Stats> {

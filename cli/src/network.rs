@@ -9,6 +9,7 @@ use lanc::{
 };
 
 use crate::failure::Failure;
+use crate::keys;
 use crate::settings::Settings;
 
 /// The name that stands for the loopback interface on every system.
@@ -28,15 +29,9 @@ pub(crate) async fn open(
     config: Config,
 ) -> Result<Node, Failure> {
     let discovery = settings.discovery.unwrap_or(true);
-    let mut udp = UdpConfig::default()
-        .with_port(settings.port.unwrap_or(UdpConfig::PORT))
-        .with_interfaces(interfaces(settings.iface.as_deref()))
-        .with_discovery(discovery);
-    if let Some(port) = settings.private_port {
-        udp = udp.with_private_port(port);
-    }
-    if let Some(address) = settings.bind {
-        udp = udp.with_bind(address);
+    let udp = udp(settings);
+    if settings.keys.all.is_empty() && !settings.open_on_public.unwrap_or(false) {
+        keys::refuse_public(&udp)?;
     }
     let mut builder = lanc::builder()
         .config(config.with_discovery(discovery))
@@ -48,7 +43,25 @@ pub(crate) async fn open(
     for endpoint in settings.endpoints()? {
         builder = builder.peer(endpoint);
     }
+    for key in settings.keys.groups() {
+        builder = builder.key(key);
+    }
     builder.open().await.map_err(failure)
+}
+
+/// Where nodes are found, and where this one is.
+pub(crate) fn udp(settings: &Settings) -> UdpConfig {
+    let mut udp = UdpConfig::default()
+        .with_port(settings.port.unwrap_or(UdpConfig::PORT))
+        .with_interfaces(interfaces(settings.iface.as_deref()))
+        .with_discovery(settings.discovery.unwrap_or(true));
+    if let Some(port) = settings.private_port {
+        udp = udp.with_private_port(port);
+    }
+    if let Some(address) = settings.bind {
+        udp = udp.with_bind(address);
+    }
+    udp
 }
 
 /// Large calls arrive at the same address and port, if those are settled.
@@ -93,6 +106,11 @@ fn interfaces(names: Option<&[String]>) -> Interfaces {
         Some(names) if names.iter().all(|name| name == LOOPBACK) => Interfaces::Loopback,
         Some(names) => Interfaces::Named(names.to_vec()),
     }
+}
+
+/// A transport that could not be opened.
+pub(crate) fn refused(error: TransportError) -> Failure {
+    failure(OpenError::Transport(error))
 }
 
 fn failure(error: OpenError) -> Failure {

@@ -8,12 +8,16 @@ use crate::failure::Failure;
 
 pub(crate) struct Told;
 
-pub(crate) fn tell(_: &Node) -> Option<Told> {
+pub(crate) fn tell(_: &Node, _: bool) -> Option<Told> {
     None
 }
 
 impl Told {
     pub(crate) async fn end(self) {}
+}
+
+pub(crate) async fn rekey() -> Result<Vec<Failure>, Failure> {
+    Ok(Vec::new())
 }
 
 pub(crate) async fn processes(_: Duration) -> Result<Vec<Stats>, Failure> {

@@ -9,7 +9,7 @@ use crate::args::PingArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::{duration, escape, exit, network, output, suggest};
+use crate::{duration, escape, exit, keys, network, output, suggest};
 
 /// The pause between two pings.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -101,6 +101,10 @@ fn unanswered(node: &Node, peer: &str, failure: Failure) -> Failure {
     if network::find_peer(&peers, peer).is_some() {
         return failure;
     }
+    let failure = match keys::heard(node) {
+        Some(heard) => heard.explain(failure),
+        None => failure,
+    };
     match suggest::nearest(peer, peers.iter().map(|peer| peer.name.as_str())) {
         Some(near) => failure.hint(&format!("did you mean `{near}`?")),
         None => failure,

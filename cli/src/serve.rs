@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::{demo_functions, escape, exit, local, network, output};
+use crate::{demo_functions, escape, exit, keys, local, network, output};
 
 /// Serves until it is told to end; returns the exit code.
 ///
@@ -31,7 +31,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         None => None,
     };
     let node = network::open(settings, name, Config::default().with_workers(cores)).await?;
-    let told = local::tell(&node);
+    let told = local::tell(&node, settings.keys.are_stored);
     if args.demo {
         demo_functions::register(&node).map_err(|error| not_registered("--demo", error))?;
     }
@@ -41,10 +41,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     if node.functions().is_empty() {
         tracing::warn!("no functions are offered: add --demo or --cmd");
     }
-    output::note(
-        "OPEN MODE: anyone who reaches this node over the network can call its functions, and \
-         nothing is encrypted\n",
-    );
+    output::note(&keys::mode(&node));
     let metrics = metrics.map(|metrics| serve_metrics(&node, metrics));
     let news = tokio::spawn(tell(node.events()));
     let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();
@@ -136,6 +133,15 @@ fn log(event: &Event) {
         }
         Event::IncompatibleVersion { endpoint } => {
             tracing::warn!("{endpoint} speaks another major version");
+        }
+        Event::ForeignGroup { key, endpoint } => {
+            tracing::warn!("{endpoint} has a key that this node does not hold, {key}: not heard");
+        }
+        Event::PlaintextRefused { endpoint } => {
+            tracing::warn!("{endpoint} speaks without a key, and this node has one: not heard");
+        }
+        Event::KeyWorn { key } => {
+            tracing::warn!("key {key} has been attacked very often: see `lanc key rotate --help`");
         }
         other => tracing::debug!("{other:?}"),
     }

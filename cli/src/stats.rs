@@ -68,6 +68,14 @@ pub(crate) fn text(stats: &Stats) -> String {
         escape::line(&stats.version),
         duration::show(Duration::from_millis(stats.uptime_ms))
     );
+    let ids: Vec<_> = stats.keys.iter().map(|key| escape::line(&key.id)).collect();
+    match ids.split_first() {
+        Some((primary, [])) => text.push_str(&format!("keyed: {primary}\n")),
+        Some((primary, others)) => {
+            text.push_str(&format!("keyed: {primary}; opened too: {}\n", others.join(", ")));
+        }
+        None => text.push_str("open: no key\n"),
+    }
     let sections = [served(stats), called(stats), peers(&stats.peers), counters(stats)];
     for section in sections.into_iter().flatten() {
         text.push('\n');
@@ -206,6 +214,7 @@ mod tests {
             "frames_dropped": { "malformed": 1, "own": 0 },
             "calls_ended": { "ok": 2, "busy": 0 },
             "transports": [{ "scheme": "udp", "counters": { "frames_in": 4 }, "dropped": { "kernel": 5 } }],
+            "keys": [{ "id": "8b21ace9", "primary": true }, { "id": "11111111", "unused_ms": 5 }],
             "peers": [{
                 "name": "desk", "endpoint": "udp://10.0.0.7:4000", "state": "verified",
                 "round_trip_us": 310, "silent_ms": 1500,
@@ -225,6 +234,7 @@ mod tests {
     fn people_see_what_happened() {
         let expected = "\
 shop\\u{1b}[m: pid 7, lanc 0.2.0, up 65.0 s
+keyed: 8b21ace9; opened too: 11111111
 
 RUNS HERE  COUNT  FAILED  QUEUED  RUNNING  WAIT P99  P50    P99      MAX
 add        2      1       0       1        -         12 us  2.50 ms  2.50 ms

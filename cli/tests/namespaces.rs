@@ -8,6 +8,8 @@
 mod command;
 #[path = "namespaces/large.rs"]
 mod large;
+#[path = "namespaces/pairing.rs"]
+mod pairing;
 #[path = "namespaces/ports.rs"]
 mod ports;
 

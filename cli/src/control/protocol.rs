@@ -39,6 +39,8 @@ pub(crate) enum Ask {
     Forget,
     /// What the node of this process counted.
     Stats,
+    /// To take over the keys that are stored now.
+    Rekey,
 }
 
 /// An answer: JSON as it was written, or a failure.

@@ -120,7 +120,7 @@ impl Job {
     /// Answers a question, or keeps it until there is an answer. `Some`: the end.
     async fn take(&mut self, question: Question) -> Option<(Fate, Executed)> {
         match question.ask {
-            Ask::Stats => {
+            Ask::Stats | Ask::Rekey => {
                 let text = "this process is a call in the background; it serves no functions";
                 question.answer(Err(Failure::before_call(ErrorCode::UNSUPPORTED, text)));
             }

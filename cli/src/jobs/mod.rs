@@ -37,7 +37,8 @@ struct Order {
     /// Which call; its arguments are in `arguments`.
     args: CallArgs,
     arguments: Arguments,
-    /// The caller's, whole: the process reads no configuration of its own.
+    /// The caller's, whole: the process reads no configuration of its own. Its keys are among
+    /// them, over a pipe that nobody else can open.
     settings: Settings,
     /// Where its control socket goes.
     folder: PathBuf,

@@ -7,6 +7,7 @@ use lanc::{ErrorCode, Executed};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdout, Command};
+use zeroize::Zeroizing;
 
 use super::{BACKGROUND, Order, list};
 use crate::args::CallArgs;
@@ -41,7 +42,9 @@ pub(crate) async fn start(
     let args = CallArgs { args: Vec::new(), literal: Vec::new(), ..args };
     let path = folder.path().to_owned();
     let order = Order { args, arguments, settings: settings.resolved()?, folder: path };
-    let mut order = serde_json::to_vec(&order).map_err(|error| internal(&error))?;
+    let order = serde_json::to_vec(&order).map_err(|error| internal(&error))?;
+    // There may be a key in it.
+    let mut order = Zeroizing::new(order);
     order.push(b'\n');
 
     let mut child = spawn()?;

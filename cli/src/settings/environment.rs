@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::Settings;
 use crate::duration;
 use crate::failure::Failure;
+use crate::keys::Keying;
 
 /// Reads the variables through `variable`, which gives `None` for one that is not set. An
 /// empty one counts as not set.
@@ -38,6 +39,7 @@ pub(crate) fn layer(variable: &dyn Fn(&str) -> Option<String>) -> Result<Setting
         timeout,
         name: value("LANC_NAME"),
         peer: list("LANC_PEERS"),
+        keying: value("LANC_KEY_FILE").map(|path| Keying::File(path.into())),
         ..Settings::default()
     })
 }
@@ -83,6 +85,7 @@ mod tests {
             ("LANC_TIMEOUT", "2s"),
             ("LANC_NAME", "printer"),
             ("LANC_PEERS", "s1,127.0.0.1:9"),
+            ("LANC_KEY_FILE", "/k/lan.key"),
         ])
         .unwrap();
         assert_eq!(settings.port, Some(6000));
@@ -92,6 +95,7 @@ mod tests {
         assert_eq!(settings.timeout, Some(Duration::from_secs(2)));
         assert_eq!(settings.name.as_deref(), Some("printer"));
         assert_eq!(settings.peer, Some(vec!["s1".to_owned(), "127.0.0.1:9".to_owned()]));
+        assert_eq!(settings.keying, Some(Keying::File("/k/lan.key".into())));
         assert_eq!(read(&[("LANC_PORT", ""), ("LANC_IFACE", " ")]), Ok(Settings::default()));
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use lanc::Endpoint;
 use serde::{Deserialize, Deserializer};
@@ -12,11 +13,22 @@ use toml::de::DeTable;
 
 use super::Settings;
 use crate::failure::Failure;
+use crate::keys::Keying;
 use crate::{duration, suggest};
 
 /// The keys of a file, in the order in which they are explained to people.
-const KEYS: [&str; 9] =
-    ["port", "iface", "bind", "private_port", "timeout", "name", "discovery", "peer", "peers"];
+const KEYS: [&str; 10] = [
+    "port",
+    "iface",
+    "bind",
+    "private_port",
+    "timeout",
+    "name",
+    "discovery",
+    "peer",
+    "peers",
+    "key_file",
+];
 
 #[derive(Deserialize)]
 struct Form {
@@ -28,6 +40,7 @@ struct Form {
     timeout: Option<std::time::Duration>,
     name: Option<String>,
     discovery: Option<bool>,
+    key_file: Option<PathBuf>,
     peer: Option<Vec<String>>,
     #[serde(default)]
     peers: BTreeMap<String, Address>,
@@ -35,7 +48,7 @@ struct Form {
 
 struct Address(Endpoint);
 
-/// Reads a file's text; `path` is only told to people.
+/// Reads a file's text; `path` is told to people, and key files are named as seen from there.
 ///
 /// # Errors
 /// Broken TOML, an unknown key, or a value that makes no sense, with file and line.
@@ -66,6 +79,11 @@ pub(crate) fn layer(path: &str, text: &str) -> Result<Settings, Failure> {
         discovery: form.discovery,
         peer: form.peer,
         peers: form.peers.into_iter().map(|(name, address)| (name, address.0)).collect(),
+        keying: form.key_file.map(|file| {
+            let folder = Path::new(path).parent();
+            Keying::File(folder.map_or(file.clone(), |folder| folder.join(file)))
+        }),
+        ..Settings::default()
     })
 }
 
@@ -127,6 +145,7 @@ mod tests {
             name = "printer"
             discovery = false
             peer = ["s1"]
+            key_file = "lan.key"
             [peers]
             s1 = "127.0.0.1:9"
             "#,
@@ -140,6 +159,12 @@ mod tests {
         assert_eq!(settings.name.as_deref(), Some("printer"));
         assert_eq!(settings.discovery, Some(false));
         assert_eq!(settings.endpoints().unwrap()[0].to_string(), "udp://127.0.0.1:9");
+        let key_file = |path, text| layer(path, text).unwrap().keying;
+        assert_eq!(settings.keying, Some(Keying::File("lan.key".into())));
+        let beside = key_file("/project/lanc.toml", "key_file = 'keys/lan.key'");
+        assert_eq!(beside, Some(Keying::File("/project/keys/lan.key".into())));
+        let absolute = key_file("/project/lanc.toml", "key_file = '/k/lan.key'");
+        assert_eq!(absolute, Some(Keying::File("/k/lan.key".into())));
         assert_eq!(layer("x", ""), Ok(Settings::default()));
         assert_eq!(layer("x", "timeout = 0.5").unwrap().timeout, Some(Duration::from_millis(500)));
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::NetworkArgs;
 use crate::failure::Failure;
+use crate::keys::{Keying, Keys};
 use crate::{escape, suggest};
 
 pub(crate) use sources::load;
@@ -40,6 +41,13 @@ pub(crate) struct Settings {
     /// Addresses of peers by name.
     #[serde(skip)]
     pub(crate) peers: BTreeMap<String, Endpoint>,
+    /// Where the keys come from; the stored ones if nothing says so.
+    #[serde(skip)]
+    pub(crate) keying: Option<Keying>,
+    /// Whether open mode may have an address of the internet.
+    pub(crate) open_on_public: Option<bool>,
+    /// The keys, once they are read: [`Settings::with_keys`].
+    pub(crate) keys: Keys,
 }
 
 impl Settings {
@@ -59,7 +67,18 @@ impl Settings {
             discovery: self.discovery.or(lower.discovery),
             peer: self.peer.or(lower.peer),
             peers,
+            keying: self.keying.or(lower.keying),
+            open_on_public: self.open_on_public.or(lower.open_on_public),
+            keys: self.keys,
         }
+    }
+
+    /// The same settings with the keys that they name, read now: for a verb that opens a node.
+    ///
+    /// # Errors
+    /// A key that is named or stored cannot be had.
+    pub(crate) fn with_keys(self) -> Result<Self, Failure> {
+        Ok(Self { keys: Keys::of(&self)?, ..self })
     }
 
     /// The layer of the command line's options.
@@ -72,6 +91,8 @@ impl Settings {
             private_port: options.private_port,
             discovery: options.no_discovery.then_some(false),
             peer: list(&options.peer),
+            keying: keying(options),
+            open_on_public: options.open_on_public.then_some(true),
             ..Self::default()
         }
     }
@@ -85,13 +106,15 @@ impl Settings {
         wanted.map(|peer| self.endpoint(peer)).collect()
     }
 
-    /// The same settings with every peer by its address: what another process needs to know.
+    /// The same settings with every peer by its address, and the keys that were read in place of
+    /// where they come from: what another process needs to know.
     ///
     /// # Errors
     /// As [`Settings::endpoints`].
     pub(crate) fn resolved(&self) -> Result<Self, Failure> {
         let addresses = self.endpoints()?.iter().map(ToString::to_string).collect();
-        Ok(Self { peer: Some(addresses), peers: BTreeMap::new(), ..self.clone() })
+        let peer = Some(addresses);
+        Ok(Self { peer, peers: BTreeMap::new(), keying: None, ..self.clone() })
     }
 
     fn endpoint(&self, peer: &str) -> Result<Endpoint, Failure> {
@@ -111,6 +134,16 @@ impl Settings {
     }
 }
 
+fn keying(options: &NetworkArgs) -> Option<Keying> {
+    if options.open {
+        return Some(Keying::Open);
+    }
+    if options.passphrase {
+        return Some(Keying::Passphrase(options.group.clone()));
+    }
+    options.key_file.clone().map(Keying::File)
+}
+
 /// Reads `ADDR:PORT`, with or without `udp://`: the only transport there is.
 ///
 /// # Errors
@@ -126,6 +159,8 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 
 #[cfg(test)]
 mod tests {
+    use lanc::MasterKey;
+
     use super::*;
 
     fn full(mark: u16) -> Settings {
@@ -140,6 +175,9 @@ mod tests {
             discovery: Some(mark.is_multiple_of(2)),
             peer: Some(vec![text]),
             peers: [("s1".to_owned(), endpoint(&format!("10.0.0.{mark}:1")).unwrap())].into(),
+            keying: Some(Keying::File(mark.to_string().into())),
+            open_on_public: Some(mark.is_multiple_of(2)),
+            keys: Keys::default(),
         }
     }
 
@@ -183,7 +221,9 @@ mod tests {
 
     #[test]
     fn resolved_settings_survive_a_pipe() {
-        let settings = Settings { peer: Some(vec!["s1".into(), "[::1]:7".into()]), ..full(3) };
+        let keys = Keys { all: vec![MasterKey::from_bytes(&[3; 32])], are_stored: true };
+        let settings =
+            Settings { peer: Some(vec!["s1".into(), "[::1]:7".into()]), keys, ..full(3) };
         let resolved = settings.resolved().unwrap();
         let text = serde_json::to_string(&resolved).unwrap();
         let back: Settings = serde_json::from_str(&text).unwrap();
@@ -191,7 +231,7 @@ mod tests {
         assert_eq!(back.endpoints().unwrap(), settings.endpoints().unwrap());
         assert_eq!(
             Settings { peer: None, peers: full(3).peers, ..back },
-            Settings { peer: None, ..full(3) }
+            Settings { peer: None, keying: None, keys: settings.keys, ..full(3) }
         );
     }
 
@@ -201,6 +241,14 @@ mod tests {
         let layer = Settings::from_options(&options);
         assert_eq!(layer.iface, Some(vec!["lo".to_owned()]));
         assert_eq!((layer.port, layer.discovery, layer.peer), (Some(7), None, None));
+        assert_eq!((layer.keying, layer.open_on_public), (None, None));
+        let keying = |options: NetworkArgs| Settings::from_options(&options).keying;
+        let file = NetworkArgs { key_file: Some("k".into()), ..Default::default() };
+        assert_eq!(keying(file), Some(Keying::File("k".into())));
+        let typed = NetworkArgs { passphrase: true, group: "g".into(), ..Default::default() };
+        assert_eq!(keying(typed), Some(Keying::Passphrase("g".to_owned())));
+        let open = NetworkArgs { open: true, ..Default::default() };
+        assert_eq!(keying(open), Some(Keying::Open));
         let options = NetworkArgs { no_discovery: true, ..Default::default() };
         assert_eq!(Settings::from_options(&options).discovery, Some(false));
     }

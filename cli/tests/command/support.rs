@@ -50,6 +50,15 @@ impl Lan {
         self.bare(&all)
     }
 
+    /// The same on another machine of this network, as far as its home folder goes.
+    pub(crate) fn on(&self, machine: &str, words: &[&str]) -> Command {
+        let home = self.folder.join(machine);
+        std::fs::create_dir_all(&home).unwrap();
+        let mut command = self.command(words);
+        command.env("HOME", home);
+        command
+    }
+
     /// Runs a command to its end.
     pub(crate) fn run(&self, words: &[&str]) -> Done {
         finish(&mut self.command(words))
@@ -95,7 +104,8 @@ fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = u16::try_from(std::process::id() % 200).unwrap() * 60;
     loop {
-        let port = 20_000 + base + NEXT.fetch_add(1, Ordering::Relaxed);
+        // The one above is for pairing.
+        let port = 20_000 + base + NEXT.fetch_add(2, Ordering::Relaxed);
         if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
