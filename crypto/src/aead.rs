@@ -7,7 +7,7 @@ use lanc_core::ports::{OpenError, SessionKey, TAG};
 use zeroize::Zeroize;
 
 /// A key ready for use: its schedule is computed once. Wiped when dropped.
-pub(crate) struct Aead(Aes256Gcm);
+pub(crate) struct Aead(pub(crate) Aes256Gcm);
 
 impl Aead {
     pub(crate) fn new(key: &[u8; 32]) -> Self {

@@ -20,6 +20,11 @@ impl Group {
         let prk = key.prk();
         Self { id: prk.key_id(), prk }
     }
+
+    #[cfg(test)]
+    pub(crate) fn from_prk(prk: Prk) -> Self {
+        Self { id: prk.key_id(), prk }
+    }
 }
 
 impl GroupKey for Group {

@@ -69,6 +69,11 @@ impl MasterKey {
         Prk::from_master(&self.0)
     }
 
+    #[cfg(test)]
+    pub(crate) fn secret(&self) -> &Zeroizing<[u8; KEY_LEN]> {
+        &self.0
+    }
+
     pub(crate) fn from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Self {
         Self(secret)
     }

@@ -35,6 +35,8 @@ mod key_file;
 pub mod pair;
 mod passphrase;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use group::Group;
 pub use key::{KEY_LEN, MasterKey, ParseKeyError};

@@ -18,6 +18,21 @@ impl Prk {
         Self(kept)
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_bytes(prk: [u8; 32]) -> Self {
+        Self(Zeroizing::new(prk))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn secret(&self) -> &Zeroizing<[u8; 32]> {
+        &self.0
+    }
+
     pub(crate) fn key_id(&self) -> KeyId {
         KeyId(*self.expand::<4>(&[b"LANC1/key-id"]))
     }

@@ -8,6 +8,8 @@
 
 pub mod carriage;
 pub mod envelope;
+#[cfg(test)]
+mod golden;
 mod ring;
 mod senders;
 mod tokens;

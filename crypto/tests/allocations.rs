@@ -1,0 +1,47 @@
+//! What sealing and opening allocate once a buffer has grown to its size: nothing. To link the
+//! counter is to make this binary's allocator a counting one.
+
+use allocation_counter::measure;
+use lanc_core::Token;
+use lanc_core::envelope::{self, Head, Labels};
+use lanc_core::id::SessionId;
+use lanc_core::ports::GroupKey;
+use lanc_crypto::{Group, MasterKey};
+
+fn allocated(run: impl FnOnce()) -> (u64, u64) {
+    let counted = measure(run);
+    (counted.count_total, counted.bytes_total)
+}
+
+#[test]
+fn frames_allocate_nothing() {
+    let group = Group::new(&MasterKey::from_bytes(&[1; 32]));
+    let session = SessionId([3; 16]);
+    let key = group.session(&session.0, 0);
+    let to = Token::read([4; 8]);
+    let mut frame = Vec::with_capacity(20_000);
+    for (labels, size) in [(Labels::BATCH, 1400), (Labels::HELLO, 900), (Labels::RECORD, 16 * 1024)]
+    {
+        let mut round = |counter| {
+            frame.clear();
+            frame.resize(size, 7);
+            let head = Head { key: group.id(), session, to, counter, salt: [5; 4] };
+            assert!(envelope::seal(&head, labels, key.as_ref(), &mut frame));
+            let head = Head::read(&frame).unwrap();
+            let plain = envelope::open(&head, labels, key.as_ref(), &mut frame).unwrap();
+            assert!(plain.len() == size && plain[0] == 7);
+            frame[60] ^= 1;
+            assert!(envelope::open(&head, labels, key.as_ref(), &mut frame).is_err());
+        };
+        assert_eq!(allocated(|| (1..2000).for_each(&mut round)), (0, 0), "{labels:?}");
+    }
+}
+
+/// A key costs one allocation, the box it is in, whoever it is made for.
+#[test]
+fn a_session_key_is_one_allocation() {
+    let group = Group::new(&MasterKey::from_bytes(&[1; 32]));
+    let (count, bytes) = allocated(|| drop(group.session(&[3; 16], 7)));
+    assert_eq!(count, 1);
+    assert!(bytes <= 1024, "{bytes} B");
+}
