@@ -75,6 +75,8 @@ pub(crate) struct Peer {
     pub(crate) dial: Option<Dial>,
     /// What waits for that.
     pub(crate) waiting: Vec<Outgoing>,
+    /// In keyed mode: the counter of its latest hello that was no connection's.
+    pub(crate) newest_hello: u64,
     /// The way of calls to it.
     pub(crate) recovery: Recovery,
 }
@@ -130,6 +132,7 @@ impl Peer {
             connection: None,
             dial: None,
             waiting: Vec::new(),
+            newest_hello: 0,
             recovery: Recovery::new(max_window),
         }
     }

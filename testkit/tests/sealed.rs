@@ -267,3 +267,59 @@ fn a_bad_network_harms_no_more_than_in_the_open() {
         }
     }
 }
+
+/// Frames to everybody are often overtaken by others: they take another socket. Each must still be
+/// heard, once.
+#[test]
+fn what_was_overtaken_on_its_way_is_heard_once() {
+    for seed in 0..10 {
+        let (mut lan, a, b) = pair(seed);
+        lan.rules(Rules::default().delay(ms(0)..=ms(20)));
+        for number in 0..1500 {
+            lan.call(b, "add", json!([number, 1]));
+            lan.run_for(ms(10));
+        }
+        let replayed = |lan: &World| [a, b].map(|node| dropped(lan, node, Drop::Replayed));
+        assert_eq!(replayed(&lan), [0, 0], "seed {seed}");
+        lan.rules(Rules::default());
+        lan.run_for(secs(1));
+        let frames: Vec<Frame> = lan.frames().cloned().collect();
+        let hellos: Vec<Frame> = frames
+            .into_iter()
+            .filter(|frame| frame.from == b && frame.text().contains("hello"))
+            .collect();
+        assert!(hellos.len() >= 3, "{hellos:?}");
+        for hello in &hellos {
+            lan.inject(lan.address(b), a, Cast::Broadcast, &hello.bytes);
+        }
+        lan.run_for(ms(20));
+        let copies = u64::try_from(hellos.len()).unwrap();
+        assert_eq!(replayed(&lan), [copies, 0], "seed {seed}");
+    }
+}
+
+/// Somebody keeps a hello back until the token that it tells is good no more.
+#[test]
+fn a_hello_that_was_held_back_changes_nothing() {
+    let (mut lan, a, b) = pair(9);
+    assert_adds(&mut lan, b);
+    lan.cut(a, b);
+    let seen = lan.frames().count();
+    lan.run_for(secs(7));
+    let held_back: Vec<Frame> =
+        lan.frames().skip(seen).filter(|frame| frame.from == a).cloned().collect();
+    assert!(!held_back.is_empty());
+    lan.heal();
+    for _ in 0..45 {
+        lan.run_for(secs(28));
+        assert_adds(&mut lan, b);
+    }
+    let replayed = dropped(&lan, b, Drop::Replayed);
+    for frame in &held_back {
+        lan.inject(lan.address(a), b, Cast::Broadcast, &frame.bytes);
+    }
+    lan.run_for(ms(20));
+    assert_eq!(dropped(&lan, b, Drop::Replayed), replayed, "nobody has heard them before");
+    assert_adds(&mut lan, b);
+    assert_eq!(dropped(&lan, a, Drop::WrongToken), 0, "the old token is not used again");
+}

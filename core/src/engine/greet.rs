@@ -50,9 +50,14 @@ impl Core {
             }
             None => self.meet(now, from, hello)?,
         };
-        self.learn_token(from, hello.receiver);
+        let is_latest = self.is_latest(from, key);
+        if is_latest {
+            self.learn_token(from, hello.receiver);
+        }
         self.recognise(now, key, from.link);
-        self.refresh(now, key, from, hello, proof);
+        if is_latest {
+            self.refresh(now, key, from, hello, proof);
+        }
         // The answer goes first: it proves this end, which then may tell its functions.
         self.answer_hello(now, key, from, hello);
         if proof {
@@ -61,7 +66,9 @@ impl Core {
             self.unpark(from.link);
         }
         self.follow(now, key, from.link);
-        self.compare_revision(now, key, from.cast, hello.revision);
+        if is_latest {
+            self.compare_revision(now, key, from.cast, hello.revision);
+        }
         Ok(())
     }
 

@@ -266,6 +266,19 @@ impl Core {
         }
     }
 
+    /// Whether a hello is the latest of its sender. One that was overtaken on its way, or held back
+    /// by somebody, tells what may not be true any more. A connection keeps its order.
+    pub(super) fn is_latest(&mut self, from: From, key: PeerKey) -> bool {
+        let Some(seal) = from.seal else { return true };
+        if self.is_connection(from.link) {
+            return true;
+        }
+        let Some(peer) = self.peers.get_mut(key) else { return false };
+        let is_latest = seal.counter > peer.newest_hello;
+        peer.newest_hello = peer.newest_hello.max(seal.counter);
+        is_latest
+    }
+
     /// Takes over the token that a hello tells. On a link of somebody else it is good for the one
     /// hello that asks who lives there.
     pub(super) fn learn_token(&mut self, from: From, token: Option<Token>) {

@@ -48,8 +48,8 @@ pub(crate) struct Seal {
     pub(crate) sender: SessionId,
     pub(crate) key: KeyId,
     pub(crate) proof: Proof,
-    /// Whether nothing that its sender sealed later has come.
-    pub(crate) is_newest: bool,
+    /// Its place among all that its sender has sealed, under whichever key.
+    pub(crate) counter: u64,
     /// Whether it may hold more than announcements.
     pub(crate) may_act: bool,
 }
@@ -147,7 +147,6 @@ impl Sessions {
         let (proof, generation) = self.addressed(head, outside)?;
         let sender = self.senders.get(head.key, head.session);
         let fresh = check(sender, head.counter, proof).ok_or(Drop::Replayed)?;
-        let is_newest = sender.is_none_or(|sender| head.counter > sender.window.newest());
         let derived = match sender.and_then(|sender| sender.key(head.epoch())) {
             Some(_) => None,
             None => Some(held.group.session(&head.session.0, head.epoch())),
@@ -169,7 +168,8 @@ impl Sessions {
         self.opened += 1;
         self.used(now, head);
         let may_act = proof == Proof::SealedToMe && outside.labels.method != "hello";
-        let seal = Seal { sender: head.session, key: head.key, proof, is_newest, may_act };
+        let (sender, key, counter) = (head.session, head.key, head.counter);
+        let seal = Seal { sender, key, proof, counter, may_act };
         Ok((seal, plain))
     }
 
@@ -204,7 +204,7 @@ impl Sessions {
         if self.senders.get(head.key, head.session).is_none() {
             let mut sender = Sender::new(head.session, head.key);
             if let Some(generation) = generation {
-                sender.named(generation);
+                sender.named(generation, head.counter);
             }
             self.senders.insert(sender).map_err(|_| Drop::TableFull)?;
         }
@@ -218,7 +218,7 @@ impl Sessions {
             sender.keep(head.epoch(), key);
         }
         if let Some(generation) = generation {
-            sender.named(generation);
+            sender.named(generation, head.counter);
         }
         Ok(())
     }
@@ -277,7 +277,9 @@ fn check(sender: Option<&Sender>, counter: u64, proof: Proof) -> Option<Fresh> {
     let window = sender.map_or(&NOBODY, |sender| &sender.window);
     match proof {
         Proof::SealedToMe => window.check(counter),
-        // Copies of what went to everybody before this node began may lie below.
+        // Of what went to everybody before this node began there may be copies. What was sealed
+        // after something for this node was not: all of that which came is in the window.
+        _ if sender.is_some_and(|sender| sender.is_bound_before(counter)) => window.check(counter),
         _ => window.check_newest(counter),
     }
 }

@@ -19,11 +19,13 @@ pub(crate) struct Sender {
     /// The newest generation of this node's tokens that it has named. `None`: it has named none,
     /// so all it has sent may be copies of what it once sent to everybody.
     named: Option<u64>,
+    /// The counter of the first frame that named one.
+    bound: u64,
 }
 
 impl Sender {
     pub(crate) fn new(session: SessionId, key: KeyId) -> Self {
-        Self { session, key, window: Window::new(), keys: [None, None], named: None }
+        Self { session, key, window: Window::new(), keys: [None, None], named: None, bound: 0 }
     }
 
     /// The key of an epoch, if it is at hand.
@@ -40,9 +42,18 @@ impl Sender {
         }
     }
 
-    /// Notes that it has named one of this node's tokens.
-    pub(crate) fn named(&mut self, generation: u64) {
+    /// Notes that a frame has named one of this node's tokens.
+    pub(crate) fn named(&mut self, generation: u64, counter: u64) {
+        if self.named.is_none() {
+            self.bound = counter;
+        }
         self.named = self.named.max(Some(generation));
+    }
+
+    /// Whether something for this node was sealed before this counter: so what bears it was sealed
+    /// in this life of the node.
+    pub(crate) fn is_bound_before(&self, counter: u64) -> bool {
+        self.named.is_some() && counter > self.bound
     }
 }
 
@@ -154,7 +165,7 @@ mod tests {
 
     fn named(number: u8, generation: u64) -> Sender {
         let mut sender = Sender::new(session(number), KEY);
-        sender.named(generation);
+        sender.named(generation, 1);
         sender
     }
 
@@ -168,7 +179,7 @@ mod tests {
         assert!(senders.get(KEY, session(1)).is_some());
         assert!(senders.get(KEY, session(10)).is_none() && senders.get(KEY, session(11)).is_some());
         assert_eq!(senders.len(), 4);
-        senders.get_mut(KEY, session(11)).unwrap().named(1);
+        senders.get_mut(KEY, session(11)).unwrap().named(1, 1);
         senders.insert(Sender::new(session(14), KEY)).unwrap();
         assert_eq!(senders.len(), 5);
         assert_eq!(senders.insert(named(2, 1)), Err(Full), "one past the limit");

@@ -28,8 +28,8 @@ impl Window {
         (is_within && !self.has(counter)).then_some(Fresh(counter))
     }
 
-    /// The same for what must be newer than all that came: it is not bound to this receiver, so
-    /// of what came before this window was made there may be copies.
+    /// The same for what must be newer than all that came: neither it nor anything sealed before it
+    /// was for this receiver, so of what came before this window was made there may be copies.
     pub(crate) fn check_newest(&self, counter: u64) -> Option<Fresh> {
         (counter > self.newest).then_some(Fresh(counter))
     }
@@ -49,6 +49,7 @@ impl Window {
     }
 
     /// The highest counter that has come; 0: none has.
+    #[cfg(test)]
     pub(crate) fn newest(&self) -> u64 {
         self.newest
     }
