@@ -323,3 +323,26 @@ fn a_hello_that_was_held_back_changes_nothing() {
     assert_adds(&mut lan, b);
     assert_eq!(dropped(&lan, a, Drop::WrongToken), 0, "the old token is not used again");
 }
+
+/// Heads are no secret: with that of a peer anybody can have keys made for every epoch.
+#[test]
+fn keys_are_not_made_for_forged_epochs_at_the_rate_of_the_network() {
+    let (mut lan, a, b) = pair(10);
+    lan.cut(a, b);
+    let seen = lan.frames().count();
+    lan.call(b, "add", json!([1, 2]));
+    lan.run_for(ms(10));
+    let call = lan.frames().nth(seen).unwrap().bytes.to_vec();
+    lan.heal();
+    for epoch in 1..=5000u32 {
+        let mut forged = call.clone();
+        forged[34..37].copy_from_slice(&epoch.to_be_bytes()[1..]);
+        lan.inject(lan.address(b), a, Cast::Unicast, &forged);
+    }
+    lan.run_for(ms(10));
+    let (tried, refused) = (dropped(&lan, a, Drop::BadSeal), dropped(&lan, a, Drop::RateLimited));
+    assert_eq!(tried + refused, 5000);
+    assert!(tried <= 200, "{tried} keys were made");
+    assert_adds(&mut lan, b);
+    assert_eq!(dropped(&lan, a, Drop::RateLimited), refused, "its own frames are not held up");
+}

@@ -147,10 +147,14 @@ impl Core {
     }
 
     /// Opening costs more than reading: what comes by a proved address but from somebody who has
-    /// sent nothing genuine so far counts like a stranger's.
+    /// sent nothing genuine so far, or needs a key that is not at hand, counts like a stranger's.
+    /// Not on a connection in use: its first frame that does not verify is its last, and one that
+    /// is left out breaks it.
     fn admit_unknown(&mut self, now: Time, link: LinkId, head: &Head) -> Result<(), Drop> {
         let known = self.links.get(link).ok_or(Drop::UnknownLink)?;
+        let is_in_use = known.seal.own.is_some() && known.seal.heard > 0;
         if !known.proved
+            || is_in_use
             || self.sealing.sessions.as_ref().is_some_and(|sessions| sessions.knows(head))
         {
             return Ok(());

@@ -123,9 +123,10 @@ impl Sessions {
     }
 
     /// Whether an envelope would be opened with a key that is at hand: its sender has sent
-    /// something genuine before.
+    /// something genuine before, in the same epoch.
     pub(crate) fn knows(&self, head: &Head) -> bool {
-        self.senders.get(head.key, head.session).is_some()
+        let sender = self.senders.get(head.key, head.session);
+        sender.is_some_and(|sender| sender.key(head.epoch()).is_some())
     }
 
     /// Opens an envelope in place. Nothing is changed by one that does not verify.
