@@ -49,7 +49,6 @@ impl Window {
     }
 
     /// The highest counter that has come; 0: none has.
-    #[cfg(test)]
     pub(crate) fn newest(&self) -> u64 {
         self.newest
     }
