@@ -165,12 +165,12 @@ async fn nodes_of_all_formats_call_each_other() {
     let builder = NodeBuilder::new;
     let mut nodes = Vec::new();
     for (name, builder, features) in [
-        ("lean", lanc::builder(), 43),
-        ("lean2", lanc::builder(), 43),
-        ("json", builder().codec(JsonCodec), 9),
-        ("json2", builder().codec(JsonCodec).codec(MsgpackCodec), 43),
-        ("nine", builder().codec(NineKeys).codec(JsonCodec), 11),
-        ("nine2", builder().codec(JsonCodec).codec(NineKeys), 11),
+        ("lean", lanc::builder(), 107),
+        ("lean2", lanc::builder(), 107),
+        ("json", builder().codec(JsonCodec), 73),
+        ("json2", builder().codec(JsonCodec).codec(MsgpackCodec), 107),
+        ("nine", builder().codec(NineKeys).codec(JsonCodec), 75),
+        ("nine2", builder().codec(JsonCodec).codec(NineKeys), 75),
     ] {
         nodes.push((name, open(&network, name, builder).await, features));
     }

@@ -122,6 +122,14 @@ const ROWS: &[(&str, Tried)] = &[
     ("max_deduped", There(INBOUND, EVERY_BOUND)),
     ("max_stored_answers", There(INBOUND, EVERY_BOUND)),
     ("max_stored_answer", There(INBOUND, EVERY_BOUND)),
+    (
+        "max_senders",
+        There(
+            "core/src/wire/sessions/senders.rs",
+            "who_has_named_no_token_makes_room_for_such_only",
+        ),
+    ),
+    ("token_lifetime", There("testkit/tests/sealed.rs", "tokens_change_and_nobody_notices")),
     ("max_results", Here(calls::results)),
     ("max_result_bytes", Here(calls::result_bytes)),
     (
