@@ -69,6 +69,7 @@ pub(crate) struct NetworkArgs {
     pub(crate) passphrase: bool,
     /// The group the passphrase is for: other names make other keys of it.
     #[arg(long, global = true, value_name = "NAME", help_heading = KEYS, default_value = "lanc")]
+    #[arg(requires = "passphrase")]
     pub(crate) group: String,
     /// Stay without a key, in spite of a stored or configured one.
     #[arg(long, global = true, help_heading = KEYS)]
@@ -462,6 +463,7 @@ mod tests {
             &["peers", "--open", "--key-file", "x"],
             &["peers", "--passphrase", "--key-file", "x"],
             &["peers", "--passphrase", "--open"],
+            &["peers", "--group", "x"],
             &["key", "new"],
             &["key", "rotate", "x", "--remove", "y"],
             &["pair", "--wait", "1s"],

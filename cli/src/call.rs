@@ -215,10 +215,7 @@ pub(crate) fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failu
     if !matches!(failure.code(), Some(ErrorCode::NO_PROVIDER | ErrorCode::NOT_FOUND)) {
         return failure;
     }
-    let failure = match keys::heard(node) {
-        Some(heard) => heard.explain(failure),
-        None => failure,
-    };
+    let failure = keys::explain(node, failure);
     let peers = node.peers();
     let Some(on) = &args.on else {
         let functions = node.functions();

@@ -254,9 +254,9 @@ mod tests {
         };
         let old = |unused: Value| json!([{ "id": "1", "primary": true }, { "id": "2", "unused_ms": unused }]);
         let silent = [node(9_000, old(json!(null))), node(60_000, old(json!(null)))];
-        assert_eq!(Needed::of("2", &silent).text(), "not in 9.00 s");
+        assert_eq!(Needed::of("2", &silent).text(), "not in 9.0 s");
         let used = [node(9_000, old(json!(7_000))), node(60_000, old(json!(3_000)))];
-        assert_eq!(Needed::of("2", &used).text(), "3.00 s ago");
+        assert_eq!(Needed::of("2", &used).text(), "3.0 s ago");
         assert_eq!(Needed::of("3", &used).nodes, 0);
     }
 }

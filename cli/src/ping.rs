@@ -101,10 +101,7 @@ fn unanswered(node: &Node, peer: &str, failure: Failure) -> Failure {
     if network::find_peer(&peers, peer).is_some() {
         return failure;
     }
-    let failure = match keys::heard(node) {
-        Some(heard) => heard.explain(failure),
-        None => failure,
-    };
+    let failure = keys::explain(node, failure);
     match suggest::nearest(peer, peers.iter().map(|peer| peer.name.as_str())) {
         Some(near) => failure.hint(&format!("did you mean `{near}`?")),
         None => failure,

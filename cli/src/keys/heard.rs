@@ -18,6 +18,18 @@ pub(crate) fn heard(node: &Node) -> Option<Heard> {
     describe(own.as_deref(), &node.foreign_groups(), node.plain_nodes())
 }
 
+/// Tells it with a failure whose reason it may be.
+pub(crate) fn explain(node: &Node, failure: Failure) -> Failure {
+    match heard(node) {
+        Some(heard) => heard.explain(failure),
+        // They say hello every five seconds, and answer nobody.
+        None if node.peers().is_empty() => {
+            failure.hint("`lanc peers --wait 7s` hears also who is near with another key")
+        }
+        None => failure,
+    }
+}
+
 impl Heard {
     /// Tells it with a failure whose reason it may be.
     pub(crate) fn explain(self, failure: Failure) -> Failure {
@@ -33,7 +45,7 @@ fn describe(own: Option<&str>, foreign: &[ForeignGroup], plain: usize) -> Option
     match own {
         None if nodes > 0 => {
             what.push(format!(
-                "{} with a key (id {ids}) {} heard, and this node has none",
+                "{} with a key {} heard (id {ids}), and this node has none",
                 count(nodes),
                 were(nodes)
             ));
@@ -41,7 +53,7 @@ fn describe(own: Option<&str>, foreign: &[ForeignGroup], plain: usize) -> Option
         }
         Some(own) if nodes > 0 => {
             what.push(format!(
-                "{} with a different key (id {ids}) {} heard, and this node has {own}",
+                "{} with a different key {} heard (id {ids}), and this node has {own}",
                 count(nodes),
                 were(nodes)
             ));
@@ -81,10 +93,12 @@ mod tests {
         assert_eq!(describe(Some("8b21ace9"), &[], 0), None);
         let told = |own, groups: &[ForeignGroup], plain| describe(own, groups, plain).unwrap();
         let open = told(None, &[group(0x8b, 1)], 0);
-        assert_eq!(open.what, "1 node with a key (id 8b8b8b8b) was heard, and this node has none");
+        assert_eq!(open.what, "1 node with a key was heard (id 8b8b8b8b), and this node has none");
         assert!(open.next.contains("--key-file") && open.next.contains("lanc pair"));
         let other = told(Some("11111111"), &[group(1, 1), group(2, 2)], 0).what;
-        assert!(other.starts_with("3 nodes with a different key (id 01010101, 02020202) were"));
+        assert!(
+            other.starts_with("3 nodes with a different key were heard (id 01010101, 02020202)")
+        );
         let both = told(Some("11111111"), &[group(1, 1)], 2);
         assert!(both.what.contains("; 2 nodes speak without a key here"), "{}", both.what);
         assert!(both.next.contains("--open"), "{}", both.next);

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::settings::Settings;
 
-pub(crate) use heard::{Heard, heard};
+pub(crate) use heard::{Heard, explain, heard};
 pub(crate) use public::refuse_public;
 use ring::Ring;
 

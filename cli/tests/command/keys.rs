@@ -101,7 +101,7 @@ fn who_has_another_key_or_none_is_told_where_nobody_is_found() {
         done.expect_error(
             3,
             &[
-                &format!("with a different key (id {other})"),
+                &format!("with a different key was heard (id {other})"),
                 "1 node with a",
                 &format!("without a key here, and this node has one (id {id})"),
                 "lanc pair",
@@ -110,7 +110,7 @@ fn who_has_another_key_or_none_is_told_where_nobody_is_found() {
         );
     }
     let done = end(open_call);
-    done.expect_error(3, &["with a key (id ", &other, "--key-file", "lanc pair"]);
+    done.expect_error(3, &["with a key w", &other, "--key-file", "lanc pair"]);
     let done = end(peers);
     done.expect(0, "");
     assert!(done.err.contains("no peers were heard; 1 node with a different key"), "{done:?}");
