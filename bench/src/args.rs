@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,7 +17,7 @@ pub(crate) struct Cli {
 }
 
 /// What holds for every verb; stands before it.
-#[derive(Args, Clone, Copy)]
+#[derive(Args, Clone)]
 pub(crate) struct Options {
     /// What small calls travel by, the same at both ends; large ones take TCP in any case.
     #[arg(long, value_enum, default_value_t = TransportKind::Udp)]
@@ -24,6 +25,10 @@ pub(crate) struct Options {
     /// The data format this end writes; answers come in the format of the call.
     #[arg(long, value_enum, default_value_t = CodecKind::Msgpack)]
     pub(crate) codec: CodecKind,
+    /// Seals everything with the key in this file, the same at both ends; a table has rows for
+    /// this beside those without.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// tokio's runtime: one thread, or one for each core.
     #[arg(long, value_enum, default_value_t = RuntimeKind::Multi)]
     pub(crate) runtime: RuntimeKind,

@@ -17,7 +17,7 @@ const GREETING: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The node cannot be opened, or the server is not there.
-pub(crate) async fn run(options: Options, address: SocketAddr, load: Load) -> Fallible<()> {
+pub(crate) async fn run(options: &Options, address: SocketAddr, load: Load) -> Fallible<()> {
     let node = node::connect(options, address, load.in_flight).await?;
     let sum: i64 = node.call("add", (1_i64, 7_i64)).wait(GREETING).deadline(GREETING).await?;
     if sum != 8 {

@@ -37,16 +37,16 @@ fn run(Cli { options, verb }: Cli) -> Fallible<()> {
     }
     match verb {
         Verb::BenchServer { pooled } => {
-            runtime(options.runtime)?.block_on(server::run(options, pooled))
+            runtime(options.runtime)?.block_on(server::run(&options, pooled))
         }
         Verb::BenchClient { address, load } => {
-            runtime(options.runtime)?.block_on(client::run(options, address, load))
+            runtime(options.runtime)?.block_on(client::run(&options, address, load))
         }
         Verb::FloorServer { kind } => floor::server(kind, &runtime(options.runtime)?),
         Verb::FloorClient { kind, address, load } => {
-            floor::client(kind, &runtime(options.runtime)?, address, load, options)
+            floor::client(kind, &runtime(options.runtime)?, address, load, &options)
         }
-        Verb::Table(wanted) => table::run(&wanted, options),
+        Verb::Table(wanted) => table::run(&wanted, &options),
     }
 }
 
@@ -60,7 +60,7 @@ fn runtime(kind: RuntimeKind) -> std::io::Result<tokio::runtime::Runtime> {
 
 impl Options {
     /// Prints the one line a client ends with.
-    fn print(self, report: &measure::Report) -> Fallible<()> {
+    fn print(&self, report: &measure::Report) -> Fallible<()> {
         let report = if self.count_allocations { report } else { &report.without_allocations() };
         println!("{}", serde_json::to_string(report)?);
         Ok(())

@@ -66,7 +66,7 @@ impl Stats {
 ///
 /// # Errors
 /// The node cannot be opened.
-pub(crate) async fn run(options: Options, pooled: bool) -> Fallible<()> {
+pub(crate) async fn run(options: &Options, pooled: bool) -> Fallible<()> {
     let node = node::serve(options, pooled).await?;
     let address = node::address(&node)?;
     let demoted = Arc::new(AtomicU64::new(0));

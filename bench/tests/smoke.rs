@@ -95,6 +95,58 @@ fn every_transport_and_format_packs_calls_and_loses_none() {
     }
 }
 
+/// A file with a key; gone when dropped.
+struct KeyFile(std::path::PathBuf);
+
+impl KeyFile {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("lanc-bench-{test}-{}", std::process::id()));
+        lanc::MasterKey::from_bytes(&[7; 32]).write_file(&path).unwrap();
+        Self(path)
+    }
+
+    fn option(&self) -> String {
+        format!("--key-file {}", self.0.display())
+    }
+}
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn sealed_calls_and_echoes_come_back_and_lose_none() {
+    let key = KeyFile::new("calls");
+    for transport in ["udp", "tcp"] {
+        let options = format!("{} --transport {transport}", key.option());
+        let mut server = Server::start(&format!("{options} bench-server"));
+        for bytes in [0, 1000, 1 << 16, 1 << 20] {
+            let load = format!("--in-flight 8 --secs 0.2 --payload {bytes}");
+            let report = client(&format!("{options} bench-client {} {load}", server.address));
+            assert!(count(&report, "calls") > 0, "{transport}, {bytes}: {report}");
+            assert_eq!(count(&report, "errors"), 0, "{transport}, {bytes}: {report}");
+        }
+        let stats = server.stats();
+        assert_eq!(count(&stats, "dropped"), 0, "{transport}: {stats}");
+        server.end();
+    }
+}
+
+#[test]
+fn a_table_tells_what_sealing_costs() {
+    let key = KeyFile::new("table");
+    let rows = "lanc-udp-msgpack,lanc-udp-msgpack+key";
+    let line = format!("{} table --rounds 1 --secs 0.1 --rows {rows}", key.option());
+    let out = Command::new(BENCH).args(words(&line)).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    assert!(text.contains("### What sealing costs"), "{text}");
+    let sealed = text.lines().filter(|line| line.starts_with("| lanc-udp-msgpack+key |"));
+    assert_eq!(sealed.count(), 4, "{text}");
+}
+
 #[test]
 fn functions_on_worker_threads_answer_too() {
     let server = Server::start("bench-server --pooled");

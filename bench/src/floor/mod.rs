@@ -33,7 +33,7 @@ pub(crate) fn client(
     runtime: &Runtime,
     address: SocketAddr,
     load: Load,
-    options: Options,
+    options: &Options,
 ) -> Fallible<()> {
     if load.payload > 0 && kind != FloorKind::TcpTokio {
         return Err("only raw-tcp-tokio echoes bytes: a datagram does not hold them".into());

@@ -36,6 +36,22 @@ const RATIOS: [Ratio; 8] = [
     ("1 MiB / raw-tcp-tokio", Figure::MibPerSecond, ECHO_1M, TCP_FLOOR),
 ];
 
+/// What is more with a key than without: its head, figure and load, and what it is multiplied by.
+type More = (&'static str, Figure, Cell, f64);
+
+/// Microseconds of a call, from CPU seconds of 100,000.
+const US: f64 = 10.0;
+
+const SEALING: [More; 6] = [
+    ("p50 us @1", Figure::P50, ONE, 1.0),
+    ("CPU us/call @1", Figure::Cpu, ONE, US),
+    ("CPU us/call @64", Figure::Cpu, SOME, US),
+    ("CPU us/call @256", Figure::Cpu, MANY, US),
+    // An echo moves its bytes twice.
+    ("CPU us/MiB, 64 KiB echo", Figure::Cpu, ECHO_64K, US * 8.0),
+    ("CPU us/MiB, 1 MiB echo", Figure::Cpu, ECHO_1M, US / 2.0),
+];
+
 const PACKED: [Column; 6] = [
     ("calls/frame @1", Figure::CallsPerFrame, ONE),
     ("answers/frame @1", Figure::AnswersPerFrame, ONE),
@@ -78,6 +94,7 @@ pub(crate) fn render(rows: &[Row], results: &Results, wanted: &Wanted, counted: 
         };
         RATIOS.iter().map(cell).collect()
     });
+    out += &sealing(rows, results);
     out += &measured("Messages in a frame, as the server counts them", &PACKED);
     if counted {
         out += &measured("Allocations", &ALLOCATED);
@@ -87,6 +104,25 @@ pub(crate) fn render(rows: &[Row], results: &Results, wanted: &Wanted, counted: 
         let _ = writeln!(out, "- {count} x {note}");
     }
     out
+}
+
+/// What a key costs, if any row has one.
+fn sealing(rows: &[Row], results: &Results) -> String {
+    let sealed: Vec<Row> =
+        rows.iter().filter(|row| row.sealed_form_of.is_some()).copied().collect();
+    if sealed.is_empty() {
+        return String::new();
+    }
+    let heads: Vec<_> = SEALING.iter().map(|(head, ..)| *head).collect();
+    let title = "What sealing costs: the row with a key less the one without, within each round";
+    table(title, &heads, &sealed, |row| {
+        let plain = row.sealed_form_of.unwrap_or_default();
+        let cell = |(_, figure, cell, scale): &More| {
+            let more = results.differences(row.name, plain, *cell, *figure);
+            summary(more.map(|(_, value)| value * scale))
+        };
+        SEALING.iter().map(cell).collect()
+    })
 }
 
 fn heading(wanted: &Wanted, counted: bool) -> String {
@@ -133,6 +169,7 @@ fn summary(values: impl Iterator<Item = f64>) -> String {
 fn number(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
+        ..0.0 => format!("-{}", number(-value)),
         ..0.1 => format!("{value:.3}"),
         ..10.0 => format!("{value:.2}"),
         ..100.0 => format!("{value:.1}"),
@@ -150,6 +187,7 @@ mod tests {
         assert_eq!(summary([1.0, 2.0].into_iter()), "1.50 (1.00..2.00)");
         assert_eq!(summary([448_213.4].into_iter()), "448213");
         assert_eq!(summary([0.042, 0.0].into_iter()), "0.021 (0..0.042)");
+        assert_eq!(summary([-2.5].into_iter()), "-2.50");
         assert_eq!(summary(std::iter::empty()), "-");
     }
 }

@@ -23,8 +23,8 @@ const SLACK: Duration = Duration::from_secs(15);
 /// # Errors
 /// A row is not known, a process does not run, or a small call failed. What failed is in the
 /// table's notes too; echoes that a transport cannot carry are only noted.
-pub(crate) fn run(wanted: &Wanted, options: Options) -> Fallible<()> {
-    let rows = rows::choose(&wanted.rows)?;
+pub(crate) fn run(wanted: &Wanted, options: &Options) -> Fallible<()> {
+    let rows = rows::choose(&wanted.rows, options.key_file.is_some())?;
     let mut results = Results::default();
     for round in 1..=wanted.rounds {
         for cell in CELLS {
@@ -45,11 +45,13 @@ pub(crate) fn run(wanted: &Wanted, options: Options) -> Fallible<()> {
 }
 
 /// Runs a server and a client of their own for one cell.
-fn measure(row: &Row, cell: Cell, secs: Duration, options: Options) -> Fallible<Sample> {
-    let counting = options.count_allocations.then_some("--count-allocations");
-    let words = |words: Vec<String>| -> Vec<String> {
-        counting.into_iter().map(str::to_owned).chain(words).collect()
-    };
+fn measure(row: &Row, cell: Cell, secs: Duration, options: &Options) -> Fallible<Sample> {
+    let counting = options.count_allocations.then(|| "--count-allocations".to_owned());
+    let key = options.key_file.iter().filter(|_| row.sealed_form_of.is_some());
+    let key = key.flat_map(|path| ["--key-file".to_owned(), path.display().to_string()]);
+    let first: Vec<_> = counting.into_iter().chain(key).collect();
+    let words =
+        |words: Vec<String>| -> Vec<String> { first.iter().cloned().chain(words).collect() };
     let mut server = Child::start(&words(row.server()))?;
     let line = server.line(SLACK)?;
     let address = line.strip_prefix("ADDR ").ok_or_else(|| format!("`{line}` is no address"))?;

@@ -57,6 +57,8 @@ pub(crate) struct Row {
     /// Verbs of the server and of the client.
     verbs: [&'static str; 2],
     echoes: bool,
+    /// The row it is without a key, if it has one.
+    pub(crate) sealed_form_of: Option<&'static str>,
 }
 
 const fn floor(
@@ -65,12 +67,25 @@ const fn floor(
     verbs: [&'static str; 2],
     echoes: bool,
 ) -> Row {
-    Row { name, options, verbs, echoes }
+    Row { name, options, verbs, echoes, sealed_form_of: None }
 }
 
 const fn lanc(name: &'static str, options: &'static str) -> Row {
-    Row { name, options, verbs: ["bench-server", "bench-client"], echoes: true }
+    let verbs = ["bench-server", "bench-client"];
+    Row { name, options, verbs, echoes: true, sealed_form_of: None }
 }
+
+/// The same with a key.
+const fn sealed(name: &'static str, plain: Row) -> Row {
+    Row { name, sealed_form_of: Some(plain.name), ..plain }
+}
+
+const UDP: Row = lanc("lanc-udp-msgpack", "--transport udp --codec msgpack --runtime multi");
+const UDP_CT: Row =
+    lanc("lanc-udp-msgpack@ct", "--transport udp --codec msgpack --runtime current");
+const TCP: Row = lanc("lanc-tcp-msgpack", "--transport tcp --codec msgpack --runtime multi");
+const TCP_CT: Row =
+    lanc("lanc-tcp-msgpack@ct", "--transport tcp --codec msgpack --runtime current");
 
 const MULTI: &str = "--runtime multi";
 const CURRENT: &str = "--runtime current";
@@ -78,18 +93,22 @@ const UDP_STD: [&str; 2] = ["floor-server raw-udp-std", "floor-client raw-udp-st
 const UDP_TOKIO: [&str; 2] = ["floor-server raw-udp-tokio", "floor-client raw-udp-tokio"];
 const TCP_TOKIO: [&str; 2] = ["floor-server raw-tcp-tokio", "floor-client raw-tcp-tokio"];
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 18] = [
     floor(UDP_FLOOR, CURRENT, UDP_STD, false),
     floor("raw-udp-tokio", MULTI, UDP_TOKIO, false),
     floor("raw-udp-tokio@ct", CURRENT, UDP_TOKIO, false),
     floor(TCP_FLOOR, MULTI, TCP_TOKIO, true),
     floor("raw-tcp-tokio@ct", CURRENT, TCP_TOKIO, true),
-    lanc("lanc-udp-msgpack", "--transport udp --codec msgpack --runtime multi"),
-    lanc("lanc-udp-msgpack@ct", "--transport udp --codec msgpack --runtime current"),
+    UDP,
+    sealed("lanc-udp-msgpack+key", UDP),
+    UDP_CT,
+    sealed("lanc-udp-msgpack@ct+key", UDP_CT),
     lanc("lanc-udp-json", "--transport udp --codec json --runtime multi"),
     lanc("lanc-udp-json@ct", "--transport udp --codec json --runtime current"),
-    lanc("lanc-tcp-msgpack", "--transport tcp --codec msgpack --runtime multi"),
-    lanc("lanc-tcp-msgpack@ct", "--transport tcp --codec msgpack --runtime current"),
+    TCP,
+    sealed("lanc-tcp-msgpack+key", TCP),
+    TCP_CT,
+    sealed("lanc-tcp-msgpack@ct+key", TCP_CT),
     lanc("lanc-tcp-json", "--transport tcp --codec json --runtime multi"),
     lanc("lanc-tcp-json@ct", "--transport tcp --codec json --runtime current"),
     Row {
@@ -97,6 +116,7 @@ const ROWS: [Row; 14] = [
         options: "--transport udp --codec msgpack --runtime multi",
         verbs: ["bench-server --pooled", "bench-client"],
         echoes: true,
+        sealed_form_of: None,
     },
 ];
 
@@ -123,16 +143,21 @@ impl Row {
     }
 }
 
-/// The rows of these names, or all.
+/// The rows of these names, or all; those with a key only where there `is_key`.
 ///
 /// # Errors
-/// A name is not known.
-pub(crate) fn choose(names: &[String]) -> Fallible<Vec<Row>> {
+/// A name is not known, or needs a key.
+pub(crate) fn choose(names: &[String], is_key: bool) -> Fallible<Vec<Row>> {
     if let Some(name) = names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
         let known: Vec<_> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("there is no row `{name}`; there are {}", known.join(", ")).into());
     }
-    let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
+    let named = |row: &&Row| names.iter().any(|name| name == row.name);
+    let has_key = |row: &&Row| is_key || row.sealed_form_of.is_none();
+    if let Some(row) = ROWS.iter().filter(named).find(|row| !has_key(row)) {
+        return Err(format!("the row `{}` needs --key-file before the verb", row.name).into());
+    }
+    let wanted = |row: &&Row| (names.is_empty() || named(row)) && has_key(row);
     Ok(ROWS.iter().filter(wanted).copied().collect())
 }
 
@@ -161,8 +186,13 @@ mod tests {
 
     #[test]
     fn rows_are_chosen_by_name() {
-        assert_eq!(choose(&[]).unwrap().len(), ROWS.len());
-        assert_eq!(choose(&[TCP_FLOOR.to_owned()]).unwrap()[0].name, TCP_FLOOR);
-        assert!(choose(&["nonsense".to_owned()]).unwrap_err().to_string().contains(UDP_FLOOR));
+        assert_eq!(choose(&[], true).unwrap().len(), ROWS.len());
+        assert_eq!(choose(&[], false).unwrap().len(), ROWS.len() - 4);
+        let named = |name: &str, is_key| choose(&[name.to_owned()], is_key);
+        assert_eq!(named(TCP_FLOOR, false).unwrap()[0].name, TCP_FLOOR);
+        assert!(named("nonsense", true).unwrap_err().to_string().contains(UDP_FLOOR));
+        let sealed = "lanc-udp-msgpack+key";
+        assert_eq!(named(sealed, true).unwrap()[0].sealed_form_of, Some("lanc-udp-msgpack"));
+        assert!(named(sealed, false).unwrap_err().to_string().contains("--key-file"));
     }
 }

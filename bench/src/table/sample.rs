@@ -137,6 +137,19 @@ impl Results {
         rounds.filter_map(move |((.., round), sample)| Some((*round, sample.figure(figure, cell)?)))
     }
 
+    /// The same, each less what another row has in the same round.
+    pub(crate) fn differences(
+        &self,
+        row: &'static str,
+        to: &'static str,
+        cell: Cell,
+        figure: Figure,
+    ) -> impl Iterator<Item = (u32, f64)> {
+        let base: BTreeMap<_, _> = self.figures(to, cell, figure).collect();
+        self.figures(row, cell, figure)
+            .filter_map(move |(round, value)| Some((round, value - base.get(&round)?)))
+    }
+
     /// The same, each divided by what another row has in the same round.
     pub(crate) fn ratios(
         &self,
