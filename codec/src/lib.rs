@@ -1,4 +1,5 @@
-//! Data formats of LANC: implementations of [`lanc_core::ports::Codec`], one module each.
+//! Data formats of LANC: implementations of [`lanc_core::ports::Codec`], one module each; and
+//! [`Zlib`], its compression.
 //!
 //! A format is a unit struct without state. Programs name the ones they use where they assemble
 //! a node; nothing else in the workspace asks which format a frame is in.
@@ -19,8 +20,10 @@ mod json;
 mod msgpack;
 mod python;
 mod tokens;
+mod zlib;
 
 pub use json::JsonCodec;
 pub use msgpack::MsgpackCodec;
 pub use python::PythonText;
 pub use tokens::{Token, TokenCodec, Tokens};
+pub use zlib::Zlib;

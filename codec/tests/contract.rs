@@ -7,3 +7,7 @@ mod json {
 mod msgpack {
     lanc_testkit::codec_contract!(lanc_codec::MsgpackCodec);
 }
+
+mod zlib {
+    lanc_testkit::compressor_contract!(lanc_codec::Zlib::new());
+}

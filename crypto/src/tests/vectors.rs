@@ -3,12 +3,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lanc_codec::{JsonCodec, MsgpackCodec};
+use lanc_codec::{JsonCodec, MsgpackCodec, Zlib};
 use lanc_core::Token;
 use lanc_core::carriage;
 use lanc_core::envelope::{self, HEAD, Head, Labels, OVERHEAD};
 use lanc_core::id::SessionId;
-use lanc_core::ports::{Codec, GroupKey, KeyId, OpenError, TAG};
+use lanc_core::ports::{Codec, Compressor, ExpandError, GroupKey, KeyId, OpenError, TAG};
 use serde_json::Value;
 
 use super::{hex, hex_array};
@@ -141,10 +141,17 @@ fn seal(case: &Value) {
     assert_eq!(frame, whole, "{name}");
     let opened = envelope::open(&head, labels, key.as_ref(), &mut frame);
     assert_eq!(opened.as_deref(), Ok(plain.as_slice()), "{name}");
-    if labels.compress == "no" {
-        assert_eq!(plain, bytes(case, "inner"), "{name}");
-    }
+    let inner = match labels.compress {
+        "no" => Ok(plain),
+        _ => expand(&plain, 1 << 20),
+    };
+    assert_eq!(inner, Ok(bytes(case, "inner")), "{name}");
     carried(case, labels, &whole);
+}
+
+fn expand(packed: &[u8], limit: usize) -> Result<Vec<u8>, ExpandError> {
+    let mut out = Vec::new();
+    Zlib::new().expand(packed, limit, &mut out).map(|()| out)
 }
 
 /// The message around an envelope, in both formats, as this node reads and writes it.
@@ -203,7 +210,7 @@ fn open_fail(case: &Value) {
     let head = Head::read(&whole);
     let opened = head.map(|head| {
         let key = Group::from_prk(prk(case)).session(&head.session.0, head.epoch());
-        envelope::open(&head, labels(case), key.as_ref(), &mut whole).map(|_| ())
+        envelope::open(&head, labels(case), key.as_ref(), &mut whole).map(|plain| plain.to_vec())
     });
     match text(case, "reason") {
         "short" | "unsupported" | "counter" => {
@@ -216,7 +223,11 @@ fn open_fail(case: &Value) {
         }
         // What fails only after opening is the compressor's to refuse.
         "too-large" | "bad-compression" => {
-            assert!(opened.is_ok_and(|opened| opened.is_ok()), "{name}");
+            let limit = usize::try_from(case["max_plain"].as_u64().unwrap()).unwrap();
+            let why = expand(&opened.ok().unwrap().unwrap(), limit).unwrap_err();
+            let expected = ["too-large", "bad-compression"];
+            let found = expected[usize::from(why == ExpandError::Damaged)];
+            assert_eq!(found, text(case, "reason"), "{name}");
         }
         other => panic!("{name}: unknown reason {other}"),
     }

@@ -6,6 +6,7 @@
 //! bytes, is deterministic, and needs neither time nor a network. Those that read a script take
 //! it from the bytes too ([`Script`]).
 
+mod compressed;
 mod core;
 mod decode;
 mod differential;
@@ -21,6 +22,7 @@ pub use mutate::Mutator;
 pub use script::Script;
 
 pub use self::core::{hello_and_func, whole_core};
+pub use compressed::compressed_body;
 pub use decode::{json_message, lean_frame, msgpack_message};
 pub use differential::{json_differential, msgpack_differential};
 pub use duo::{Duo, Fate, HOSTS, two_cores};
@@ -49,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "msgpack_differential", body: msgpack_differential },
     Target { name: "python_text", body: python_text },
     Target { name: "names", body: names },
+    Target { name: "compressed_body", body: compressed_body },
     Target { name: "stream_frames", body: stream_frames },
     Target { name: "hello_and_func", body: hello_and_func },
     Target { name: "whole_core", body: whole_core },
