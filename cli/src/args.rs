@@ -57,6 +57,9 @@ pub(crate) struct NetworkArgs {
     /// Neither broadcast nor listen to broadcasts: only configured peers are known.
     #[arg(long, global = true)]
     pub(crate) no_discovery: bool,
+    /// Compress what is larger than 1 KiB, to peers that read it: for networks slower than 1 Gb/s.
+    #[arg(long, global = true)]
+    pub(crate) compress: bool,
     /// Read this configuration file, and neither the project's nor the user's.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -43,6 +43,9 @@ pub(crate) async fn open(
     for endpoint in settings.endpoints()? {
         builder = builder.peer(endpoint);
     }
+    if settings.compress.unwrap_or(false) {
+        builder = lanc::compressing(builder);
+    }
     for key in settings.keys.groups() {
         builder = builder.key(key);
     }

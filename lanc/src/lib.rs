@@ -29,7 +29,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-pub use lanc_codec::{JsonCodec, MsgpackCodec, PythonText};
+pub use lanc_codec::{JsonCodec, MsgpackCodec, PythonText, Zlib};
 pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_crypto::{Group, KeyFileError, MasterKey, ParseKeyError, PassphraseError, pair};
@@ -46,8 +46,27 @@ pub use lanc_transport_udp::{Interfaces, Reach, UdpConfig, UdpStats, UdpTranspor
 /// A builder that has every data format of this crate and no transport yet. It reads JSON and
 /// MessagePack, calls in lean MessagePack frames whoever reads them and in JSON whoever does not,
 /// and answers each call in the form it came in. Hello, functions and farewell are always JSON.
+/// It reads compressed frames and writes none: [`compressing`].
 pub fn builder() -> NodeBuilder {
-    NodeBuilder::new().codec(MsgpackCodec).codec(JsonCodec).normalizer(PythonText)
+    let builder = NodeBuilder::new().codec(MsgpackCodec).codec(JsonCodec).normalizer(PythonText);
+    builder.compressor(Zlib::new(), usize::MAX)
+}
+
+/// Bytes from which on [`compressing`] compresses.
+pub const COMPRESS_FROM: usize = 1024;
+
+/// Makes a node compress, with [`Zlib`], what is larger than [`COMPRESS_FROM`] and gets a tenth
+/// smaller by it. It pays on networks slower than 1 Gb/s: processors need 5 to 16 ms for each MiB,
+/// which such a network carries in 9.
+///
+/// ```no_run
+/// # async fn open() -> Result<(), lanc::OpenError> {
+/// let node = lanc::compressing(lanc::builder());
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub fn compressing(builder: NodeBuilder) -> NodeBuilder {
+    builder.compressor(Zlib::new(), COMPRESS_FROM)
 }
 
 /// Opens a node on every network interface that can broadcast, with all defaults.

@@ -92,7 +92,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Compresses frames of at least `threshold` bytes to peers that read it.
+    /// Reads what peers have compressed. Compresses frames and large messages of at least
+    /// `threshold` bytes, to peers that read it, if that saves a tenth; [`usize::MAX`]: none. The
+    /// last one counts.
     #[must_use]
     pub fn compressor(mut self, compressor: impl Compressor + 'static, threshold: usize) -> Self {
         self.compressor = Some((Arc::new(compressor), threshold));

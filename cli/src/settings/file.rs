@@ -17,7 +17,7 @@ use crate::keys::Keying;
 use crate::{duration, suggest};
 
 /// The keys of a file, in the order in which they are explained to people.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "port",
     "iface",
     "bind",
@@ -25,6 +25,7 @@ const KEYS: [&str; 10] = [
     "timeout",
     "name",
     "discovery",
+    "compress",
     "peer",
     "peers",
     "key_file",
@@ -40,6 +41,7 @@ struct Form {
     timeout: Option<std::time::Duration>,
     name: Option<String>,
     discovery: Option<bool>,
+    compress: Option<bool>,
     key_file: Option<PathBuf>,
     peer: Option<Vec<String>>,
     #[serde(default)]
@@ -77,6 +79,7 @@ pub(crate) fn layer(path: &str, text: &str) -> Result<Settings, Failure> {
         timeout: form.timeout,
         name: form.name,
         discovery: form.discovery,
+        compress: form.compress,
         peer: form.peer,
         peers: form.peers.into_iter().map(|(name, address)| (name, address.0)).collect(),
         keying: form.key_file.map(|file| {
@@ -144,6 +147,7 @@ mod tests {
             timeout = "2s"
             name = "printer"
             discovery = false
+            compress = true
             peer = ["s1"]
             key_file = "lan.key"
             [peers]
@@ -158,6 +162,7 @@ mod tests {
         assert_eq!(settings.timeout, Some(Duration::from_secs(2)));
         assert_eq!(settings.name.as_deref(), Some("printer"));
         assert_eq!(settings.discovery, Some(false));
+        assert_eq!(settings.compress, Some(true));
         assert_eq!(settings.endpoints().unwrap()[0].to_string(), "udp://127.0.0.1:9");
         let key_file = |path, text| layer(path, text).unwrap().keying;
         assert_eq!(settings.keying, Some(Keying::File("lan.key".into())));

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) name: Option<String>,
     /// Whether to broadcast and listen.
     pub(crate) discovery: Option<bool>,
+    /// Whether to compress.
+    pub(crate) compress: Option<bool>,
     /// Peers to contact, by address or by a name of `peers`.
     pub(crate) peer: Option<Vec<String>>,
     /// Addresses of peers by name.
@@ -65,6 +67,7 @@ impl Settings {
             timeout: self.timeout.or(lower.timeout),
             name: self.name.or(lower.name),
             discovery: self.discovery.or(lower.discovery),
+            compress: self.compress.or(lower.compress),
             peer: self.peer.or(lower.peer),
             peers,
             keying: self.keying.or(lower.keying),
@@ -90,6 +93,7 @@ impl Settings {
             bind: options.bind,
             private_port: options.private_port,
             discovery: options.no_discovery.then_some(false),
+            compress: options.compress.then_some(true),
             peer: list(&options.peer),
             keying: keying(options),
             open_on_public: options.open_on_public.then_some(true),
@@ -173,6 +177,7 @@ mod tests {
             timeout: Some(Duration::from_secs(mark.into())),
             name: Some(text.clone()),
             discovery: Some(mark.is_multiple_of(2)),
+            compress: Some(mark.is_multiple_of(2)),
             peer: Some(vec![text]),
             peers: [("s1".to_owned(), endpoint(&format!("10.0.0.{mark}:1")).unwrap())].into(),
             keying: Some(Keying::File(mark.to_string().into())),
@@ -251,5 +256,8 @@ mod tests {
         assert_eq!(keying(open), Some(Keying::Open));
         let options = NetworkArgs { no_discovery: true, ..Default::default() };
         assert_eq!(Settings::from_options(&options).discovery, Some(false));
+        let options = NetworkArgs { compress: true, ..Default::default() };
+        assert_eq!(Settings::from_options(&options).compress, Some(true));
+        assert_eq!(layer.compress, None);
     }
 }

@@ -112,7 +112,7 @@ fn expand(
     }
 }
 
-/// How much is tried: what more costs and saves is in decision 20.
+/// How much is tried: what more costs and saves is in decision 21.
 const LEVEL: Compression = Compression::new(1);
 
 fn advance(rest: &[u8], before: u64, after: u64) -> &[u8] {
