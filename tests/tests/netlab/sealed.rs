@@ -106,7 +106,7 @@ fn a_capture_of_a_keyed_session_tells_nothing_and_does_nothing_again() {
         ("work", &["--in-flight", "400", "--ms", "5"], 600),
     ] {
         let options = [&["--key-file", key.text(), "--function", function], more].concat();
-        let mut caller = Caller::start(&lab, 1, "canary-caller", &options);
+        let mut caller = Caller::start(&lab, 1, &format!("canary-{function}"), &options);
         caller.go(count);
         caller.finish(PATIENCE);
         outcomes.extend(caller.kill());
@@ -157,7 +157,7 @@ fn a_capture_of_a_keyed_session_tells_nothing_and_does_nothing_again() {
     assert_eq!(done(&mut callee), (0, 0));
     // Which works.
     let options = ["--key-file", key.text()];
-    let mut caller = Caller::start(&lab, 1, "canary-caller", &options);
+    let mut caller = Caller::start(&lab, 1, "canary-last", &options);
     caller.go(20);
     caller.finish(HELLO + PATIENCE);
     assert!(caller.outcomes.iter().all(crate::ground::Outcome::is_ok));
