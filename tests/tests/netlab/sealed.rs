@@ -85,6 +85,28 @@ fn done(callee: &mut Callee) -> (u64, u64) {
     (stats["calls_received"], stats["tasks_started"])
 }
 
+/// Calls of every kind: answered at once, by connections, refused.
+fn make_calls(lab: &Lab, key: &File) {
+    let mut outcomes = Vec::new();
+    for (function, more, count) in [
+        ("mixed", &["--in-flight", "4"][..], 400),
+        ("large", &["--in-flight", "1"], 2),
+        // More at once than there is room for: errors come back.
+        ("work", &["--in-flight", "400", "--ms", "5"], 600),
+    ] {
+        let options = [&["--key-file", key.text(), "--function", function], more].concat();
+        let mut caller = Caller::start(lab, 1, &format!("canary-{function}"), &options);
+        caller.go(count);
+        caller.finish(PATIENCE);
+        outcomes.extend(caller.kill());
+    }
+    let busy = |outcome: &&crate::ground::Outcome| {
+        outcome.result.as_ref().is_err_and(|error| error.code == "busy")
+    };
+    assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() > 400);
+    assert!(outcomes.iter().filter(busy).count() > 10, "errors were to cross the wire too");
+}
+
 #[test]
 fn a_capture_of_a_keyed_session_tells_nothing_and_does_nothing_again() {
     let _beside = beside();
@@ -98,24 +120,7 @@ fn a_capture_of_a_keyed_session_tells_nothing_and_does_nothing_again() {
     // Rates would keep most copies from being looked at.
     let keyed = ["--key-file", key.text(), "--private-port", "40000", "--unlimited"];
     let mut callee = Callee::start(&lab, 0, &ledger, &keyed);
-    let mut outcomes = Vec::new();
-    for (function, more, count) in [
-        ("mixed", &["--in-flight", "4"][..], 400),
-        ("large", &["--in-flight", "1"], 2),
-        // More at once than there is room for: errors come back.
-        ("work", &["--in-flight", "400", "--ms", "5"], 600),
-    ] {
-        let options = [&["--key-file", key.text(), "--function", function], more].concat();
-        let mut caller = Caller::start(&lab, 1, &format!("canary-{function}"), &options);
-        caller.go(count);
-        caller.finish(PATIENCE);
-        outcomes.extend(caller.kill());
-    }
-    let busy = |outcome: &&crate::ground::Outcome| {
-        outcome.result.as_ref().is_err_and(|error| error.code == "busy")
-    };
-    assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() > 400);
-    assert!(outcomes.iter().filter(busy).count() > 10, "errors were to cross the wire too");
+    make_calls(&lab, &key);
 
     // Another file from here on: this one is whole.
     let unused = File::new("unused");
