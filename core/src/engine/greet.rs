@@ -50,6 +50,10 @@ impl Core {
             }
             None => self.meet(now, from, hello)?,
         };
+        // What follows in the same frame, functions for one, is believed with it.
+        if let Some(seal) = &from.seal {
+            self.believe(now, seal);
+        }
         let is_latest = self.is_latest(from, key);
         if is_latest {
             self.learn_token(from, hello.receiver);

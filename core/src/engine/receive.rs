@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::send::discard;
 use super::{Core, Phase};
 use crate::counters::Drop;
 use crate::dialect::frame::{FrameReader, Unread};
@@ -93,7 +92,7 @@ impl Core {
         if self.is_keyed() && !planted!(PlaintextHeard) {
             return self.receive_sealed(now, from, frame.bytes);
         }
-        self.heard(now, link, frame.bytes.len());
+        self.heard(now, link, frame.bytes.len(), None);
         if frame.bytes.first() == Some(&VERSION) {
             self.note_foreign_envelope(now, link, frame.bytes);
         }
@@ -110,45 +109,36 @@ impl Core {
         if bytes.first() == Some(&framing::RECORD) {
             return self.on_record(now, from, bytes);
         }
-        let limit = self.max_expanded(from.link);
-        self.receive_messages(now, from, bytes, limit)
+        self.receive_messages(now, from, bytes)
     }
 
-    /// What a compressed frame may expand to: no more than its sender may put into a plain one.
-    fn max_expanded(&self, link: LinkId) -> usize {
-        match self.links.get(link) {
-            Some(known) if known.proved || self.is_connection(link) => {
-                known.max_frame.max(64 << 10).min(self.config.max_message)
-            }
-            _ => self.config.max_unproved_frame,
-        }
-    }
-
-    /// Notes a sign of life of the far end: in keyed mode, of somebody who holds the key.
-    pub(super) fn heard(&mut self, now: Time, link: LinkId, size: usize) {
+    /// Notes a sign of life of the far end; in keyed mode not of what another session may once
+    /// have sealed for everybody.
+    pub(super) fn heard(&mut self, now: Time, link: LinkId, size: usize, seal: Option<&Seal>) {
+        let is_alive = seal.is_none_or(|seal| self.is_of_far_end(link, seal));
         let Some(link) = self.links.get_mut(link) else { return };
-        link.last_heard = now;
+        if is_alive {
+            link.last_heard = now;
+        }
         if !link.proved {
             link.heard_bytes = link.heard_bytes.saturating_add(size);
         }
     }
 
-    /// Takes a frame's bytes, or a message that came as a stream. If they are compressed, `limit`
-    /// is the most that they may expand to, bytes.
+    /// Takes a frame's bytes, or a message that came as a stream.
     pub(super) fn receive_messages(
         &mut self,
         now: Time,
         from: From,
         bytes: &[u8],
-        limit: usize,
     ) -> Result<(), Drop> {
         let pipeline = Arc::clone(&self.pipeline);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = pipeline.open(bytes, limit, &mut scratch).and_then(|(codec, bytes)| {
+        let result = pipeline.open(bytes, &mut scratch).and_then(|(codec, bytes)| {
             let from = From { form: Form::native(codec.format()), ..from };
             self.read_messages(now, from, codec.as_ref(), bytes)
         });
-        discard(&mut scratch);
+        scratch.clear();
         self.scratch = scratch;
         result
     }

@@ -129,12 +129,10 @@ impl Core {
         self.sealing.sessions = Some(sessions);
         match opened {
             Ok((seal, plain)) => {
-                self.heard(now, from.link, size);
+                self.heard(now, from.link, size, Some(&seal));
                 self.opened(now, from.link, &seal);
                 let from = From { seal: Some(seal), ..from };
-                let result = self.receive_plain(now, from, plain);
-                self.believe(now, &seal);
-                result
+                self.receive_plain(now, from, plain)
             }
             Err(why) => {
                 self.not_opened(now, from.link, &head, why);
@@ -165,12 +163,17 @@ impl Core {
 
     /// Notes what a frame that was opened shows of the far end of its link.
     fn opened(&mut self, now: Time, link: LinkId, seal: &Seal) {
-        let sender = self.peers.by_session(seal.sender);
+        let is_far_ends = self.is_of_far_end(link, seal);
         if let Some(known) = self.links.get_mut(link) {
             known.seal.heard += 1;
-            // What another session once sealed for everybody may be a copy.
-            let is_peers = known.peer.is_none_or(|peer| Some(peer) == sender);
-            if is_peers || seal.proof == Proof::SealedToMe {
+            // A sender counts on under whichever key it seals: what it has sealed before a change
+            // of keys may come after, or be sent again by somebody.
+            let is_newest = known
+                .seal
+                .keyed_by
+                .is_none_or(|(session, counter)| session != seal.sender || counter < seal.counter);
+            if is_far_ends && is_newest {
+                known.seal.keyed_by = Some((seal.sender, seal.counter));
                 known.seal.key = Some(seal.key);
             }
             known.seal.is_answered |= seal.proof == Proof::SealedToMe;
@@ -183,8 +186,16 @@ impl Core {
         }
     }
 
+    /// Whether the far end of a link may have sent this: what another session has sealed for
+    /// everybody may be a copy.
+    pub(super) fn is_of_far_end(&self, link: LinkId, seal: &Seal) -> bool {
+        let peer = self.links.get(link).and_then(|link| link.peer);
+        let session = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.session);
+        seal.proof == Proof::SealedToMe || session.is_none_or(|session| session == seal.sender)
+    }
+
     /// Whoever has sealed something for this node is there now: no copy could name its token.
-    fn believe(&mut self, now: Time, seal: &Seal) {
+    pub(super) fn believe(&mut self, now: Time, seal: &Seal) {
         if seal.proof < Proof::SealedToMe {
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::endpoint::{Endpoint, Lane, LinkId};
-use crate::id::PeerKey;
+use crate::id::{PeerKey, SessionId};
 use crate::ports::{Capabilities, Initiator, KeyId};
 use crate::time::Time;
 use crate::timers::TimerKey;
@@ -91,6 +91,8 @@ pub(crate) struct LinkSeal {
     pub(crate) own: Option<Token>,
     /// The key the far end used last.
     pub(crate) key: Option<KeyId>,
+    /// Which of whose frames that was.
+    pub(crate) keyed_by: Option<(SessionId, u64)>,
     /// Frames sealed for the far end of a connection, and opened: the first is a hello, and what
     /// comes after names its place.
     pub(crate) sent: u64,

@@ -123,8 +123,10 @@ impl Outbox {
         }
         self.waiting += message.counts();
         self.stuck += if link.is_stuck() { message.counts() } else { 0 };
-        // Hello brings the token without which the others may not leave.
-        let goes_first = link.seal.is_mute && message.is_hello();
+        // Hello brings the token without which the others may not leave; and where the budget of
+        // a stranger is short, what was kept meanwhile must not use it up before the echo in it.
+        let owes_echo = link.seal.to.is_some() && !link.proved;
+        let goes_first = (link.seal.is_mute || owes_echo) && message.is_hello();
         if goes_first {
             link.queue.push_front(message);
         } else {
