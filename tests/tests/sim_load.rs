@@ -329,7 +329,8 @@ fn own_calls_count_at_once_so_that_a_burst_is_spread() {
 
 #[test]
 fn a_hello_without_load_and_one_with_nonsense_are_read() {
-    let mut lan = World::new(10);
+    // Said in plain.
+    let mut lan = World::open(10);
     let node = lan.node("node");
     lan.run_for(secs(1));
     for (number, load) in ["-1", "\"much\"", "null", "1e9", "300", "17", "{}"].iter().enumerate() {

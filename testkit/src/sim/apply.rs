@@ -3,11 +3,12 @@
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::FunctionName;
 use lanc_core::payload::Arguments;
-use lanc_core::ports::Format;
+use lanc_core::ports::{Entropy, Format};
 use lanc_core::{Answer, CallRequest, Outcome};
 
 use super::calls::{CallId, Ended, Entry};
-use super::dice::Dice;
+use super::dice::{Dice, Forked};
+use super::envelope::group_key;
 use super::glance::Cause;
 use super::input::{Ask, Function, Input, KeyChange, Place, Spec};
 use super::network::AddressId;
@@ -41,6 +42,7 @@ impl World {
                 self.pump(node, Cause::Any);
             }
             Input::Crash(node) => self.die(node),
+            Input::Clone(node) => self.clone_node(node),
             Input::Restart(node, place) => self.start_again(node, place),
             Input::Pause(node) => {
                 self.nodes[node.0].paused = true;
@@ -94,7 +96,11 @@ impl World {
         if let KeyChange::Add(key) = &change {
             self.keys.add(std::slice::from_ref(key));
         }
-        let core = &mut self.life(node).core;
+        let life = self.life(node);
+        if let Some(seal) = &mut life.seal {
+            seal.change_ring(&change);
+        }
+        let core = &mut life.core;
         let changed = match change {
             KeyChange::Add(key) => core.add_key(key),
             KeyChange::Primary(id) => core.make_primary(now, id),
@@ -102,6 +108,9 @@ impl World {
         };
         if let Err(error) = changed {
             panic!("the keys of {node:?}: {error}");
+        }
+        if let Some(seal) = self.nodes[node.0].life.as_ref().and_then(|life| life.seal.as_ref()) {
+            self.seals.holds(seal);
         }
         self.pump(node, Cause::Any);
     }
@@ -141,22 +150,59 @@ impl World {
 
     fn create(&mut self, spec: Spec) {
         let id = NodeId(self.nodes.len());
+        self.place(spec);
+        self.boot(id);
+    }
+
+    fn place(&mut self, spec: Spec) {
+        let id = NodeId(self.nodes.len());
+        let is_open = spec.pipeline.keys().is_empty();
+        let spec = if self.seals_all && is_open { spec.key(group_key(1)) } else { spec };
         let segment = spec.segment;
         self.keys.add(spec.pipeline.keys());
         let address = spec.address.unwrap_or_else(|| node::address(segment, id.0));
         let address = self.air.addresses.intern(address);
         self.air.segments.entry(segment).or_default().push(id);
         self.nodes.push(Node::new(spec, address));
-        self.boot(id);
+    }
+
+    /// The chance of the n-th life of a node.
+    fn dice_of(&self, id: NodeId, life: u32) -> Dice {
+        let stream = u64::try_from(id.0).unwrap_or(0) << 20 | u64::from(life);
+        Dice::new(self.seed, 1000 + stream)
     }
 
     fn boot(&mut self, id: NodeId) {
+        let dice = self.dice_of(id, self.nodes[id.0].lives);
+        self.boot_with(id, Box::new(dice));
+    }
+
+    /// A copy of a node's process starts elsewhere: its session and all that the original had
+    /// drawn by its first need are the same.
+    fn clone_node(&mut self, of: NodeId) {
+        let life = self.nodes[of.0].lives;
+        let original = self.dice_of(of, life.saturating_sub(1));
+        let spec = Spec { address: None, ..self.nodes[of.0].spec.clone() };
+        let id = NodeId(self.nodes.len());
+        let entropy = Forked { shared: Some(original), own: self.dice_of(id, 0) };
+        self.place(spec);
+        let session = self.life(of).core.session().short();
+        self.book.ledger.cloned(session);
+        if let Some(seal) = &mut self.life(of).seal {
+            seal.is_twin = true;
+        }
+        self.boot_with(id, Box::new(entropy));
+        if let Some(seal) = &mut self.life(id).seal {
+            seal.is_twin = true;
+        }
+    }
+
+    fn boot_with(&mut self, id: NodeId, entropy: Box<dyn Entropy>) {
         let now = self.local(id);
         let node = &mut self.nodes[id.0];
         self.air.addresses.own(node.address, Some(id));
-        let stream = u64::try_from(id.0).unwrap_or(0) << 20 | u64::from(node.lives);
         node.booted = self.steps;
-        node.boot(now, Dice::new(self.seed, 1000 + stream));
+        node.boot(id, now, entropy);
         let functions = node.spec.functions.clone();
         let life = self.life(id);
         for function in functions {
@@ -164,7 +210,11 @@ impl World {
         }
         life.core.start(now);
         let session = life.core.session().short();
-        self.book.ledger.lives(session);
+        let keyed = life.seal.is_some();
+        if let Some(seal) = self.nodes[id.0].life.as_ref().and_then(|life| life.seal.as_ref()) {
+            self.seals.holds(seal);
+        }
+        self.book.ledger.lives(session, keyed);
         self.pump(id, Cause::Any);
     }
 

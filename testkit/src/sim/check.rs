@@ -91,6 +91,7 @@ pub(super) fn tables(core: &Core) -> Result<(), Broken> {
         ("running", tables.running, config.workers() + config.max_async_running()),
         ("outbox", tables.outbox, config.max_outbox()),
         ("buffered bytes", tables.buffered, config.max_buffered()),
+        ("senders", tables.senders, config.max_senders() + config.max_tentative()),
         ("callers", tables.callers, config.max_callers()),
         ("bytes of answers", tables.stored_bytes, config.max_stored_answers()),
         ("timers", tables.timers, OWN_TIMERS + 6 * tables.peers + 6 * work + config.max_pings()),

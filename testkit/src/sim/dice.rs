@@ -51,6 +51,22 @@ impl Dice {
     }
 }
 
+/// The randomness of a copy of a process: what the original has drawn by then, a first buffer of
+/// it, and from there on its own.
+pub(super) struct Forked {
+    pub(super) shared: Option<Dice>,
+    pub(super) own: Dice,
+}
+
+impl Entropy for Forked {
+    fn fill(&mut self, into: &mut [u8]) {
+        match self.shared.take() {
+            Some(mut dice) => dice.fill(into),
+            None => self.own.fill(into),
+        }
+    }
+}
+
 impl Entropy for Dice {
     fn fill(&mut self, into: &mut [u8]) {
         for chunk in into.chunks_mut(8) {

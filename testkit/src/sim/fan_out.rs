@@ -35,7 +35,15 @@ pub(super) struct FanOut {
 impl FanOut {
     fn datagram(&self) -> Datagram {
         let (cast, bytes) = (Cast::Broadcast, Arc::clone(&self.bytes));
-        Datagram { from: self.from, cast, bytes, cause: self.cause, damaged: false, cargo: None }
+        Datagram {
+            from: self.from,
+            cast,
+            bytes,
+            cause: self.cause,
+            damaged: false,
+            strange: false,
+            cargo: None,
+        }
     }
 }
 

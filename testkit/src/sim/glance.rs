@@ -54,6 +54,14 @@ impl Glance {
         (self.asks, self.receipts, self.messages) = (false, 0, 0);
     }
 
+    /// Whether nothing in the frame asks or answers anything but who is there.
+    pub(super) fn announces_only(&self) -> bool {
+        self.calls.is_empty()
+            && self.answered.is_empty()
+            && self.errors.is_empty()
+            && self.receipts == 0
+    }
+
     /// Reads a frame that a node has written.
     ///
     /// # Errors
@@ -122,6 +130,9 @@ pub(super) enum Cause {
     Any,
     /// A frame that may never be answered by an error.
     Unanswerable,
+    /// A frame that a keyed node has not opened: at most a peer that has lost the token is told
+    /// it again. `true`: it was sealed at all.
+    Unheard(bool),
 }
 
 impl Cause {

@@ -8,8 +8,9 @@ use lanc_core::Time;
 use lanc_core::ports::{Initiator, LinkEvent, Origin, Received};
 
 use super::glance::Cause;
-use super::network::{Addresses, segment};
+use super::network::{AddressId, Addresses, segment};
 use super::node::{Datagram, Node, endpoint};
+use super::seals::{After, Before};
 use super::trips::Cargo;
 use crate::keys::Keys;
 
@@ -30,6 +31,8 @@ pub(super) struct Heard {
     pub(super) trip: Option<Duration>,
     /// The network had changed it, and the core took it all the same.
     pub(super) believes_damage: bool,
+    /// In keyed mode: what has come of it, by whom it was said to be sent, and what it was.
+    pub(super) sealed: Option<(After, AddressId, Arc<[u8]>)>,
 }
 
 impl Node {
@@ -67,7 +70,9 @@ impl Node {
             }
         };
         let bytes = &datagram.bytes;
-        life.links.heard(datagram.from, &keys.plain(bytes), bytes.len());
+        if life.links.is_stranger(datagram.from) {
+            life.links.heard(datagram.from, &keys.plain(bytes), bytes.len());
+        }
         life.delivered += 1;
         // A copy, because a core may open a frame in place.
         buffer.clear();
@@ -75,7 +80,9 @@ impl Node {
         let frame = Received { link, cast: datagram.cast, origin, bytes: buffer.as_mut_slice() };
         let taken =
             |core: &lanc_core::Core| (core.counters().messages_accepted, core.tables().outbox);
-        let before = datagram.damaged.then(|| taken(&life.core));
+        let sealed = Before::of(&life.core, local, &datagram.bytes, datagram.strange);
+        let is_open = sealed.is_none();
+        let before = (datagram.damaged && is_open).then(|| taken(&life.core));
         let samples = |core: &lanc_core::Core| {
             (core.counters().round_trips, core.counters().round_trip_nanos)
         };
@@ -84,7 +91,9 @@ impl Node {
         let believes_damage = before.is_some_and(|before| before != taken(&life.core));
         let (count, sum) = (samples(&life.core).0 - count, samples(&life.core).1 - sum);
         let trip = (count == 1).then(|| Duration::from_nanos(sum));
-        let Datagram { cause, cargo, .. } = datagram;
-        Some(Heard { cause, cargo, local, trip, believes_damage })
+        let Datagram { cause, cargo, from, bytes, .. } = datagram;
+        let after = sealed.map(|before| before.after(&life.core, local, &bytes));
+        let sealed = after.map(|after| (after, from, bytes));
+        Some(Heard { cause, cargo, local, trip, believes_damage, sealed })
     }
 }

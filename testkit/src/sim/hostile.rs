@@ -10,10 +10,13 @@ use lanc_core::ports::Cast;
 use serde_json::Value;
 
 use super::dice::Dice;
+use super::envelope::group_key;
 use super::step::{Arrival, Happening, TRANSIT};
 use super::world::{Air, World};
+use sealed::Insider;
 use words::Words;
 
+mod sealed;
 mod words;
 
 /// What a hostile program is after, by the threat it stands for.
@@ -29,10 +32,17 @@ pub enum Script {
     Callee,
     /// T8: a peer that calls too much, cancels at once, and says what nobody may say.
     Caller,
+    /// T5 in keyed mode: sends sealed frames again: to whom they were for and to others, from
+    /// where they came and from elsewhere, soon and long after, in either form.
+    Recorder,
+    /// T3 in keyed mode: sends what is nearly a frame that was sealed.
+    Garbler,
+    /// T14: holds the key of group 1, and says as a member what no member may.
+    Insider,
 }
 
 impl Script {
-    /// All of them.
+    /// Those that speak in plain.
     pub const ALL: [Self; 5] =
         [Self::Announcer, Self::Replayer, Self::Flooder, Self::Callee, Self::Caller];
 }
@@ -72,6 +82,7 @@ pub(super) struct Hostile {
     dice: Dice,
     hushed: bool,
     recorded: VecDeque<(SocketAddr, SocketAddr, Arc<[u8]>)>,
+    insider: Option<Insider>,
     /// What it answers later.
     late: VecDeque<(SocketAddr, String)>,
 }
@@ -89,11 +100,19 @@ impl World {
         let number = self.hostiles.len();
         let last = u8::try_from(number + 1).unwrap_or(u8::MAX);
         let host = IpAddr::V4(Ipv4Addr::new(10, spec.segment, 240, last));
-        let overhears = matches!(spec.script, Script::Replayer | Script::Callee);
+        let is_stranger = !Script::SEALED.contains(&spec.script);
+        let overhears = !is_stranger || matches!(spec.script, Script::Replayer | Script::Callee);
         self.air.hostiles.push(Station { host, segment: spec.segment, overhears });
+        self.book.ledger.relayed |= !is_stranger;
         self.book.ledger.replayed |= spec.script == Script::Replayer;
         let mut dice = Dice::new(self.seed, (1 << 51) + u64::from(last));
-        let words = Words::new(&mut dice, number);
+        let mut words = Words::new(&mut dice, number);
+        let insider = (spec.script == Script::Insider).then(|| Insider::new(&mut dice));
+        if let Some(insider) = &insider {
+            words = words.of(insider.session);
+            self.keys.add(&[group_key(1)]);
+            self.seals.insider(insider.session, group_key(1).id());
+        }
         self.hostiles.push(Hostile {
             script: spec.script,
             address: SocketAddr::new(host, PORT),
@@ -101,6 +120,7 @@ impl World {
             dice,
             hushed: false,
             recorded: VecDeque::new(),
+            insider,
             late: VecDeque::new(),
         });
         let what = Happening::HostileWake { hostile: HostileId(number) };
@@ -136,7 +156,9 @@ impl World {
     ) {
         let hostile = &mut self.hostiles[id.0];
         let mut shots = Vec::new();
-        if to.ip() == hostile.address.ip() {
+        if Script::SEALED.contains(&hostile.script) {
+            hostile.record_sealed(from, to, bytes);
+        } else if to.ip() == hostile.address.ip() {
             hostile.hear(from, bytes, &mut shots);
         } else if hostile.recorded.len() < RECORDED {
             hostile.recorded.push_back((from, to, Arc::clone(bytes)));
@@ -147,7 +169,11 @@ impl World {
     fn shoot(&mut self, id: HostileId, shots: Vec<Shot>) {
         let segment = self.air.hostiles[id.0].segment;
         self.coverage.hostile += u64::try_from(shots.len()).unwrap_or(0);
+        let is_member = self.hostiles[id.0].insider.is_some();
         for shot in shots {
+            if is_member {
+                self.seals.note(&shot.bytes);
+            }
             let from = self.air.addresses.intern(shot.from);
             let bytes: Arc<[u8]> = Arc::from(shot.bytes);
             let at = self.now + TRANSIT;
@@ -245,7 +271,9 @@ impl Hostile {
     /// What it does of its own accord.
     fn act(&mut self, nodes: &[SocketAddr], shots: &mut Vec<Shot>) {
         let victim = nodes.get(self.dice.place(nodes.len())).copied();
-        if !matches!(self.script, Script::Replayer | Script::Flooder) && self.dice.chance(150) {
+        let is_quiet = matches!(self.script, Script::Replayer | Script::Flooder)
+            || Script::SEALED.contains(&self.script);
+        if !is_quiet && self.dice.chance(150) {
             let hello = self.words.hello(5000, None, None, false);
             shots.push(self.say(None, hello));
         }
@@ -255,6 +283,9 @@ impl Hostile {
             Script::Flooder => self.flood(victim, shots),
             Script::Callee => self.answer_late(victim, shots),
             Script::Caller => self.call(victim, shots),
+            Script::Recorder => self.send_again(nodes, shots),
+            Script::Garbler => self.garble(nodes, shots),
+            Script::Insider => self.betray(victim, shots),
         }
     }
 

@@ -295,6 +295,9 @@ pub enum Input {
     Shutdown(NodeId),
     /// A node's process dies without a word.
     Crash(NodeId),
+    /// A copy of a node's process starts at an address of its own, as a node with the next
+    /// number: it shares the session and what the original had drawn at first.
+    Clone(NodeId),
     /// Its program starts again, with the functions it had.
     Restart(NodeId, Place),
     /// A node's process is stopped: nothing in it moves.

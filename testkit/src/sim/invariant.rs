@@ -40,6 +40,17 @@ invariants! {
     YesIsOnce => "I-6";
     /// A call that timed out or was cancelled never succeeds.
     NoLateSuccess => "I-7";
+    /// Keyed: nothing that a node says can be read without its key.
+    NothingPlain => "I-8";
+    /// Keyed: what is not sealed under a key that is held changes nothing, and meets nobody.
+    GenuineOnly => "I-9";
+    /// No nonce is used twice under a key, not even by a clone.
+    NonceOnce => "I-10";
+    /// Keyed: no copy of what was sealed for one node is taken, and no copy makes anybody
+    /// believed.
+    NoCopies => "I-11";
+    /// Keyed: what is sealed for one node is taken by no other.
+    ForMeOnly => "I-12";
     /// Strangers get at most three times what they sent, and a fixed sum per window.
     Unamplified => "I-13";
     /// Tables keep their limits and are empty two leases after silence.
@@ -65,6 +76,8 @@ invariants! {
     CallsStay => "I-24";
     /// What is written can be read.
     Readable => "I-25";
+    /// Keyed: what has come is remembered as long as the token that it named is taken.
+    MemoryKept => "I-26";
     /// After a shutdown began nothing starts, and what was accepted is answered.
     DrainsClean => "I-27";
     /// Received is accepted plus each kind of drop.

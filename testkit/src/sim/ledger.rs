@@ -46,6 +46,10 @@ struct Ran {
 struct Session {
     acks: bool,
     said_bye: bool,
+    /// It takes no copies and nothing that is not genuine.
+    keyed: bool,
+    /// Two lives share it.
+    cloned: bool,
 }
 
 #[derive(Default)]
@@ -64,6 +68,8 @@ pub(super) struct Ledger {
     pub(super) duplicated: bool,
     /// Datagrams are sent again by somebody who has recorded them.
     pub(super) replayed: bool,
+    /// Sealed datagrams are: what was lost may come after all, later than anybody knows.
+    pub(super) relayed: bool,
     /// Datagrams may have been forged or falsified: nobody can promise what they say.
     pub(super) falsified: bool,
     /// Transmissions of calls, and those of them that were not the first.
@@ -78,9 +84,33 @@ pub(super) struct Sender {
 }
 
 impl Ledger {
-    /// A node's life has begun.
-    pub(super) fn lives(&mut self, session: u64) {
-        self.sessions.entry(session).or_default();
+    /// A node's life has begun, in keyed mode or in the open.
+    pub(super) fn lives(&mut self, session: u64, keyed: bool) {
+        self.sessions.entry(session).or_default().keyed = keyed;
+    }
+
+    /// Another life has begun with the same session. Of its calls nothing can be told from the
+    /// other's.
+    pub(super) fn cloned(&mut self, session: u64) {
+        self.sessions.entry(session).or_default().cloned = true;
+    }
+
+    pub(super) fn is_cloned(&self, session: u64) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.cloned)
+    }
+
+    /// Whether somebody else than a caller and its callee has a hand in the ways of calls.
+    pub(super) fn is_strange(&self) -> bool {
+        self.relayed || self.sessions.values().any(|session| session.cloned)
+    }
+
+    fn is_keyed(&self, session: u64) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.keyed)
+    }
+
+    /// Whether a caller may have been told what nobody has said.
+    pub(super) fn may_be_deceived(&self, session: u64) -> bool {
+        (self.falsified && !self.is_keyed(session)) || self.is_cloned(session)
     }
 
     pub(super) fn said_hello(&mut self, session: u64, features: Features) {
@@ -141,6 +171,9 @@ impl Ledger {
             return Ok(());
         }
         self.transmissions.0 += 1;
+        if self.is_cloned(from.session) {
+            return Ok(());
+        }
         let local = from.local;
         let acks = call.to.is_some_and(|to| self.acks(to));
         let Some(sent) = self.sent.get_mut(&number(call.id)) else {
@@ -182,11 +215,13 @@ impl Ledger {
         let ran = self.ran.entry(key).or_default();
         ran.starts += 1;
         let starts = ran.starts;
-        if self.falsified || !self.knows(id.session) {
+        let is_cloned = self.is_cloned(session) || self.is_cloned(id.session);
+        let keyed = self.is_keyed(session);
+        if (self.falsified && !keyed) || is_cloned || !self.knows(id.session) {
             return Ok(());
         }
         // Who does not acknowledge cannot tell a copy that the network made from a call.
-        let copies = self.duplicated || self.replayed;
+        let copies = (self.duplicated || self.replayed) && !keyed;
         let repeats = self.begun.get(&key).is_some_and(|repeats| *repeats);
         let may_repeat = repeats || (copies && !(self.acks(session) && self.acks(id.session)));
         Invariant::NoIsNever.holds_if(may_repeat || !self.never.contains(&key), || {

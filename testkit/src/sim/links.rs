@@ -109,6 +109,11 @@ impl LinkTable {
         true
     }
 
+    /// Whether an address has not proved itself.
+    pub(super) fn is_stranger(&self, from: AddressId) -> bool {
+        self.get(from).is_some_and(|link| !link.proved)
+    }
+
     /// Notes what arrives from an address: what it says, and how long it is with its seal.
     pub(super) fn heard(&mut self, from: AddressId, bytes: &[u8], size: usize) {
         let Some(link) = self.get_mut(from).filter(|link| !link.proved) else { return };

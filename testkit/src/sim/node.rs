@@ -8,16 +8,16 @@ use std::sync::Arc;
 use lanc_core::endpoint::{Endpoint, Lane};
 use lanc_core::event::Event;
 use lanc_core::id::{CallKey, ExeId, FunctionKey, PingKey, SessionId, TaskKey};
-use lanc_core::ports::{Cast, Format};
+use lanc_core::ports::{Cast, Entropy, Format};
 use lanc_core::{Class, Core, LocalFunction, Time};
 
 use super::calls::CallId;
 use super::clock::Clock;
-use super::dice::Dice;
 use super::glance::Cause;
 use super::input::{Function, Spec};
 use super::links::LinkTable;
 use super::network::AddressId;
+use super::seals::Seal;
 use super::trips::Cargo;
 use super::view::Traffic;
 
@@ -57,6 +57,8 @@ pub(super) struct Datagram {
     pub(super) cause: Cause,
     /// The network has changed it on its way.
     pub(super) damaged: bool,
+    /// No node has sent it to this address like this.
+    pub(super) strange: bool,
     /// What it carries of calls; nothing where no node has written it.
     pub(super) cargo: Option<Arc<Cargo>>,
 }
@@ -88,6 +90,8 @@ pub(super) struct Life {
     pub(super) verified: BTreeSet<SessionId>,
     /// Sessions that were met at the address of a hostile program: open mode cannot tell.
     pub(super) usurped: BTreeSet<SessionId>,
+    /// In keyed mode: what it may take.
+    pub(super) seal: Option<Seal>,
     /// How often it was looked at.
     pub(super) looks: u32,
     /// When the next wake-up event of this life is due, by the time of the world.
@@ -133,9 +137,9 @@ impl Node {
     ///
     /// # Panics
     /// When the settings of its [`Spec`] are out of range: the scenario is wrong.
-    pub(super) fn boot(&mut self, now: Time, dice: Dice) {
+    pub(super) fn boot(&mut self, id: NodeId, now: Time, entropy: Box<dyn Entropy>) {
         let pipeline = self.spec.pipeline.clone();
-        let core = Core::new(self.spec.config.clone(), pipeline, Box::new(dice), now);
+        let core = Core::new(self.spec.config.clone(), pipeline, entropy, now);
         let mut core = match core {
             Ok(core) => core,
             Err(error) => panic!("the spec of a node: {error}"),
@@ -144,8 +148,10 @@ impl Node {
         self.lives += 1;
         self.paused = false;
         self.backlog.clear();
+        let seal = Seal::of(&core, (id, self.lives));
         self.life = Some(Life {
             core,
+            seal,
             links: LinkTable::new(lane),
             functions: BTreeMap::new(),
             running: BTreeMap::new(),

@@ -287,6 +287,7 @@ impl World {
                 // Calls and answers of older programs are answered by callbacks alone.
                 cause: Cause::Any,
                 damaged: copy.damaged,
+                strange: true,
                 cargo: None,
             };
             self.air.schedule(self.now + copy.after, Happening::Arrival(arrival));

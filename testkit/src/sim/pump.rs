@@ -1,5 +1,6 @@
 //! Draining every output of a core, as a driver does, and checking it on the way.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lanc_core::error::{ErrorCode, Executed, Fault};
@@ -12,10 +13,11 @@ use super::calls::CallBook;
 use super::check;
 use super::coverage::Coverage;
 use super::fan_out::Sender;
-use super::glance::{Cause, Glance};
+use super::glance::{Cause, Glance, SeenCall};
 use super::invariant::{Broken, Invariant};
 use super::node::{Life, NodeId, Running};
 use super::originals::SHARED_PORT;
+use super::seals::Seals;
 use super::step::{Arrival, Happening};
 use super::trace::Trace;
 use super::trips::Cargo;
@@ -53,6 +55,7 @@ pub(super) struct Pump<'w> {
     pub(super) coverage: &'w mut Coverage,
     pub(super) glance: &'w mut Glance,
     pub(super) keys: &'w Keys,
+    pub(super) seals: &'w mut Seals,
     pub(super) pings: &'w mut Vec<Option<Option<std::time::Duration>>>,
 }
 
@@ -80,6 +83,7 @@ impl World {
             coverage: &mut self.coverage,
             glance: &mut self.glance,
             keys: &self.keys,
+            seals: &mut self.seals,
             pings: &mut self.pings,
         };
         let drained = pump.drain(life, &mut |now, event| {
@@ -123,10 +127,16 @@ impl Pump<'_> {
             life.core.handle_timeout(self.local);
         }
         self.coverage.checks += 1;
+        if let Some(seal) = &mut life.seal {
+            seal.update(&life.core);
+        }
         check::core(&life.core, life.delivered, self.local)?;
         life.looks = life.looks.wrapping_add(1);
         if life.looks.is_multiple_of(LOOK) {
             check::tables(&life.core)?;
+            if let Some(seal) = &life.seal {
+                seal.remembers(&life.core)?;
+            }
         }
         if let Some((at, _)) = life.core.poll_timeout() {
             let at = self.clock.when(at).max(self.now);
@@ -179,20 +189,26 @@ impl Pump<'_> {
             Invariant::NoCrash.holds_if(count <= MAX_ROUNDS, || "frames without end".to_owned())?;
             let bytes: Arc<[u8]> = Arc::from(out.as_slice());
             Invariant::Readable.holds_if(!bytes.is_empty(), || "an empty frame".to_owned())?;
-            let plain = self.keys.plain(&bytes);
+            let (plain, is_for_all) = match &mut life.seal {
+                Some(seal) => self.seals.left(seal, self.keys, &bytes)?,
+                None => (Arc::clone(&bytes), false),
+            };
             self.glance.read(&plain)?;
             self.look_at_messages(life)?;
+            Invariant::NoCopies.holds_if(!is_for_all || self.glance.announces_only(), || {
+                "more than an announcement is sealed for everybody".to_owned()
+            })?;
             match dest {
-                Dest::Broadcast(_) => self.broadcast(&bytes)?,
+                Dest::Broadcast(_) => self.broadcast(&bytes, &plain)?,
                 Dest::Link(link) => self.unicast(life, link, &bytes, &plain)?,
             }
         }
         Ok(count > 0)
     }
 
-    fn broadcast(&mut self, bytes: &Arc<[u8]>) -> Result<(), Broken> {
+    fn broadcast(&mut self, bytes: &Arc<[u8]>, plain: &Arc<[u8]>) -> Result<(), Broken> {
         check::broadcast(bytes, self.max_broadcast, self.glance.messages)?;
-        self.note(None, bytes);
+        self.note(None, bytes, plain);
         self.trace.broadcast(self.now, self.id, bytes);
         let from = self.own_address;
         let cause = Cause::of(Cast::Broadcast, self.glance);
@@ -209,7 +225,7 @@ impl Pump<'_> {
         life: &mut Life,
         link: lanc_core::endpoint::LinkId,
         bytes: &Arc<[u8]>,
-        plain: &[u8],
+        plain: &Arc<[u8]>,
     ) -> Result<(), Broken> {
         Invariant::Bounded.holds_if(bytes.len() <= self.max_frame, || {
             format!("a frame of {} bytes", bytes.len())
@@ -221,7 +237,7 @@ impl Pump<'_> {
         let budget = life.core.config().unproved_budget();
         life.links.sent(self.local, address, &self.air.addresses, (plain, bytes.len()), budget)?;
         let remote = self.air.addresses.address(address);
-        self.note(Some(remote), bytes);
+        self.note(Some(remote), bytes, plain);
         self.trace.unicast(self.now, self.id, remote, bytes);
         let own = self.air.addresses.address(self.own_address);
         if remote.port() == SHARED_PORT {
@@ -230,6 +246,13 @@ impl Pump<'_> {
                 return Ok(());
             }
         }
+        let unheard = |call: &SeenCall| {
+            let seal = life.seal.as_ref();
+            call.to.zip(seal).is_some_and(|(to, seal)| !seal.has_proof_of(to))
+        };
+        Invariant::NoCopies.holds_if(!self.glance.calls.iter().any(unheard), || {
+            "a call leaves for somebody who has sealed nothing for this node".to_owned()
+        })?;
         self.air.overhear(self.now, own, remote, bytes);
         if self.air.bring_to_hostile(self.now, own, remote, bytes) {
             for call in &self.glance.calls {
@@ -248,10 +271,11 @@ impl Pump<'_> {
         Ok(())
     }
 
-    fn note(&mut self, to: Option<std::net::SocketAddr>, bytes: &Arc<[u8]>) {
+    fn note(&mut self, to: Option<SocketAddr>, bytes: &Arc<[u8]>, plain: &Arc<[u8]>) {
         self.traffic.count(to.is_none(), bytes.len());
         self.air.traffic.count(to.is_none(), bytes.len());
-        let frame = Frame { at: self.now, from: self.id, to, bytes: Arc::clone(bytes) };
+        let (bytes, plain) = (Arc::clone(bytes), Arc::clone(plain));
+        let frame = Frame { at: self.now, from: self.id, to, bytes, plain };
         if self.air.recording && self.air.recorded.len() < MAX_RECORDED {
             self.air.recorded.push(frame.clone());
         }
@@ -298,6 +322,14 @@ impl Pump<'_> {
             Some(WireId::Native(id)) => Some(id),
             _ => None,
         };
+        // Other programs of the group call nobody here.
+        let is_known = match &task.id {
+            Some(WireId::Native(id)) => self.book.ledger.knows(id.session),
+            other => other.is_none(),
+        };
+        Invariant::NoCopies.holds_if(is_known || life.seal.is_none(), || {
+            format!("{} runs for somebody who has not sealed it for this node", task.name)
+        })?;
         if let Some(id) = id {
             self.book.ledger.started(id, life.core.session().short())?;
         }

@@ -9,6 +9,7 @@ use lanc_core::Time;
 use lanc_core::id::TaskKey;
 use lanc_core::ports::Cast;
 
+use super::envelope::Envelope;
 use super::fan_out::FanOut;
 use super::glance::Cause;
 use super::hear::{Heard, Surroundings};
@@ -79,6 +80,7 @@ pub(super) struct Arrival {
     pub(super) bytes: Arc<[u8]>,
     pub(super) cause: Cause,
     pub(super) damaged: bool,
+    pub(super) strange: bool,
     pub(super) cargo: Option<Arc<Cargo>>,
 }
 
@@ -94,7 +96,7 @@ impl Arrival {
     ) -> Self {
         let Copy { bytes, damaged, .. } = copy;
         let cause = if damaged { Cause::Any } else { cause };
-        Self { from, to, address, cast, bytes, cause, damaged, cargo: None }
+        Self { from, to, address, cast, bytes, cause, damaged, strange: damaged, cargo: None }
     }
 
     /// The same with what it carries, if it is what was sent.
@@ -112,7 +114,7 @@ impl Arrival {
         bytes: Arc<[u8]>,
     ) -> Self {
         let cause = Cause::of_text(cast, &bytes);
-        Self { from, to, address, cast, bytes, cause, damaged: false, cargo: None }
+        Self { from, to, address, cast, bytes, cause, damaged: false, strange: true, cargo: None }
     }
 }
 
@@ -193,11 +195,13 @@ impl World {
         }
         match what {
             Happening::Arrival(arrival) => {
-                let Arrival { from, to, address, cast, bytes, cause, damaged, cargo } = arrival;
+                let Arrival { from, to, address, cast, bytes, cause, damaged, strange, cargo } =
+                    arrival;
                 let remote = self.air.addresses.address(address);
                 let owner = to.or_else(|| self.air.addresses.owner(address));
                 if let Some(to) = owner.or_else(|| self.holder_of_shared_port(remote)) {
-                    self.deliver(to, Datagram { from, cast, bytes, cause, damaged, cargo });
+                    let datagram = Datagram { from, cast, bytes, cause, damaged, strange, cargo };
+                    self.deliver(to, datagram);
                 }
             }
             Happening::FanOut(fan_out) => self.fan_out(*fan_out),
@@ -259,11 +263,25 @@ impl World {
     /// Notes what a node has heard, and returns what its outputs follow from.
     pub(super) fn heard(&mut self, id: NodeId, heard: Heard) -> Cause {
         let mut sampled = Ok(());
+        let mut cause = heard.cause;
+        if let Some((after, from, bytes)) = heard.sealed {
+            let from_hostile = self.air.is_hostile(self.air.addresses.address(from).ip());
+            let life = self.nodes[id.0].life.as_mut();
+            if let Some(seal) = life.and_then(|life| life.seal.as_mut()) {
+                match after.judge(&bytes, from_hostile, seal, &mut self.seals) {
+                    Ok(true) => {}
+                    Ok(false) => cause = Cause::Unheard(Envelope::of(&bytes).is_some()),
+                    Err(broken) => sampled = Err(broken),
+                }
+            }
+        }
         if let Some(cargo) = heard.cargo {
             self.book.trips.came(self.now, &cargo);
             let ledger = &self.book.ledger;
-            if let Some(trip) = heard.trip.filter(|_| !ledger.falsified && !ledger.replayed) {
-                sampled = self.book.trips.measured(heard.local, &cargo, trip);
+            let is_clear = !ledger.falsified && !ledger.replayed && !ledger.is_strange();
+            if let Some(trip) = heard.trip.filter(|_| is_clear) {
+                let measured = self.book.trips.measured(heard.local, &cargo, trip);
+                sampled = sampled.and(measured);
             }
         }
         // From here on a node believes what nobody has said.
@@ -271,7 +289,7 @@ impl World {
         if let Err(broken) = sampled {
             self.fail_at(id, broken);
         }
-        heard.cause
+        cause
     }
 
     /// A function has returned.

@@ -47,8 +47,10 @@ pub struct Frame {
     pub from: NodeId,
     /// To which address; `None` for a broadcast.
     pub to: Option<SocketAddr>,
-    /// What.
+    /// What, as it went.
     pub bytes: Arc<[u8]>,
+    /// What it held before it was sealed; the same in open mode.
+    pub plain: Arc<[u8]>,
 }
 
 impl std::fmt::Debug for Frame {
@@ -59,14 +61,14 @@ impl std::fmt::Debug for Frame {
 }
 
 impl Frame {
-    /// Whether it holds a message of this method.
+    /// Whether it held, before it was sealed, a message of this method.
     pub fn has(&self, method: &str) -> bool {
-        check::has_method(&self.bytes, method)
+        check::has_method(&self.plain, method)
     }
 
-    /// Its text.
+    /// Its text before it was sealed.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
+        String::from_utf8_lossy(&self.plain).into_owned()
     }
 }
 

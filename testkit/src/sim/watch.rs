@@ -12,6 +12,12 @@ impl Pump<'_> {
     pub(super) fn look_at_messages(&mut self, life: &Life) -> Result<(), Broken> {
         let glance = &*self.glance;
         let (ledger, trips) = (&mut self.book.ledger, &mut self.book.trips);
+        if let Cause::Unheard(was_sealed) = self.cause {
+            let tells = glance.messages == 1 && glance.hellos.len() == 1;
+            Invariant::GenuineOnly.holds_if(was_sealed && tells, || {
+                "an answer to what a keyed node has not opened".to_owned()
+            })?;
+        }
         let silent = self.cause == Cause::Unanswerable;
         Invariant::ErrorsEnd.holds_if(!silent || glance.errors.is_empty(), || {
             "an error in answer to what is never answered by one".to_owned()
@@ -41,18 +47,30 @@ impl Pump<'_> {
                 if is_false {
                     life.usurped.insert(*session);
                 }
+                let may = self.seals.may_meet(life.seal.as_ref(), *session);
+                Invariant::GenuineOnly.holds_if(may, || {
+                    format!("{session} is a peer without a key of this node's")
+                })?;
                 return Invariant::CallsStay.holds_if(*session != life.core.session(), || {
                     "the node is its own peer".to_owned()
                 });
             }
-            Event::PeerVerified { session, .. } if !life.usurped.contains(session) => {
-                life.verified.insert(*session);
+            Event::PeerVerified { session, name } => {
+                let proof = life.seal.as_ref().map(|seal| seal.has_proof_of(session.short()));
+                Invariant::NoCopies.holds_if(proof != Some(false), || {
+                    format!("`{name}` is believed, and has sealed nothing for this node")
+                })?;
+                if proof == Some(true) || !life.usurped.contains(session) {
+                    life.verified.insert(*session);
+                }
             }
             Event::PeerDown { session, name, reason } => {
                 let ledger = &self.book.ledger;
                 life.usurped.remove(session);
                 let told_all = life.core.counters().events_lost == 0;
-                if !life.verified.remove(session) || ledger.falsified || !told_all {
+                let may_be_false = ledger.falsified && life.seal.is_none();
+                let is_cloned = ledger.is_cloned(session.short());
+                if !life.verified.remove(session) || may_be_false || !told_all || is_cloned {
                     return Ok(());
                 }
                 Invariant::VerifiedStay.holds_if(*reason != PeerDownReason::Evicted, || {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lanc_core::error::CallError;
@@ -20,6 +20,7 @@ use super::invariant::Violation;
 use super::network::{Addresses, Network, Rules};
 use super::node::{Node, NodeId, endpoint};
 use super::originals::Program;
+use super::seals::Seals;
 use super::step::Pending;
 use super::trace::Trace;
 use super::view::{Frame, Traffic};
@@ -67,6 +68,9 @@ pub struct World {
     pub(super) buffer: Vec<u8>,
     pub(super) glance: Glance,
     pub(super) keys: Keys,
+    pub(super) seals: Seals,
+    /// Nodes without a key get one.
+    pub(super) seals_all: bool,
     pub(super) coverage: Coverage,
     /// A violation ends the run instead of panicking, and originals may die of a bad network.
     pub(super) lenient: bool,
@@ -74,8 +78,19 @@ pub struct World {
 }
 
 impl World {
-    /// An empty world. All its chance comes from the seed.
+    /// An empty world. All its chance comes from the seed. With `LANC_SIM=keyed` in the
+    /// environment every node that has no key gets that of group 1, so that a scenario can be
+    /// run in keyed mode as well.
     pub fn new(seed: u64) -> Self {
+        static IS_KEYED: OnceLock<bool> = OnceLock::new();
+        let keyed = || std::env::var("LANC_SIM").is_ok_and(|mode| mode == "keyed");
+        let seals_all = *IS_KEYED.get_or_init(keyed);
+        Self { seals_all, ..Self::open(seed) }
+    }
+
+    /// An empty world in which nodes have the keys of their [`Spec`] and no other: for scenarios
+    /// about open mode.
+    pub fn open(seed: u64) -> Self {
         let air = Air {
             network: Network::new(Dice::new(seed, 1)),
             addresses: Addresses::default(),
@@ -107,6 +122,8 @@ impl World {
             buffer: Vec::new(),
             glance: Glance::default(),
             keys: Keys::default(),
+            seals: Seals::default(),
+            seals_all: false,
             coverage: Coverage::default(),
             lenient: false,
             violation: None,
@@ -116,7 +133,7 @@ impl World {
     /// A world that notes a violation and stands still from then on, instead of panicking: see
     /// [`Self::violation`]. An original may die of what a bad network does to it.
     pub fn lenient(seed: u64) -> Self {
-        Self { lenient: true, ..Self::new(seed) }
+        Self { lenient: true, ..Self::open(seed) }
     }
 
     /// What went wrong in a lenient world.
@@ -251,6 +268,12 @@ impl World {
     /// Kills a process.
     pub fn crash(&mut self, node: NodeId) {
         self.apply(Input::Crash(node));
+    }
+
+    /// Starts a copy of a node's process, at an address of its own.
+    pub fn clone_of(&mut self, node: NodeId) -> NodeId {
+        self.apply(Input::Clone(node));
+        NodeId(self.nodes.len() - 1)
     }
 
     /// Changes the keys that a node holds.

@@ -27,6 +27,19 @@ impl Words {
         Self { session, name: format!("evil{number}"), revision: 1, calls: 0, other }
     }
 
+    /// The same of another session.
+    pub(super) fn of(self, session: lanc_core::id::SessionId) -> Self {
+        Self { session: session.to_string(), ..self }
+    }
+
+    /// A call like any other.
+    pub(super) fn plain_call(&mut self) -> String {
+        self.calls += 1;
+        let short = self.session.get(..16).unwrap_or_default();
+        let id = format!("{short}.{}.{:08x}", self.calls, self.calls);
+        message("call", &format!(r#""data":"echo","exe_id":"{id}","args":[1],"x":{{"dl":1000}}"#))
+    }
+
     pub(super) fn meets(&mut self, session: &str) {
         if session.len() == 32 && session != self.session {
             session.clone_into(&mut self.other);

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::plan::{Act, Wish};
 use super::run::Run;
 use crate::sim::calls::{CallId, Ended};
-use crate::sim::input::{Ask, Function, Input};
+use crate::sim::envelope::group_key;
+use crate::sim::input::{Ask, Function, Input, KeyChange};
 use crate::sim::ms;
 use crate::sim::node::NodeId;
 use crate::sim::originals::OriginalAct;
@@ -33,6 +34,7 @@ impl Run<'_> {
             _ => {}
         }
         let input = self.of_call(act).or_else(|| self.of_process(act));
+        let input = input.or_else(|| self.of_keys(act));
         let input = input.or_else(|| self.of_program(act)).or_else(|| self.of_path(act));
         if let Some(input) = input.or_else(|| self.of_original(act)) {
             self.lan.apply(input);
@@ -78,9 +80,30 @@ impl Run<'_> {
             Act::Pause(node) => Some(Input::Pause(self.awake(*node)?)),
             Act::Resume(node) => Some(Input::Resume(self.there(*node)?)),
             Act::ClockRate(node, rate) => Some(Input::ClockRate(self.there(*node)?, *rate)),
+            Act::Clone(node) => Some(Input::Clone(self.awake(*node)?)),
             Act::Leap(node, by) => Some(Input::Leap(self.there(*node)?, *by)),
             _ => None,
         }
+    }
+
+    /// A change of a node's keys, if it can be made.
+    fn of_keys(&self, act: &Act) -> Option<Input> {
+        let (Act::AddKey(node, key) | Act::PrimaryKey(node, key) | Act::RemoveKey(node, key)) = act
+        else {
+            return None;
+        };
+        let (node, key) = (self.awake(*node)?, group_key(*key));
+        let held = self.lan.core(node).keys(self.lan.now());
+        let own = held.iter().find(|held| held.id == key.id());
+        let change = match act {
+            Act::AddKey(..) if !held.is_empty() => KeyChange::Add(key),
+            Act::PrimaryKey(..) if own.is_some() => KeyChange::Primary(key.id()),
+            Act::RemoveKey(..) if own.is_some_and(|own| !own.primary) => {
+                KeyChange::Remove(key.id())
+            }
+            _ => return None,
+        };
+        Some(Input::Keys(node, change))
     }
 
     fn of_path(&self, act: &Act) -> Option<Input> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lanc_core::policy::Policy;
 use lanc_core::{Mode, Time};
 
-use super::plan::{Act, Limits, NodePlan, Plan, Weather, Wish};
+use super::plan::{Act, Keying, Limits, NodePlan, Plan, Weather, Wish};
 use crate::sim::dice::Dice;
 use crate::sim::hostile::Script;
 use crate::sim::input::Place;
@@ -61,7 +61,56 @@ impl Plan {
         }
         let originals = (0..temper.originals).collect();
         let heals_at = Time::from_millis(TROUBLE);
-        Self { seed, nodes, originals, hostiles, weather, acts, heals_at }
+        let keys = Keying::Open;
+        let plan = Self { seed, nodes, originals, keys, hostiles, weather, acts, heals_at };
+        plan.keyed(&mut Dice::new(seed, 8))
+    }
+
+    /// A third of the plans, with keys.
+    fn keyed(mut self, dice: &mut Dice) -> Self {
+        self.keys = match dice.below(9) {
+            0 => Keying::One,
+            1 => Keying::Mixed,
+            2 => Keying::Rotating,
+            _ => return self,
+        };
+        for node in &mut self.nodes {
+            let keys = match self.keys {
+                Keying::Mixed => [dice.below(3); 2],
+                Keying::Rotating => [1, 2],
+                _ => [1; 2],
+            };
+            [node.key, node.last_key] = keys.map(|key| u8::try_from(key).unwrap_or(0));
+            if dice.chance(500) {
+                node.token_lifetime = ms(10_000 + dice.below(10_000));
+            }
+        }
+        if self.keys == Keying::Rotating {
+            self.rotate(dice);
+        }
+        if dice.chance(250) {
+            let node = dice.place(self.nodes.len());
+            self.acts.push((Time::from_millis(dice.below(TROUBLE)), Act::Clone(node)));
+        }
+        for _ in 0..dice.below(3) {
+            self.hostiles.push(Script::SEALED[dice.place(Script::SEALED.len())]);
+        }
+        self.acts.sort_by_key(|(at, _)| *at);
+        self
+    }
+
+    /// The three steps of a change of keys, at each node some time; some miss one or all.
+    fn rotate(&mut self, dice: &mut Dice) {
+        let steps = [Act::AddKey, Act::PrimaryKey, |node, _| Act::RemoveKey(node, 1)];
+        for node in 0..self.nodes.len() {
+            for (step, begins) in steps.iter().zip([2_000, 9_000, 19_000]) {
+                let spread = if dice.chance(100) { 12_000 } else { 4_000 };
+                let at = begins + dice.below(spread);
+                if !dice.chance(100) {
+                    self.acts.push((Time::from_millis(at), step(node, 2)));
+                }
+            }
+        }
     }
 }
 
@@ -73,7 +122,8 @@ impl Temper {
         let clock =
             if self.skews { 900 + u32::try_from(dice.below(201)).unwrap_or(0) } else { 1000 };
         let limits = (self.shrinks && dice.chance(600)).then(|| limits(dice, self.nodes));
-        NodePlan { number, born, lean, clock, limits }
+        let token_lifetime = Duration::from_secs(600);
+        NodePlan { number, born, lean, clock, limits, key: 0, last_key: 0, token_lifetime }
     }
 
     fn weather(&self, dice: &mut Dice) -> Weather {

@@ -11,7 +11,7 @@ mod run;
 mod shrink;
 mod sweep;
 
-pub use plan::{Act, Limits, NodePlan, Plan, Weather, Wish};
+pub use plan::{Act, Keying, Limits, NodePlan, Plan, Weather, Wish};
 pub use run::{Report, run};
 pub use shrink::shrink;
 pub use sweep::{Swept, sweep};

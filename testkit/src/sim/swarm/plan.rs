@@ -20,6 +20,8 @@ pub struct Plan {
     pub nodes: Vec<NodePlan>,
     /// Older programs, by number.
     pub originals: Vec<usize>,
+    /// Who holds keys.
+    pub keys: Keying,
     /// Hostile programs.
     pub hostiles: Vec<Script>,
     /// How the network is at first.
@@ -28,6 +30,20 @@ pub struct Plan {
     pub acts: Vec<(Time, Act)>,
     /// When the faults are over; from then on everything must settle within 30 s.
     pub heals_at: Time,
+}
+
+/// Who holds keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keying {
+    /// Nobody.
+    Open,
+    /// All the same one.
+    One,
+    /// Some one, some another, some none: three groups side by side.
+    Mixed,
+    /// All one at first; then another is added, made primary, and the first one taken away, node
+    /// by node; some nodes are late.
+    Rotating,
 }
 
 /// A node to be made.
@@ -43,6 +59,12 @@ pub struct NodePlan {
     pub clock: u32,
     /// Limits that are smaller than usual.
     pub limits: Option<Limits>,
+    /// The number of its first key; 0: none.
+    pub key: u8,
+    /// The number of the key it has in the end.
+    pub last_key: u8,
+    /// How long a token of its is told.
+    pub token_lifetime: Duration,
 }
 
 /// Limits so small that they are hit.
@@ -168,6 +190,14 @@ pub enum Act {
     Path(usize, usize, Weather),
     /// All cuts are mended and the network changes.
     Turn(Weather),
+    /// Opens what is sealed under the key of this number, too.
+    AddKey(usize, u8),
+    /// Seals under it.
+    PrimaryKey(usize, u8),
+    /// Opens nothing under it any more.
+    RemoveKey(usize, u8),
+    /// A copy of its process starts elsewhere.
+    Clone(usize),
     ClockRate(usize, u32),
     Leap(usize, Duration),
     /// An older program calls a function.

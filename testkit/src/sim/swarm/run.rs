@@ -7,14 +7,15 @@ use std::sync::Arc;
 use lanc_codec::{JsonCodec, MsgpackCodec, PythonText};
 use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::id::SessionId;
-use lanc_core::{Class, Pipeline};
+use lanc_core::{Class, Config, KeyInfo, Pipeline};
 use serde_json::{Value, json};
 
-use super::plan::{NodePlan, Plan};
+use super::plan::{Act, Keying, NodePlan, Plan};
 use crate::original::PythonFunction;
 use crate::sim::calls::{CallId, Ended};
 use crate::sim::check;
 use crate::sim::coverage::Coverage;
+use crate::sim::envelope::group_key;
 use crate::sim::hostile::{HostileId, HostileSpec, Script};
 use crate::sim::input::{Ask, Function, Input, Place, Spec};
 use crate::sim::invariant::{Broken, Invariant, Violation};
@@ -100,6 +101,11 @@ fn spec(plan: &NodePlan) -> Spec {
     if plan.lean {
         let pipeline = Pipeline::new(Arc::new(MsgpackCodec)).with_codec(Arc::new(JsonCodec));
         spec = spec.pipeline(pipeline.with_normalizer(Arc::new(PythonText)));
+    }
+    if plan.key != 0 {
+        let lifetime = plan.token_lifetime;
+        let config = move |config: Config| config.with_token_lifetime(lifetime);
+        spec = spec.key(group_key(plan.key)).config(config);
     }
     if let Some(limits) = plan.limits {
         spec = spec.config(|config| limits.apply(config));
@@ -197,15 +203,22 @@ impl<'p> Run<'p> {
     fn heal(&mut self) -> Result<(), Broken> {
         self.lan.heal();
         for (place, script) in self.plan.hostiles.iter().enumerate() {
-            if *script != Script::Flooder {
+            // Those without a key do a group of one key no harm, however long.
+            let goes_on = match script {
+                Script::Recorder | Script::Garbler => self.plan.keys == Keying::One,
+                other => *other == Script::Flooder,
+            };
+            if !goes_on {
                 self.lan.apply(Input::Hush(HostileId(place)));
             }
         }
-        for node in self.nodes.values().copied().collect::<Vec<_>>() {
+        self.end_clones();
+        for (number, node) in self.nodes.clone() {
             if !self.lan.is_open(node) {
                 self.lan.restart(node, Place::Same);
             }
             self.lan.resume(node);
+            self.renew_keys(number, node);
             // A damaged list may look like a good one: only the next revision replaces it.
             if self.lan.book.ledger.falsified {
                 self.lan.register(node, "fresh", |args| (ms(1), Ok(json!(args))));
@@ -230,6 +243,41 @@ impl<'p> Run<'p> {
         }
     }
 
+    /// Copies of processes end; their originals start anew, so that a session is theirs alone.
+    fn end_clones(&mut self) {
+        let born: BTreeSet<NodeId> = self.nodes.values().copied().collect();
+        for place in 0..self.lan.nodes.len() {
+            let node = NodeId(place);
+            let Some(life) = &self.lan.nodes[place].life else { continue };
+            if !born.contains(&node) {
+                self.lan.crash(node);
+            } else if self.lan.book.ledger.is_cloned(life.core.session().short()) {
+                self.lan.restart(node, Place::Same);
+            }
+        }
+    }
+
+    /// Who is late with a change of keys, or has started anew with the old one, changes now.
+    fn renew_keys(&mut self, number: usize, node: NodeId) {
+        let mut plans = self.plan.nodes.iter();
+        let Some(last) = plans.find(|plan| plan.number == number).map(|plan| plan.last_key) else {
+            return;
+        };
+        if last != 0 {
+            self.act(&Act::AddKey(number, last));
+            let is_primary = |key: &KeyInfo| key.id == group_key(last).id() && key.primary;
+            if !self.lan.core(node).keys(self.lan.now()).iter().any(is_primary) {
+                self.act(&Act::PrimaryKey(number, last));
+            }
+        }
+    }
+
+    /// The key that nodes have in the end: those of one key are a group, those of none too.
+    fn group(&self, number: usize) -> u8 {
+        let mut plans = self.plan.nodes.iter();
+        plans.find(|plan| plan.number == number).map_or(0, |plan| plan.last_key)
+    }
+
     /// Who does not know whom yet.
     fn strange(&self) -> Option<String> {
         for (number, node) in &self.nodes {
@@ -242,7 +290,11 @@ impl<'p> Run<'p> {
                 .into_iter()
                 .map(|f| (f.name, f.providers))
                 .collect();
+            let group = self.group(*number);
             for (other_number, other) in self.nodes.iter().filter(|(_, other)| *other != node) {
+                if self.group(*other_number) != group {
+                    continue;
+                }
                 if !sessions.contains(&self.lan.session(*other)) {
                     return Some(format!("n{number} does not list n{other_number}"));
                 }
@@ -258,13 +310,14 @@ impl<'p> Run<'p> {
 
     /// After all that, every node still calls and is called.
     fn serve(&mut self) -> Result<(), Broken> {
-        let nodes: Vec<_> = self.nodes.iter().map(|(number, node)| (*number, *node)).collect();
+        let mut nodes: Vec<_> = self.nodes.iter().map(|(number, node)| (*number, *node)).collect();
+        nodes.sort_by_key(|(number, _)| (self.group(*number), *number));
         let gap = ms(4900 / u64::try_from(nodes.len()).unwrap_or(1).max(1));
         for (place, (number, node)) in nodes.iter().enumerate() {
-            let Some((other, to)) =
-                nodes.get((place + 1) % nodes.len()).filter(|_| nodes.len() > 1)
-            else {
-                return Ok(());
+            let group = self.group(*number);
+            let mut others = nodes.iter().cycle().skip(place + 1).take(nodes.len() - 1);
+            let Some((other, to)) = others.find(|(other, _)| self.group(*other) == group) else {
+                continue;
             };
             let session = self.lan.session(*to);
             let ask = Ask::new(&format!("own{other}"), json!(["still here"]));
@@ -295,7 +348,10 @@ impl<'p> Run<'p> {
             self.nodes.values().map(|node| self.lan.session(*node)).collect();
         for (number, node) in &self.nodes {
             for peer in self.lan.peers(*node) {
-                let was_ours = self.lan.book.ledger.knows(peer.session.short());
+                // A hello that was lost may come after all, once, and prolong a lease.
+                let mut scripts = self.plan.hostiles.iter();
+                let is_copied = scripts.any(|script| Script::SEALED.contains(script));
+                let was_ours = self.lan.book.ledger.knows(peer.session.short()) && !is_copied;
                 Invariant::Heals.holds_if(!was_ours || living.contains(&peer.session), || {
                     format!("n{number} lists a dead session of {}", peer.name)
                 })?;
