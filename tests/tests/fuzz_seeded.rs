@@ -87,6 +87,7 @@ targets! {
     msgpack_differential: 60_000,
     python_text: 60_000,
     names: 60_000,
+    compressed_body: 6_000,
     stream_frames: 6_000,
     hello_and_func: 400,
     whole_core: 1_000,

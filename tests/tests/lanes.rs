@@ -4,6 +4,8 @@
 
 #[path = "lanes/carriers.rs"]
 mod carriers;
+#[path = "lanes/compressed.rs"]
+mod compressed;
 #[path = "lanes/ends.rs"]
 mod ends;
 #[path = "lanes/keeping.rs"]

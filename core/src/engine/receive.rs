@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::send::discard;
 use super::{Core, Phase};
 use crate::counters::Drop;
 use crate::dialect::frame::{FrameReader, Unread};
@@ -109,7 +110,18 @@ impl Core {
         if bytes.first() == Some(&framing::RECORD) {
             return self.on_record(now, from, bytes);
         }
-        self.receive_messages(now, from, bytes)
+        let limit = self.max_expanded(from.link);
+        self.receive_messages(now, from, bytes, limit)
+    }
+
+    /// What a compressed frame may expand to: no more than its sender may put into a plain one.
+    fn max_expanded(&self, link: LinkId) -> usize {
+        match self.links.get(link) {
+            Some(known) if known.proved || self.is_connection(link) => {
+                known.max_frame.max(64 << 10).min(self.config.max_message)
+            }
+            _ => self.config.max_unproved_frame,
+        }
     }
 
     /// Notes a sign of life of the far end; in keyed mode not of what another session may once
@@ -125,20 +137,22 @@ impl Core {
         }
     }
 
-    /// Takes a frame's bytes, or a message that came as a stream.
+    /// Takes a frame's bytes, or a message that came as a stream. If they are compressed, `limit`
+    /// is the most that they may expand to, bytes.
     pub(super) fn receive_messages(
         &mut self,
         now: Time,
         from: From,
         bytes: &[u8],
+        limit: usize,
     ) -> Result<(), Drop> {
         let pipeline = Arc::clone(&self.pipeline);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = pipeline.open(bytes, &mut scratch).and_then(|(codec, bytes)| {
+        let result = pipeline.open(bytes, limit, &mut scratch).and_then(|(codec, bytes)| {
             let from = From { form: Form::native(codec.format()), ..from };
             self.read_messages(now, from, codec.as_ref(), bytes)
         });
-        scratch.clear();
+        discard(&mut scratch);
         self.scratch = scratch;
         result
     }

@@ -248,11 +248,18 @@ impl Core {
         }
         if packed > 0 {
             self.spend_budget(now, link, out.len() + self.envelope_size());
-            let expands = shrinks && self.far_end_has(link, Features::COMPRESSED);
-            let pipeline = Arc::clone(&self.pipeline);
-            pipeline.close(out, expands);
+            self.compress(link, shrinks, out);
         }
         packed
+    }
+
+    /// Compresses a frame, or a message that is larger than one, if it may and where that pays.
+    pub(super) fn compress(&mut self, link: LinkId, may_shrink: bool, frame: &mut Vec<u8>) {
+        let expands = may_shrink && self.far_end_has(link, Features::COMPRESSED);
+        if self.pipeline.close(frame, expands, &mut self.scratch) {
+            std::mem::swap(frame, &mut self.scratch);
+        }
+        discard(&mut self.scratch);
     }
 
     /// Whether a message may go into a frame that is compressed. In keyed mode only what is said to
@@ -591,7 +598,7 @@ impl Core {
 }
 
 /// Empties a frame's buffer that has held a message too large for any frame.
-fn discard(frame: &mut Vec<u8>) {
+pub(super) fn discard(frame: &mut Vec<u8>) {
     frame.clear();
     if frame.capacity() > LARGEST_KEPT {
         frame.shrink_to(0);

@@ -87,7 +87,8 @@ impl Core {
         match arrived {
             Arrived::Nothing => Ok(()),
             Arrived::Message(bytes) => {
-                let result = self.receive_messages(now, from, &bytes);
+                let limit = self.config.max_message;
+                let result = self.receive_messages(now, from, &bytes, limit);
                 if let Some(streams) = self.streams_of(from.link) {
                     streams.recycle(bytes);
                 }
@@ -160,6 +161,7 @@ impl Core {
             return false;
         }
         let size = encoded.len();
+        let may_shrink = self.may_compress(message);
         // What is to be said if the far end does not take it. The answer's task is over.
         let tag = match message {
             Outgoing::Answer(key) => {
@@ -174,6 +176,9 @@ impl Core {
         self.touch(now, link);
         let mut bytes = self.buffers.take(size);
         bytes.extend_from_slice(encoded);
+        // What is larger is refused here, not expanded and then refused there.
+        let may_shrink = may_shrink && size <= self.config.max_message;
+        self.compress(link, may_shrink, &mut bytes);
         let Some(streams) = self.streams_of(link) else { return false };
         match (streams.push_message(tag.clone(), bytes), tag) {
             (Ok(()), tag) => {

@@ -2,7 +2,8 @@
 //!
 //! Out: messages are encoded one after another into one frame, the frame is compressed if that
 //! makes it smaller, then sealed. In: the first byte says which of these steps to undo. All of
-//! it happens once per frame, never once per message.
+//! it happens once per frame, never once per message; a message larger than a frame is compressed
+//! before it is cut. What is sealed is not compressed: its length would tell of its content.
 
 use std::sync::Arc;
 
@@ -14,6 +15,11 @@ use crate::ports::{Codec, Compressor, DecodeError, ExpandError, Format, GroupKey
 use crate::wire::sessions;
 use crate::wire::transcode::Transcoded;
 
+/// A compressed body may expand to this much, whatever its size, bytes.
+const EXPANDS_FREELY: usize = 64 << 10;
+/// And to so many times its own size: what is larger is a trap, or goes as it is.
+const MAX_RATIO: usize = 100;
+
 /// The formats and transforms a node was built with.
 #[derive(Clone)]
 pub struct Pipeline {
@@ -23,7 +29,6 @@ pub struct Pipeline {
     compressor: Option<(Arc<dyn Compressor>, usize)>,
     normalizer: Option<Arc<dyn Normalizer>>,
     keys: Vec<Arc<dyn GroupKey>>,
-    max_expanded: usize,
 }
 
 impl Pipeline {
@@ -31,14 +36,7 @@ impl Pipeline {
     /// peers that do not read it get them in JSON.
     pub fn new(first: Arc<dyn Codec>) -> Self {
         let lean = lean::is_claimed_by(first.as_ref());
-        Self {
-            codecs: vec![first],
-            lean,
-            compressor: None,
-            normalizer: None,
-            keys: Vec::new(),
-            max_expanded: 64 << 10,
-        }
+        Self { codecs: vec![first], lean, compressor: None, normalizer: None, keys: Vec::new() }
     }
 
     /// Adds a codec to read, and to write to peers that read it.
@@ -49,7 +47,9 @@ impl Pipeline {
         self
     }
 
-    /// Compresses frames of at least `threshold` bytes that become smaller by it.
+    /// Expands what others have compressed. Compresses frames, and messages that are larger than
+    /// one, of at least `threshold` bytes if that saves a tenth; [`usize::MAX`]: none. With a key
+    /// nothing is compressed.
     #[must_use]
     pub fn with_compressor(mut self, compressor: Arc<dyn Compressor>, threshold: usize) -> Self {
         self.compressor = Some((compressor, threshold));
@@ -159,14 +159,15 @@ impl Pipeline {
         self.codecs.iter().find(|codec| codec.claims(first))
     }
 
-    /// Undoes sealing and compression of a received frame and finds its codec. `scratch` holds
-    /// the plain form where it is another than the frame itself.
+    /// Undoes compression of a received frame, to `limit` bytes at most, and finds its codec.
+    /// `scratch` holds the plain form where it is another than the frame itself.
     ///
     /// # Errors
     /// The reason to drop the frame.
     pub fn open<'a>(
         &self,
         frame: &'a [u8],
+        limit: usize,
         scratch: &'a mut Vec<u8>,
     ) -> Result<(&Arc<dyn Codec>, &'a [u8]), Drop> {
         let first = *frame.first().ok_or(Drop::Empty)?;
@@ -175,7 +176,7 @@ impl Pipeline {
         }
         if let Some((compressor, _)) = self.compressor.as_ref().filter(|(c, _)| c.claims(first)) {
             scratch.clear();
-            let limit = self.max_expanded;
+            let limit = limit.min(most_of(frame.len()));
             compressor.expand(frame, limit, scratch).map_err(|error| match error {
                 ExpandError::TooLarge => Drop::Oversized,
                 ExpandError::Damaged => Drop::Compression,
@@ -186,7 +187,7 @@ impl Pipeline {
         }
         if let Some(normalizer) = self.normalizer.as_ref().filter(|n| n.claims(frame)) {
             scratch.clear();
-            normalizer.normalize(frame, self.max_expanded, scratch).map_err(drop_of)?;
+            normalizer.normalize(frame, EXPANDS_FREELY, scratch).map_err(drop_of)?;
             let codec = self.codec(Format::JSON).ok_or(Drop::UnknownFormat)?;
             return Ok((codec, scratch));
         }
@@ -194,18 +195,24 @@ impl Pipeline {
         Ok((codec, frame))
     }
 
-    /// Compresses a frame in place where the far end reads that and it pays.
-    pub fn close(&self, frame: &mut Vec<u8>, far_end_expands: bool) {
-        let Some((compressor, threshold)) = &self.compressor else { return };
-        if !far_end_expands || frame.len() < *threshold {
-            return;
+    /// Writes a frame, or a message that is larger than one, into `packed` (cleared first) as it
+    /// goes out compressed. `false`: it goes as it is, because the far end does not read that or
+    /// because it does not pay.
+    pub fn close(&self, frame: &[u8], far_end_expands: bool, packed: &mut Vec<u8>) -> bool {
+        packed.clear();
+        let Some((compressor, threshold)) = &self.compressor else { return false };
+        if !far_end_expands || frame.len() < *threshold || !self.keys.is_empty() {
+            return false;
         }
-        let mut packed = Vec::with_capacity(frame.len());
-        compressor.compress(frame, &mut packed);
-        if packed.len() < frame.len() {
-            *frame = packed;
-        }
+        compressor.compress(frame, packed);
+        let pays = packed.len() <= frame.len() / 10 * 9;
+        pays && !packed.is_empty() && frame.len() <= most_of(packed.len())
     }
+}
+
+/// What a compressed body of so many bytes may expand to.
+fn most_of(packed: usize) -> usize {
+    packed.saturating_mul(MAX_RATIO).max(EXPANDS_FREELY)
 }
 
 /// The counter of a decoding failure.
@@ -316,7 +323,7 @@ mod tests {
 
     fn open(pipeline: &Pipeline, frame: &[u8]) -> Result<Vec<u8>, Drop> {
         let mut scratch = Vec::new();
-        pipeline.open(frame, &mut scratch).map(|(_, plain)| plain.to_vec())
+        pipeline.open(frame, 1 << 20, &mut scratch).map(|(_, plain)| plain.to_vec())
     }
 
     #[test]
@@ -326,18 +333,71 @@ mod tests {
         assert!(pipeline.features().has(Features::COMPRESSED));
         assert!(!plain.features().has(Features::COMPRESSED));
         let packed = |length: usize, expands: bool| {
-            let mut frame = vec![b'{'; length];
-            pipeline.close(&mut frame, expands);
-            frame
+            let (frame, mut packed) = (vec![b'{'; length], b"old".to_vec());
+            if pipeline.close(&frame, expands, &mut packed) { packed } else { frame }
         };
         assert_eq!(packed(99, true).len(), 99);
         assert_eq!(packed(100, false).len(), 100);
         let small = packed(100, true);
         assert_eq!(small.len(), 4);
         assert_eq!(open(&pipeline, &small), Ok(vec![b'{'; 100]));
-        let mut mixed = [b"{".repeat(100), b"}".to_vec()].concat();
-        pipeline.close(&mut mixed, true);
-        assert_eq!(mixed.len(), 101, "what does not become smaller goes as it is");
+        let mixed = [b"{".repeat(100), b"}".to_vec()].concat();
+        assert!(!pipeline.close(&mixed, true, &mut Vec::new()), "it does not become smaller");
+        // 65,535 bytes in four would be taken for a trap, were it not for what is free.
+        assert_eq!(packed(65_535, true).len(), 4);
+        let keyed = pipeline.with_key(Arc::new(NoKey));
+        assert!(!keyed.close(&[b'{'; 100], true, &mut Vec::new()), "lengths would tell");
+        assert_eq!(open(&keyed, &small), Ok(vec![b'{'; 100]));
+    }
+
+    #[derive(Debug)]
+    struct NoKey;
+
+    impl GroupKey for NoKey {
+        fn id(&self) -> crate::ports::KeyId {
+            crate::ports::KeyId([0; 4])
+        }
+        fn session(&self, _: &[u8; 16], _: u32) -> Box<dyn crate::ports::SessionKey> {
+            unreachable!("nothing is sealed here")
+        }
+    }
+
+    /// Says that it makes a tenth of everything less.
+    struct Saves(usize);
+
+    impl Compressor for Saves {
+        fn name(&self) -> &'static str {
+            "saves"
+        }
+        fn claims(&self, first: u8) -> bool {
+            first == b'z'
+        }
+        fn compress(&self, plain: &[u8], out: &mut Vec<u8>) {
+            out.resize(plain.len() - self.0, b'z');
+        }
+        fn expand(&self, packed: &[u8], limit: usize, _: &mut Vec<u8>) -> Result<(), ExpandError> {
+            assert_eq!(limit, 1 << 20, "{} bytes", packed.len());
+            Err(ExpandError::TooLarge)
+        }
+    }
+
+    #[test]
+    fn a_tenth_must_be_saved_and_no_more_than_would_look_like_a_trap() {
+        let pays = |saves: usize, length: usize| {
+            let pipeline =
+                Pipeline::new(Arc::new(Braces)).with_compressor(Arc::new(Saves(saves)), 100);
+            pipeline.close(&vec![b'{'; length], true, &mut Vec::new())
+        };
+        assert!(pays(100, 1000) && !pays(99, 1000));
+        assert!(pays(198_000, 200_000) && !pays(198_001, 200_000));
+        assert!(!pays(1000, 1000), "nothing came out");
+    }
+
+    #[test]
+    fn a_body_expands_to_a_hundred_times_itself_at_most() {
+        assert_eq!((most_of(1), most_of(655), most_of(656)), (65_536, 65_536, 65_600));
+        let pipeline = Pipeline::new(Arc::new(Braces)).with_compressor(Arc::new(Saves(0)), 100);
+        assert_eq!(open(&pipeline, &vec![b'z'; 20_000]), Err(Drop::Oversized));
     }
 
     #[test]
@@ -352,8 +412,7 @@ mod tests {
         assert_eq!(open(&pipeline, b"z\x00\x00{"), Err(Drop::Empty));
         assert_eq!(open(&pipeline, b"zzz"), Err(Drop::Compression));
         assert_eq!(open(&plain, b"z\x00\x05{"), Err(Drop::UnknownFormat));
-        let tight = Pipeline { max_expanded: 99, ..pipeline };
-        assert_eq!(open(&tight, b"z\x00\x63{"), Ok(vec![b'{'; 99]));
-        assert_eq!(open(&tight, b"z\x00\x64{"), Err(Drop::Oversized));
+        let within = |limit| pipeline.open(b"z\x00\x64{", limit, &mut Vec::new()).map(|_| ());
+        assert_eq!((within(100), within(99)), (Ok(()), Err(Drop::Oversized)));
     }
 }

@@ -99,7 +99,10 @@ pub(crate) fn deaf(name: &str, now: Time) -> Core {
 }
 
 pub(crate) fn core(config: Config, name: &str, seed: u64, now: Time) -> Core {
-    let pipeline = keyed(Pipeline::new(Arc::new(JsonCodec)));
+    core_of(config, keyed(Pipeline::new(Arc::new(JsonCodec))), name, seed, now)
+}
+
+fn core_of(config: Config, pipeline: Pipeline, name: &str, seed: u64, now: Time) -> Core {
     let config = config.with_name(name.to_owned());
     let mut core = Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), now).unwrap();
     core.add_lane(Capabilities::datagrams(65_507)).unwrap();
@@ -119,6 +122,18 @@ impl World {
     /// Nodes that know each other by datagrams.
     pub(crate) fn with<const N: usize>(config: Config, names: [&str; N]) -> Self {
         let mut world = Self::apart(config, names);
+        world.mute.clear();
+        world.pass(3000);
+        world
+    }
+
+    /// Nodes `a` and `b` of these pipelines, that know each other by datagrams.
+    pub(crate) fn built(config: Config, pipelines: [Pipeline; 2]) -> Self {
+        let mut world = Self::apart(config.clone(), ["a", "b"]);
+        let nodes = world.cores.iter_mut().zip(pipelines).zip(["a", "b"]).zip(1..);
+        for (((core, pipeline), name), seed) in nodes {
+            *core = core_of(config.clone(), pipeline, name, seed, Time::ZERO);
+        }
         world.mute.clear();
         world.pass(3000);
         world
