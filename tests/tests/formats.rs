@@ -165,8 +165,8 @@ async fn nodes_of_all_formats_call_each_other() {
     let builder = NodeBuilder::new;
     let mut nodes = Vec::new();
     for (name, builder, features) in [
-        ("lean", lanc::builder(), 107),
-        ("lean2", lanc::builder(), 107),
+        ("lean", lanc::builder(), 123),
+        ("lean2", lanc::builder(), 123),
         ("json", builder().codec(JsonCodec), 73),
         ("json2", builder().codec(JsonCodec).codec(MsgpackCodec), 107),
         ("nine", builder().codec(NineKeys).codec(JsonCodec), 75),

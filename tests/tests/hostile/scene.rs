@@ -19,6 +19,9 @@ const CHUNK: usize = 32;
 /// Three and a half intervals of 5 s, twice.
 const TWO_LEASES: Duration = Duration::from_secs(35);
 
+/// The head of a compressed frame, RFC 1950.
+const COMPRESSED: &[u8] = &[0x78, 0x01];
+
 /// The interval that a node with the default settings announces.
 const ANNOUNCED: Duration = Duration::from_secs(6);
 
@@ -65,7 +68,7 @@ impl Scene {
         for source in &sources {
             source.set_broadcast(true).unwrap();
         }
-        let scene = Self {
+        let mut scene = Self {
             address: target.endpoints()[0].socket_addr().unwrap(),
             target,
             stats,
@@ -83,6 +86,9 @@ impl Scene {
         // The list of functions is announced once it has been quiet, and hellos follow it.
         scene.target.settled().await;
         scene.friend.settled().await;
+        // The tables that compressed frames are read with are made for the first and kept.
+        scene.send(0, COMPRESSED, scene.address);
+        scene.arrived().await;
         scene
     }
 
