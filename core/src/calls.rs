@@ -413,6 +413,16 @@ impl Calls {
         !self.seeking.is_empty()
     }
 
+    /// Forgets the calls that sought a provider and have ended. Returns whether any seeks one.
+    pub(crate) fn still_seeks(&mut self) -> bool {
+        let table = &self.table;
+        let seeks = |key: &CallKey| {
+            table.get(*key).is_some_and(|call| matches!(call.stage, Stage::Seeking))
+        };
+        self.seeking.retain(seeks);
+        self.is_seeking()
+    }
+
     /// Ends a call; the outcome stays until it is taken. Returns the arguments, which nobody
     /// needs any more.
     pub(crate) fn finish(&mut self, key: CallKey, outcome: Outcome) -> Option<Arguments> {

@@ -52,6 +52,8 @@ pub(crate) enum Timer {
     Homes,
     /// The network interfaces changed a moment ago.
     Rehello,
+    /// Calls wait for a provider: perhaps the hello that it would have answered was lost.
+    SeekAgain,
     /// Frames sealed for this node are to name another token.
     Token,
 }
@@ -79,6 +81,7 @@ impl Timer {
             Self::Drain => "drain",
             Self::Homes => "older programs",
             Self::Rehello => "interfaces changed",
+            Self::SeekAgain => "greet for calls that wait",
             Self::Token => "another token",
         }
     }

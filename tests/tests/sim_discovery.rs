@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use lanc_core::Trust;
+use lanc_core::error::ErrorCode;
 use lanc_core::event::{Event, PeerDownReason};
-use lanc_testkit::sim::{Function, NodeId, Place, Rules, Spec, World, ms, secs};
+use lanc_testkit::sim::{Ask, Function, NodeId, Place, Rules, Spec, World, ms, secs};
 use serde_json::{Value, json};
 
 fn nothing(_: &[Value]) -> lanc_testkit::sim::Reply {
@@ -221,6 +222,31 @@ fn the_question_for_functions_is_repeated_until_it_is_answered() {
     // Broadcasts of a reach b, every unicast between them is lost nine times in ten.
     lan.pair_rules(b, a, Rules::default().loss(900));
     assert!(lan.run_until(|lan| lan.providers(b, "f") == ["a"], secs(120)));
+}
+
+/// The network came up only just now, or the first hello of a program was lost.
+#[test]
+fn a_call_that_waits_for_a_provider_greets_again() {
+    let mut lan = World::new(16);
+    let server = lan.add(Spec::new("server").offers(named("f")));
+    lan.run_for(secs(2));
+    let desk = lan.node("desk");
+    lan.cut(server, desk);
+    let call = lan.call(desk, "f", json!([]));
+    lan.run_for(ms(300));
+    lan.heal();
+    lan.run_for(ms(1100));
+    assert_eq!(lan.result(call), Some(Ok(Value::Null)));
+
+    // Whoever waits for what nobody offers greets ever more seldom, and stops with its call.
+    lan.record_frames();
+    let wait = Ask::new("g", json!([])).wait(secs(20));
+    let call = lan.ask(desk, wait);
+    lan.run_for(secs(60));
+    assert_eq!(lan.failure(call).code, ErrorCode::NO_PROVIDER);
+    let hellos = lan.frames().filter(|frame| frame.from == desk && frame.has("hello"));
+    let count = hellos.count();
+    assert!((10..=18).contains(&count), "{count} hellos in a minute");
 }
 
 #[test]

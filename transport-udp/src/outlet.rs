@@ -19,7 +19,7 @@ use crate::stats::Count;
 use crate::transport::{Blocked, Shared};
 
 /// Reading the interfaces costs system calls: at most this often.
-const REREAD: Duration = Duration::from_secs(1);
+const REREAD: Duration = Duration::from_millis(250);
 /// More pieces than this are put together first; systems take no more than some hundreds.
 const MAX_PIECES: usize = 64;
 

@@ -1,5 +1,7 @@
 //! A request of this node, from its route to its place in the outbox or the queue.
 
+use std::time::Duration;
+
 use super::lane::Way;
 use super::{Core, Done, Phase, StreamKey};
 use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
@@ -11,6 +13,9 @@ use crate::recovery::Flight;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
+
+/// When hello is said again for a call that waits for a provider; then after twice that, and so on.
+const SEEK_AGAIN: Duration = Duration::from_millis(400);
 
 impl Core {
     /// Begins a call. Its outcome comes as [`Done::Call`](super::Done::Call), then [`Self::take`] it; a call that
@@ -128,6 +133,24 @@ impl Core {
         let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));
         self.cancel_timer(old);
         self.calls.seek(key);
+        self.seek_again(now);
+    }
+
+    /// Says hello again while calls wait for a provider, ever more seldom: the first one, or the
+    /// answer to it, may have been lost, or the network was not up yet.
+    fn seek_again(&mut self, now: Time) {
+        if self.announcing.sought.is_none() {
+            self.announcing.sought = Some(0);
+            self.timers.set(now + SEEK_AGAIN, Timer::SeekAgain);
+        }
+    }
+
+    pub(super) fn greet_again(&mut self, now: Time) {
+        let sought = self.announcing.sought.take().filter(|_| self.calls.still_seeks());
+        let Some(sought) = sought.map(|sought| sought.saturating_add(1)) else { return };
+        self.say_hello_and(now, true);
+        self.announcing.sought = Some(sought);
+        self.timers.set(now + SEEK_AGAIN * (1 << sought.min(6)), Timer::SeekAgain);
     }
 
     /// Until when a call waits for a provider.

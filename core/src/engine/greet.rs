@@ -306,6 +306,9 @@ impl Core {
     /// Answers a hello that asks for something: a token sent back, or the functions.
     fn answer_hello(&mut self, now: Time, key: PeerKey, from: From, hello: &Hello<'_>) {
         if from.cast == Cast::Broadcast {
+            if hello.wants {
+                self.answer_seeker(now, key, from.link);
+            }
             return;
         }
         let Some(link) = self.links.get_mut(from.link) else { return };
@@ -331,6 +334,18 @@ impl Core {
         self.greet(now, key, from.link);
     }
 
+    /// Somebody asks everybody, because its calls wait for a provider. Who has sent back a token of
+    /// this node knows it already.
+    fn answer_seeker(&mut self, now: Time, key: PeerKey, link: LinkId) {
+        let delay = self.random.duration_up_to(self.spread());
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let is_new = peer.trust == Trust::Tentative && peer.link == link;
+        if is_new && peer.greet.is_none() && self.directory.revision() > 0 {
+            peer.told_functions = false;
+            self.greet_at(now + delay, key);
+        }
+    }
+
     /// Sends hello and, where the budget allows it, the functions: on the link that was asked.
     pub(super) fn greet(&mut self, now: Time, key: PeerKey, link: LinkId) {
         let Some(peer) = self.peers.get_mut(key) else { return };
@@ -345,13 +360,18 @@ impl Core {
 
     /// Says hello to everybody, and by unicast to those whom broadcasts do not reach.
     pub(super) fn say_hello(&mut self, now: Time) {
+        self.say_hello_and(now, false);
+    }
+
+    /// Says hello, and with `wants` asks who offers anything to answer.
+    pub(super) fn say_hello_and(&mut self, now: Time, wants: bool) {
         if self.phase != Phase::Running {
             return;
         }
         let lanes: Vec<Lane> = self.links.broadcast_lanes().collect();
         if self.config.discovery {
             for lane in lanes {
-                self.outbox.broadcast(lane, Outgoing::Hello { wants: false });
+                self.outbox.broadcast(lane, Outgoing::Hello { wants });
             }
         }
         for key in self.peers.keys() {

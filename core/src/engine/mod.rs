@@ -171,6 +171,8 @@ struct Announcing {
     /// for the answers to it.
     first_hello: Option<Time>,
     hello_timer: Option<TimerKey>,
+    /// How often hello was said for the calls that wait for a provider now; none if none waits.
+    sought: Option<u32>,
     announce_timer: Option<TimerKey>,
     last_announce: Option<Time>,
     /// The revision of the local list that hellos speak of: the one announced last, so that

@@ -114,8 +114,8 @@ impl Core {
     fn write_plain_broadcast(&mut self, lane: Lane, message: &Outgoing, out: &mut Vec<u8>) -> bool {
         let codec = Arc::clone(self.pipeline.plain());
         match message {
-            Outgoing::Hello { .. } => {
-                let hello = self.hello(None, None, None, false);
+            Outgoing::Hello { wants } => {
+                let hello = self.hello(None, None, None, *wants);
                 native::write(&Message::Hello(hello), codec.as_ref(), out);
             }
             Outgoing::Func { part } => self.write_func(*part, codec.as_ref(), out),

@@ -41,6 +41,7 @@ impl Core {
                 Timer::Drain => self.close(now),
                 Timer::Homes => self.tend_homes(now),
                 Timer::Rehello => self.say_hello(now),
+                Timer::SeekAgain => self.greet_again(now),
                 Timer::Token => self.rotate_token(now),
             }
         }
