@@ -1,0 +1,103 @@
+//! What is counted.
+
+use lanc::{JsonCodec, MsgpackCodec, Node, NodeBuilder};
+use lanc_bench::pair::{Form, Pair, Seeded};
+use lanc_transport_memory::MemoryNetwork;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::callgrind::counted_by_callgrind;
+
+/// Calls that are counted, after as many that are not.
+pub(crate) const CALLS: u64 = 2048;
+
+/// One row of the budgets.
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    kind: Kind,
+    form: Form,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Two engines and what they own: tables, dialect, codec, pipeline. So many calls at once.
+    Engine(u64),
+    /// Two nodes on one thread with the transport in memory: typed arguments, driver, runtime.
+    Node,
+}
+
+impl Workload {
+    /// All of them.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for form in Form::ALL {
+            for (name, kind) in
+                [("engine", Kind::Engine(1)), ("engine@64", Kind::Engine(64)), ("node", Kind::Node)]
+            {
+                all.push(Self { name: format!("{name}-{}", form.name()), kind, form });
+            }
+        }
+        all
+    }
+
+    /// Makes the calls.
+    pub(crate) fn run(&self) {
+        match self.kind {
+            Kind::Engine(in_flight) => {
+                let mut pair = Pair::new(self.form);
+                twice(&mut || (0..CALLS / in_flight).for_each(|_| pair.call(in_flight)));
+            }
+            Kind::Node => {
+                let pair = Nodes::new(self.form);
+                twice(&mut || pair.runtime.block_on(add(&pair.client)));
+            }
+        }
+    }
+}
+
+/// The second time everything has its size.
+fn twice(calls: &mut dyn FnMut()) {
+    calls();
+    counted_by_callgrind(calls);
+}
+
+async fn add(client: &Node) {
+    for number in 0..CALLS.cast_signed() {
+        assert_eq!(client.call::<i64>("add", (number, 7)).await, Ok(number + 7));
+    }
+}
+
+struct Nodes {
+    client: Node,
+    _server: Node,
+    runtime: Runtime,
+}
+
+impl Nodes {
+    fn new(form: Form) -> Self {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
+        let network = MemoryNetwork::new();
+        let open = |name, seed| {
+            let builder = NodeBuilder::new().name(name).entropy(Seeded(seed));
+            let builder = if form.json {
+                builder.codec(JsonCodec).codec(MsgpackCodec)
+            } else {
+                builder.codec(MsgpackCodec).codec(JsonCodec)
+            };
+            let builder = match form.key() {
+                Some(key) => builder.key(key),
+                None => builder,
+            };
+            builder.transport(network.transport()).open()
+        };
+        let (client, server) = runtime.block_on(async {
+            let server = open("server", 1).await.expect("a server");
+            let add = server.function("add", |a: i64, b: i64| a + b).inline();
+            add.register().expect("a valid name");
+            let client = open("client", 2).await.expect("a client");
+            client.settled().await;
+            (client, server)
+        });
+        Self { client, _server: server, runtime }
+    }
+}

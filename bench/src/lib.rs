@@ -1,0 +1,3 @@
+//! What the program and the benches of this package share.
+
+pub mod pair;
