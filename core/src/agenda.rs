@@ -23,11 +23,18 @@ impl<T> Default for Agenda<T> {
 impl<T> Agenda<T> {
     /// Adds an entry behind all that are due no later. Mostly it is the last one.
     pub(crate) fn add(&mut self, at: Time, what: T) {
-        let place = match self.entries.back() {
-            Some((last, _)) if *last > at => self.entries.partition_point(|(due, _)| *due <= at),
-            _ => self.entries.len(),
-        };
-        self.entries.insert(place, (at, what));
+        match self.entries.back() {
+            Some((last, _)) if *last > at => {
+                let place = self.entries.partition_point(|(due, _)| *due <= at);
+                self.entries.insert(place, (at, what));
+            }
+            _ => self.entries.push_back((at, what)),
+        }
+    }
+
+    /// How many entries there are, stale ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// The first entry and its time.

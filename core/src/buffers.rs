@@ -5,8 +5,11 @@
 
 /// Buffers that are kept: those of a few hundred calls in flight.
 const MAX_COUNT: usize = 512;
-/// Their capacities together, in bytes.
-const MAX_BYTES: usize = 4 << 20;
+/// Their capacities together, in bytes: a few messages of a mebibyte, at both ends of their way
+/// through the engine.
+const MAX_BYTES: usize = 16 << 20;
+/// The smallest capacity that counts as large: it is given back when it is not used.
+const LARGE: usize = 64 << 10;
 /// The smallest capacity that is made.
 const LEAST: usize = 64;
 /// Above it, capacities are whole pages: values of nearly one size share their buffers.
@@ -49,6 +52,24 @@ impl Buffers {
             Some(buffer) => self.taken(buffer),
             // Large enough to be kept once it is given back.
             None => Vec::with_capacity(LEAST),
+        }
+    }
+
+    /// A large buffer, empty, if there is one: for a message whose size is not known yet.
+    pub(crate) fn take_large(&mut self) -> Option<Vec<u8>> {
+        let least = shelf(LARGE)?;
+        let large = self.shelves.get_mut(least..)?;
+        let buffer = large.iter_mut().rev().find_map(Vec::pop)?;
+        Some(self.taken(buffer))
+    }
+
+    /// Frees a large buffer of each size. To be called every now and then: what a burst has left
+    /// goes, and costs a burst that lasts little.
+    pub(crate) fn relax(&mut self) {
+        let large = shelf(LARGE).and_then(|least| self.shelves.get_mut(least..));
+        for buffer in large.into_iter().flatten().filter_map(Vec::pop) {
+            self.count -= 1;
+            self.bytes -= buffer.capacity();
         }
     }
 
@@ -126,14 +147,27 @@ mod tests {
         (0..=MAX_COUNT).for_each(|_| buffers.give(Vec::with_capacity(LEAST)));
         assert_eq!((buffers.count, buffers.bytes), (MAX_COUNT, MAX_COUNT * LEAST));
         let mut buffers = Buffers::default();
-        (0..=4).for_each(|_| buffers.give(Vec::with_capacity(1 << 20)));
-        assert_eq!((buffers.count, buffers.bytes), (4, MAX_BYTES));
+        (0..=16).for_each(|_| buffers.give(Vec::with_capacity(1 << 20)));
+        assert_eq!((buffers.count, buffers.bytes), (16, MAX_BYTES));
         let mut buffers = Buffers::default();
         buffers.give(Vec::new());
         buffers.give(Vec::with_capacity(LEAST - 1));
         buffers.give(Vec::with_capacity(2 << LARGEST_SHELF));
         buffers.give(Vec::with_capacity(usize::from(u16::MAX)));
         assert_eq!(buffers.count, 1);
+    }
+
+    #[test]
+    fn large_ones_are_taken_by_themselves_and_given_back_one_by_one() {
+        let mut buffers = Buffers::default();
+        (0..3).for_each(|_| buffers.give(Vec::with_capacity(LARGE)));
+        buffers.give(Vec::with_capacity(1 << 20));
+        buffers.give(Vec::with_capacity(LARGE - 1));
+        assert_eq!(buffers.take_large().map(|buffer| buffer.capacity()), Some(1 << 20));
+        buffers.relax();
+        assert_eq!(buffers.count, 3);
+        (0..3).for_each(|_| buffers.relax());
+        assert_eq!((buffers.count, buffers.take_large()), (1, None));
     }
 
     #[test]

@@ -441,23 +441,30 @@ impl Calls {
     }
 
     /// Takes a finished call out of the table.
-    pub(crate) fn take(&mut self, key: CallKey) -> Option<Call> {
+    pub(crate) fn take(&mut self, key: CallKey) -> Option<(Outcome, Option<TimerKey>)> {
         if !matches!(self.table.get(key)?.stage, Stage::Done(_)) {
             return None;
         }
-        let call = self.table.remove(key)?;
-        self.account.refund(call.held);
-        self.by_number.remove(&call.id.number);
-        if call.wire != call.id {
-            self.by_number.remove(&call.wire.number);
+        let (held, told, numbers, timer, outcome) = self.table.end(key, |call| {
+            let outcome = match std::mem::replace(&mut call.stage, Stage::Elsewhere) {
+                Stage::Done(outcome) => Some(outcome),
+                _ => None,
+            };
+            let numbers = [call.id.number, call.wire.number];
+            (call.held, call.told, numbers, call.other_timer, outcome)
+        })?;
+        let outcome = outcome?;
+        self.account.refund(held);
+        let [id, wire] = numbers;
+        self.by_number.remove(&id);
+        if wire != id {
+            self.by_number.remove(&wire);
         }
-        if !call.told {
-            return Some(call);
+        if !told {
+            return Some((outcome, timer));
         }
         self.finished_count -= 1;
-        if let Stage::Done(outcome) = &call.stage {
-            self.finished_bytes -= outcome.bytes();
-        }
+        self.finished_bytes -= outcome.bytes();
         while self.finished.front().is_some_and(|key| self.table.get(*key).is_none()) {
             self.finished.pop_front();
         }
@@ -465,7 +472,7 @@ impl Calls {
             let table = &self.table;
             self.finished.retain(|key| table.get(*key).is_some());
         }
-        Some(call)
+        Some((outcome, timer))
     }
 
     /// The oldest outcome nobody has fetched, once more is kept than the limits allow. The one

@@ -257,13 +257,13 @@ impl Inbound {
         }
         let Some(caller) = self.callers.get_mut(key) else { return };
         let entry = Entry { number: id.number, random: id.random, standing };
-        let place = match caller.entries.back() {
+        match caller.entries.back() {
             Some(last) if last.number > id.number => {
-                caller.entries.partition_point(|entry| entry.number < id.number)
+                let place = caller.entries.partition_point(|entry| entry.number < id.number);
+                caller.entries.insert(place, entry);
             }
-            _ => caller.entries.len(),
-        };
-        caller.entries.insert(place, entry);
+            _ => caller.entries.push_back(entry),
+        }
         caller.live += usize::from(matches!(standing, Standing::Live(_)));
         self.entries += 1;
         self.compact(key);
@@ -421,6 +421,12 @@ const KEPT: usize = 64;
 
 impl Caller {
     fn find(&self, number: u64) -> Option<usize> {
+        // Mostly the numbers have no gaps.
+        let first = self.entries.front()?.number;
+        let guess = usize::try_from(number.checked_sub(first)?).unwrap_or(usize::MAX);
+        if self.entries.get(guess).is_some_and(|entry| entry.number == number) {
+            return Some(guess);
+        }
         self.entries.binary_search_by_key(&number, |entry| entry.number).ok()
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
+use ahash::RandomState;
 use siphasher::sip::SipHasher13;
 
 /// Builds hashers keyed from the node's own seed, so that nobody on the network can choose
@@ -33,13 +34,17 @@ impl BuildHasher for HashKey {
 /// What is iterated must be kept in an ordered collection beside it; that rule is what makes
 /// equal inputs give equal outputs.
 pub struct KeyedMap<K, V> {
-    map: HashMap<K, V, HashKey>,
+    map: HashMap<K, V, RandomState>,
 }
 
 impl<K: Hash + Eq, V> KeyedMap<K, V> {
     /// An empty map. Allocates nothing until the first insert.
     pub fn new(key: HashKey) -> Self {
-        Self { map: HashMap::with_hasher(key) }
+        let HashKey(high, low) = key;
+        // Four keys from two: the hash of a map need not stand alone against whoever sees it, as
+        // a token must, but nobody sees it.
+        let state = RandomState::with_seeds(high, low, !high, low.rotate_left(32));
+        Self { map: HashMap::with_hasher(state) }
     }
 
     /// The value of `key`.

@@ -16,28 +16,30 @@ pub trait Entropy: Send {
 /// not cost a system call.
 pub(crate) struct Random {
     source: Box<dyn Entropy>,
-    buffer: [u8; 256],
+    buffer: [u8; BUFFER],
     used: usize,
 }
 
+/// Bytes drawn at once: enough for the ids of some eighty calls.
+const BUFFER: usize = 1024;
+
 impl Random {
     pub(crate) fn new(source: Box<dyn Entropy>) -> Self {
-        Self { source, buffer: [0; 256], used: 256 }
+        Self { source, buffer: [0; BUFFER], used: BUFFER }
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let mut out = [0; N];
-        for byte in &mut out {
-            if self.used >= self.buffer.len() {
-                self.source.fill(&mut self.buffer);
-                self.used = 0;
-            }
-            if let Some(place) = self.buffer.get_mut(self.used) {
-                *byte = *place;
-                *place = 0;
-            }
-            self.used += 1;
+        const { assert!(N <= BUFFER, "more than the buffer holds") };
+        if self.buffer.len() - self.used < N {
+            self.source.fill(&mut self.buffer);
+            self.used = 0;
         }
+        let mut out = [0; N];
+        if let Some(places) = self.buffer.get_mut(self.used..self.used + N) {
+            out.copy_from_slice(places);
+            places.fill(0);
+        }
+        self.used += N;
         out
     }
 

@@ -130,13 +130,32 @@ impl<T, Tag> Slots<T, Tag> {
             return None;
         }
         let value = place.value.take()?;
-        place.generation = place.generation.wrapping_add(1);
+        self.vacate(key);
+        Some(value)
+    }
+
+    /// Ends the entry of `key` where it stands, after a last look at it: what is large is not
+    /// moved for being dropped.
+    pub fn end<R>(&mut self, key: Key<Tag>, last: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let place = self.slots.get_mut(index(key.slot))?;
+        if place.generation != key.generation {
+            return None;
+        }
+        let result = last(place.value.as_mut()?);
+        place.value = None;
+        self.vacate(key);
+        Some(result)
+    }
+
+    fn vacate(&mut self, key: Key<Tag>) {
+        if let Some(place) = self.slots.get_mut(index(key.slot)) {
+            place.generation = place.generation.wrapping_add(1);
+        }
         self.free.push(key.slot);
         self.live -= 1;
         if index(key.slot) + 1 == self.slots.len() {
             self.give_back();
         }
-        Some(value)
     }
 
     /// Gives back the empty end of a table that a burst has grown.

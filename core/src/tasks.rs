@@ -419,16 +419,19 @@ impl Tasks {
         self.table.get_mut(key)
     }
 
-    pub(crate) fn remove(&mut self, key: TaskKey) -> Option<Task> {
-        let task = self.table.remove(key)?;
-        self.account.refund(task.held);
-        self.strangers -= usize::from(task.stranger);
-        if let Some(call) = task.caller.call()
+    /// Takes a task out, after a last look at it.
+    pub(crate) fn end<R>(&mut self, key: TaskKey, last: impl FnOnce(&mut Task) -> R) -> Option<R> {
+        let (held, stranger, call, result) = self
+            .table
+            .end(key, |task| (task.held, task.stranger, task.caller.call(), last(task)))?;
+        self.account.refund(held);
+        self.strangers -= usize::from(stranger);
+        if let Some(call) = call
             && self.by_call.get(&call) == Some(&key)
         {
             self.by_call.remove(&call);
         }
-        Some(task)
+        Some(result)
     }
 
     /// The task of a call that came on this link with this id.
@@ -525,10 +528,10 @@ mod tests {
         assert_eq!(tasks.by_call(link(2), &number), Some(keys[1]));
         assert_eq!(tasks.by_call(link(2), &text), None);
         assert_eq!(tasks.by_call(link(1), &text), Some(keys[3]), "the latest of its id");
-        tasks.remove(keys[2]);
+        tasks.end(keys[2], |_| ());
         assert_eq!(tasks.by_call(link(1), &text), Some(keys[3]), "it has not ended");
         for key in keys {
-            tasks.remove(key);
+            tasks.end(key, |_| ());
         }
         assert!(tasks.by_call.is_empty());
     }

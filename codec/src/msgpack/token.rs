@@ -18,6 +18,14 @@ pub(super) enum Token<'a> {
     Map(u32),
 }
 
+/// The text of one ASCII letter.
+#[inline]
+fn one_letter(letter: u8) -> Option<&'static str> {
+    const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+    let place = usize::from(letter.checked_sub(b'a')?);
+    LETTERS.get(place..place + 1)
+}
+
 /// The bytes that have not been read yet, and how many there were at first.
 pub(super) struct Rest<'a>(pub(super) &'a [u8], pub(super) usize);
 
@@ -32,16 +40,28 @@ impl<'a> Rest<'a> {
     #[inline(always)]
     pub(super) fn token(&mut self) -> Result<Token<'a>, DecodeError> {
         let (&marker, behind) = self.0.split_first().ok_or(DecodeError::Truncated)?;
-        if let 0xa0..=0xbf = marker {
-            self.0 = behind;
-            return self.text(usize::from(marker & 0x1f)).map(Token::Text);
+        match marker {
+            0x00..=0x7f => {
+                self.0 = behind;
+                Ok(Token::Int(i64::from(marker)))
+            }
+            0xa0..=0xbf => {
+                self.0 = behind;
+                self.text(usize::from(marker & 0x1f)).map(Token::Text)
+            }
+            _ => self.other(marker, behind),
         }
-        self.other(marker, behind)
     }
 
-    /// Reads a short text, which almost every key is, or whatever else stands there.
+    /// Reads a key: of one letter, as those of a lean message are, or any other text.
     #[inline(always)]
     pub(super) fn key(&mut self) -> Result<&'a str, DecodeError> {
+        if let [0xa1, letter, behind @ ..] = self.0
+            && let Some(key) = one_letter(*letter)
+        {
+            self.0 = behind;
+            return Ok(key);
+        }
         match self.token()? {
             Token::Text(key) => Ok(key),
             _ => Err(DecodeError::WrongType),
@@ -53,7 +73,6 @@ impl<'a> Rest<'a> {
         let begin = self.at();
         self.0 = behind;
         Ok(match marker {
-            0x00..=0x7f => Token::Int(i64::from(marker)),
             0x80..=0x8f => Token::Map(u32::from(marker & 0x0f)),
             0x90..=0x9f => Token::List(u32::from(marker & 0x0f)),
             0xc0 => Token::Nil,

@@ -82,6 +82,10 @@ fn uint(number: u64, out: &mut Vec<u8>) {
 }
 
 fn text(text: &str, out: &mut Vec<u8>) {
+    // Most keys.
+    if let [letter] = text.as_bytes() {
+        return out.extend_from_slice(&[0xa1, *letter]);
+    }
     match u8::try_from(text.len()) {
         Ok(length @ 0..=31) => out.push(0xa0 | length),
         _ => long(text.len(), [Some(0xd9), Some(0xda), Some(0xdb)], out),

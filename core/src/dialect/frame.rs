@@ -68,7 +68,8 @@ impl<'c, 'a> FrameReader<'c, 'a> {
         let (codec, rest, budget) = (self.codec, self.rest, &mut self.budget);
         let (message, used) = match &self.head {
             Some(head) => {
-                let (fields, used) = lean::Fields::read(codec, rest, budget)?;
+                let mut fields = lean::Fields::default();
+                let used = fields.read(codec, rest, budget)?;
                 let message = lean::read(&fields, head);
                 (message.map_err(|why| Unread { why, call: fields.call(head), bytes: &[] }), used)
             }

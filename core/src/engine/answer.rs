@@ -56,12 +56,20 @@ impl Core {
         }
         let Some(task) = self.tasks.get_mut(key) else { return };
         let late = task.cancelled || task.deadline.is_some_and(|deadline| deadline < now);
-        let caller = task.caller.clone();
+        let caller = match &task.caller {
+            Caller::Local(call) => Ok(*call),
+            Caller::Remote { link, id, .. } => Err((*link, id.is_some())),
+        };
         self.cancel_timer(timer);
         match caller {
-            Caller::Local(call) => {
-                let Some(task) = self.tasks.remove(key) else { return };
-                let Progress::Answered(result) = task.progress else { return };
+            Ok(call) => {
+                let result = self.tasks.end(key, |task| {
+                    match std::mem::replace(&mut task.progress, Progress::Queued) {
+                        Progress::Answered(result) => Some(result),
+                        _ => None,
+                    }
+                });
+                let Some(result) = result.flatten() else { return };
                 let waits = self
                     .calls
                     .get(call)
@@ -72,11 +80,11 @@ impl Core {
                     self.finish(now, call, Outcome::One(Answer { from, result }));
                 }
             }
-            Caller::Remote { link, id: Some(_), .. } if !late => {
+            Err((link, true)) if !late => {
                 let link = self.answer_link(key).unwrap_or(link);
                 self.answer(now, link, key);
             }
-            Caller::Remote { .. } => self.end_task(key),
+            Err(_) => self.end_task(key),
         }
     }
 

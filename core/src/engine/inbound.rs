@@ -36,6 +36,9 @@ pub(super) enum Meeting {
     Copy,
 }
 
+/// Entries of an agenda above which stale ones are looked for.
+const MOST_STALE: usize = 256;
+
 impl Core {
     /// Whether a received call was seen before. A copy is answered: with the state of the call
     /// or its answer once more.
@@ -143,10 +146,11 @@ impl Core {
         let Some(task) = self.tasks.get_mut(key) else { return };
         task.tracked = Some((caller, id.number));
         if task.caller.is_awaited() && self.may_lose(from.link) && self.gives_receipts(caller) {
+            let due = now + ACK_DELAY;
             if let Some(caller) = self.inbound.get_mut(caller) {
-                caller.acks.add(now + ACK_DELAY, id.number);
+                caller.acks.add(due, id.number);
             }
-            self.arm_caller(caller);
+            self.arm_caller_for(caller, due);
         }
     }
 
@@ -337,7 +341,7 @@ impl Core {
         if let Some(caller) = self.inbound.get_mut(caller) {
             caller.answers.add(due, number);
         }
-        self.arm_caller(caller);
+        self.arm_caller_for(caller, due);
     }
 
     /// Keeps an answer for a caller that says when it has come. `false`: there is no room, or
@@ -409,6 +413,17 @@ impl Core {
         Some((key, self.tasks.get(key)?))
     }
 
+    /// Something was added to what is due towards a caller. Its timer stays if it is set for an
+    /// earlier time; what has become stale meanwhile is passed over then, or once it is much.
+    fn arm_caller_for(&mut self, key: CallerKey, due: Time) {
+        let Some(caller) = self.inbound.get(key) else { return };
+        let is_set = caller.timer.is_some_and(|(at, _)| at <= due);
+        let is_much = caller.acks.len().max(caller.answers.len()) > MOST_STALE;
+        if !is_set || is_much {
+            self.arm_caller(key);
+        }
+    }
+
     /// Sets a caller's timer to the first thing that is due.
     fn arm_caller(&mut self, key: CallerKey) {
         let tasks = &self.tasks;
@@ -433,18 +448,19 @@ impl Core {
     }
 
     /// Takes a task out; a copy of its call finds this in its place.
-    pub(super) fn remove_task(&mut self, key: TaskKey, standing: Standing) -> Option<Task> {
-        let mut task = self.tasks.remove(key)?;
-        if let Some((caller, number)) = task.tracked {
-            self.inbound.settle(caller, number, standing);
-        }
-        if let Some(caller) = task.kept_for {
-            self.inbound.drop_answer(caller, task.answer_bytes());
-        }
-        if let Progress::Answered(Ok(payload)) = &mut task.progress {
-            self.buffers.give(std::mem::take(&mut payload.bytes));
-        }
-        Some(task)
+    pub(super) fn remove_task(&mut self, key: TaskKey, standing: Standing) {
+        let (inbound, buffers) = (&mut self.inbound, &mut self.buffers);
+        self.tasks.end(key, |task| {
+            if let Some((caller, number)) = task.tracked {
+                inbound.settle(caller, number, standing);
+            }
+            if let Some(caller) = task.kept_for {
+                inbound.drop_answer(caller, task.answer_bytes());
+            }
+            if let Progress::Answered(Ok(payload)) = &mut task.progress {
+                buffers.give(std::mem::take(&mut payload.bytes));
+            }
+        });
     }
 
     /// Whether every answer has left, and those that may have been lost have their receipts.

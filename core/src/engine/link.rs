@@ -186,6 +186,7 @@ impl Core {
         }
         self.hosts.sweep(now);
         self.sweep_callers(now);
+        self.buffers.relax();
         if self.links.len() > 0 || self.inbound.len() > 0 || self.hosts.len() > 0 {
             self.schedule_sweep(now);
         }

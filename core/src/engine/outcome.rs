@@ -208,19 +208,16 @@ impl Core {
 
     /// Drops a finished call.
     pub(super) fn forget(&mut self, key: CallKey) {
-        if let Some(call) = self.calls.take(key) {
-            self.cancel_timer(call.other_timer);
+        if let Some((_, timer)) = self.calls.take(key) {
+            self.cancel_timer(timer);
         }
     }
 
     /// Takes the outcome of a call; `None` while there is none. The key is stale afterwards.
     pub fn take(&mut self, key: CallKey) -> Option<Outcome> {
-        let call = self.calls.take(key)?;
-        self.cancel_timer(call.other_timer);
-        match call.stage {
-            Stage::Done(outcome) => Some(outcome),
-            _ => None,
-        }
+        let (outcome, timer) = self.calls.take(key)?;
+        self.cancel_timer(timer);
+        Some(outcome)
     }
 
     /// The id of a call that is open or whose outcome waits.

@@ -25,6 +25,12 @@ use crate::wire::outbox::{Broadcast, Outgoing, Refusal};
 /// A frame's buffer that has held a larger message than this is given back.
 const LARGEST_KEPT: usize = 1 << 20;
 
+/// Room of the buffer for the next frame once a large message has taken the one there was.
+pub(super) const FRAME_ROOM: usize = 64 << 10;
+
+/// What a large message has besides its arguments or its result, mostly.
+const HEAD_ROOM: usize = 512;
+
 /// What became of one message that was to be packed.
 enum Packed {
     /// It is in the frame.
@@ -215,6 +221,9 @@ impl Core {
             }
             shrinks = may_shrink;
             let before = out.len();
+            if packed == 0 {
+                self.suit(&message, limit, out);
+            }
             match self.pack_one(now, link, &message, limit, &frame, out) {
                 Packed::Yes => {
                     self.outbox.took(&message);
@@ -251,6 +260,18 @@ impl Core {
             self.compress(link, shrinks, out);
         }
         packed
+    }
+
+    /// What is too large for a frame is written into a buffer that suits it, and sent from there.
+    fn suit(&mut self, message: &Outgoing, limit: usize, out: &mut Vec<u8>) {
+        let size = match message {
+            Outgoing::Call(key) => self.calls.get(*key).map_or(0, |call| call.request.args.len()),
+            message => self.answer_bytes(message),
+        };
+        if size > limit && size.saturating_add(HEAD_ROOM) > out.capacity() {
+            let fitting = self.buffers.take(size.saturating_add(HEAD_ROOM));
+            self.buffers.give(std::mem::replace(out, fitting));
+        }
     }
 
     /// Compresses a frame, or a message that is larger than one, if it may and where that pays.
@@ -563,15 +584,21 @@ impl Core {
     /// The short `too_large` to be sent instead of an answer, whose task is over. Whether the
     /// function ran is what the answer said.
     pub(super) fn take_refusal(&mut self, key: TaskKey, why: String) -> Option<Refusal> {
-        let executed = match &self.tasks.get(key)?.progress {
+        let task = self.tasks.get(key)?;
+        let executed = match &task.progress {
             Progress::Answered(Err(answer)) => answer.executed,
             _ => Executed::Yes,
         };
-        let task = self.remove_task(key, Standing::Expired(executed))?;
-        let Caller::Remote { id: Some(id), form, .. } = task.caller else { return None };
+        let arrival = task.arrival;
+        let caller = match &task.caller {
+            Caller::Remote { id: Some(id), form, .. } => Some((id.clone(), *form)),
+            _ => None,
+        };
+        self.remove_task(key, Standing::Expired(executed));
+        let (id, form) = caller?;
         let mut fault = Fault::new(ErrorCode::TOO_LARGE, why);
         fault.executed = executed;
-        Some(Refusal { form, id, fault, arrival: task.arrival })
+        Some(Refusal { form, id, fault, arrival })
     }
 
     /// Notes that a message will never be sent.

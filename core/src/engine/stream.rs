@@ -44,7 +44,15 @@ impl Core {
         }
         self.touch(now, from.link);
         let Some(streams) = self.streams_of(from.link) else { return Err(Drop::Misaddressed) };
-        let result = match streams.on_record(record) {
+        let arrived = streams.on_record(record);
+        // Messages that come side by side use the buffers of earlier ones too.
+        if streams.wants_spare()
+            && let Some(buffer) = self.buffers.take_large()
+            && let Some(streams) = self.streams_of(from.link)
+        {
+            streams.recycle(buffer);
+        }
+        let result = match arrived {
             Ok(arrived) => self.on_arrived(now, from, arrived),
             Err(_) => {
                 self.break_off(now, from.link);
@@ -89,8 +97,9 @@ impl Core {
             Arrived::Message(bytes) => {
                 let limit = self.config.max_message;
                 let result = self.receive_messages(now, from, &bytes, limit);
-                if let Some(streams) = self.streams_of(from.link) {
-                    streams.recycle(bytes);
+                match self.streams_of(from.link) {
+                    Some(streams) if streams.lacks_spare() => streams.recycle(bytes),
+                    _ => self.buffers.give(bytes),
                 }
                 result
             }
@@ -154,7 +163,7 @@ impl Core {
         now: Time,
         link: LinkId,
         message: &Outgoing,
-        encoded: &[u8],
+        encoded: &mut Vec<u8>,
     ) -> bool {
         // Asked first: without streams an answer's task is still needed.
         if self.streams_of(link).is_none() {
@@ -174,8 +183,8 @@ impl Core {
             other => other.clone(),
         };
         self.touch(now, link);
-        let mut bytes = self.buffers.take(size);
-        bytes.extend_from_slice(encoded);
+        let room = self.buffers.take(super::send::FRAME_ROOM);
+        let mut bytes = std::mem::replace(encoded, room);
         // What is larger is refused here, not expanded and then refused there.
         let may_shrink = may_shrink && size <= self.config.max_message;
         self.compress(link, may_shrink, &mut bytes);

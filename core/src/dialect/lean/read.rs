@@ -92,17 +92,18 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads one message and returns it with the number of bytes it took.
+    /// Reads one message into fields that are empty, and returns the number of bytes it took.
     ///
     /// # Errors
     /// [`DecodeError`], for input that is no map within the budget.
     pub fn read(
+        &mut self,
         codec: &dyn Codec,
         input: &'a [u8],
         budget: &mut Budget,
-    ) -> Result<(Self, usize), DecodeError> {
-        let mut fields = Self::default();
-        let used = codec.read_map(input, budget, &mut |key, value| {
+    ) -> Result<usize, DecodeError> {
+        let fields = self;
+        codec.read_map(input, budget, &mut |key, value| {
             let item = value.item;
             match key.as_bytes() {
                 b"m" => fields.method = Number::of(&item),
@@ -140,8 +141,7 @@ impl<'a> Fields<'a> {
                 _ => {}
             }
             Ok(())
-        })?;
-        Ok((fields, used))
+        })
     }
 
     /// The id of a call, whatever else of it is wrong.

@@ -42,8 +42,8 @@ const MAX_RECENT: usize = 256;
 /// Messages that may wait to begin, however small they are.
 const MAX_WAITING: usize = 65_536;
 
-/// The largest message buffer that is kept for the next message.
-const MAX_SPARE: usize = 1 << 20;
+/// The largest message buffer that is kept for the next message: for a mebibyte and its head.
+const MAX_SPARE: usize = 2 << 20;
 
 /// Places of a queue that are kept however little waits.
 const KEPT_PLACES: usize = 32;
@@ -298,6 +298,16 @@ impl<T> Streams<T> {
             buffer.clear();
             self.spare = buffer;
         }
+    }
+
+    /// Whether the next message has no buffer to use again.
+    pub(crate) fn lacks_spare(&self) -> bool {
+        self.spare.capacity() == 0
+    }
+
+    /// Whether that is felt: messages arrive.
+    pub(crate) fn wants_spare(&self) -> bool {
+        self.counts.assembling > 0 && self.lacks_spare()
     }
 
     /// Gives back memory that is kept for speed. For times when the link is quiet.

@@ -183,8 +183,7 @@ impl<T> Streams<T> {
             self.take_late(number, bytes.len())?;
             return Ok(Arrived::TurnedAway(ErrorCode::BUSY));
         }
-        let is_alone = self.counts.assembling == 0;
-        let buffer = if is_alone { std::mem::take(&mut self.spare) } else { Vec::new() };
+        let buffer = std::mem::take(&mut self.spare);
         let message = Assembling { buffer, allowed: self.limits.initial, seen: None };
         self.insert(number, Entry::new(Class::Assembling, true, Kind::Assembling(message)));
         self.on_bytes(number, bytes)
