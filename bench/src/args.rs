@@ -82,6 +82,13 @@ pub(crate) enum Verb {
     },
     /// Measures everything, interleaved, and prints a Markdown table.
     Table(Wanted),
+    /// What an engine costs that knows many peers and functions, in a Markdown table. Memory needs
+    /// a build with `--features count-allocations`.
+    Scale {
+        /// Draws it too.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

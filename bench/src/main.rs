@@ -8,6 +8,7 @@ mod floor;
 mod measure;
 mod node;
 mod process;
+mod scale;
 mod server;
 mod table;
 
@@ -47,6 +48,7 @@ fn run(Cli { options, verb }: Cli) -> Fallible<()> {
             floor::client(kind, &runtime(options.runtime)?, address, load, &options)
         }
         Verb::Table(wanted) => table::run(&wanted, &options),
+        Verb::Scale { svg } => scale::run(svg.as_deref()),
     }
 }
 
