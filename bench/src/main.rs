@@ -3,8 +3,10 @@
 
 mod allocations;
 mod args;
+mod attend;
 mod client;
 mod floor;
+mod load;
 mod measure;
 mod node;
 mod process;
