@@ -30,6 +30,19 @@ pub(crate) fn total() -> Option<Allocations> {
     Some(Allocations { count, bytes: stats.bytes_allocated as u64 })
 }
 
+/// Bytes that are allocated now.
+#[cfg(feature = "count-allocations")]
+pub(crate) fn held() -> Option<u64> {
+    let stats = ALLOCATOR.stats();
+    Some(stats.bytes_allocated.saturating_sub(stats.bytes_deallocated) as u64)
+}
+
+/// Nobody counts.
+#[cfg(not(feature = "count-allocations"))]
+pub(crate) fn held() -> Option<u64> {
+    None
+}
+
 /// Nobody counts.
 #[cfg(not(feature = "count-allocations"))]
 pub(crate) fn total() -> Option<Allocations> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::load::{Load, seconds};
+
 /// Measures calls on loopback, beside the floor of bare sockets.
 #[derive(Parser)]
 #[command(name = "lanc-bench", version)]
@@ -82,6 +84,13 @@ pub(crate) enum Verb {
     },
     /// Measures everything, interleaved, and prints a Markdown table.
     Table(Wanted),
+    /// What an engine costs that knows many peers and functions, in a Markdown table. Memory needs
+    /// a build with `--features count-allocations`.
+    Scale {
+        /// Draws it too.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,20 +106,6 @@ pub(crate) enum FloorKind {
     TcpTokio,
 }
 
-/// What a client does.
-#[derive(Args, Clone, Copy)]
-pub(crate) struct Load {
-    /// Callers at once, each with one call.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16_384))]
-    pub(crate) in_flight: u32,
-    /// Seconds to measure after the warm-up: 0.01 to 600.
-    #[arg(long, default_value = "3", value_parser = seconds)]
-    pub(crate) secs: Duration,
-    /// Bytes echoed by each call, up to 8 MiB; 0 calls `add` instead.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=8 << 20))]
-    pub(crate) payload: u32,
-}
-
 /// What a table holds.
 #[derive(Args)]
 pub(crate) struct Wanted {
@@ -120,17 +115,13 @@ pub(crate) struct Wanted {
     /// Seconds for each cell after the warm-up: 0.01 to 600.
     #[arg(long, default_value = "3", value_parser = seconds)]
     pub(crate) secs: Duration,
-    /// Rows by name, with commas between; all of them unless given.
+    /// Rows by name, with commas between; all but those of others unless given.
     #[arg(long, value_delimiter = ',')]
     pub(crate) rows: Vec<String>,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let secs: f64 = text.parse().map_err(|_| "a number of seconds is needed")?;
-    if (0.01..=600.0).contains(&secs) {
-        return Ok(Duration::from_secs_f64(secs));
-    }
-    Err("it must be between 0.01 and 600".to_owned())
+    /// Beside all rows those of others: tarpc, tonic, zenoh, NATS. Builds them first, which takes
+    /// several minutes once.
+    #[arg(long, conflicts_with = "rows")]
+    pub(crate) peers: bool,
 }
 
 #[cfg(test)]

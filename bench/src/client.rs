@@ -6,8 +6,9 @@ use std::time::Duration;
 use lanc::{Bytes, CallError, Node};
 
 use crate::Fallible;
-use crate::args::{Load, Options};
-use crate::measure::{self, Caller, PATIENCE};
+use crate::args::Options;
+use crate::load::Load;
+use crate::measure::{self, Caller, PATIENCE, is_stamped, stamp};
 use crate::node;
 
 /// How long the first call waits until the server has been heard of.
@@ -65,18 +66,6 @@ impl Caller for Echoing {
             Err(error) => Err(text(&error)),
         }
     }
-}
-
-/// Makes the bytes differ from call to call.
-pub(crate) fn stamp(bytes: &mut [u8], number: i64) {
-    for (byte, stamp) in bytes.iter_mut().zip(number.to_be_bytes()) {
-        *byte = stamp;
-    }
-}
-
-/// Whether they begin with that number: comparing a MiB would be a part of what is measured.
-pub(crate) fn is_stamped(bytes: &[u8], number: i64) -> bool {
-    bytes.iter().zip(number.to_be_bytes()).all(|(byte, stamp)| *byte == stamp)
 }
 
 fn text(error: &CallError) -> String {

@@ -3,11 +3,14 @@
 
 mod allocations;
 mod args;
+mod attend;
 mod client;
 mod floor;
+mod load;
 mod measure;
 mod node;
 mod process;
+mod scale;
 mod server;
 mod table;
 
@@ -47,6 +50,7 @@ fn run(Cli { options, verb }: Cli) -> Fallible<()> {
             floor::client(kind, &runtime(options.runtime)?, address, load, &options)
         }
         Verb::Table(wanted) => table::run(&wanted, &options),
+        Verb::Scale { svg } => scale::run(svg.as_deref()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Callers, the window they are measured in, and the line that comes out of it.
+//! Callers, the window they are measured in, and the line that comes out of it. `bench/peers` has
+//! this file too.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fallible;
 use crate::allocations::{self, Allocations};
-use crate::args::Load;
+use crate::load::Load;
 use crate::process;
 
 /// How long callers run before anything is measured.
@@ -30,6 +31,18 @@ pub(crate) trait Caller: Send + 'static {
 #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Makes the bytes differ from call to call.
+pub(crate) fn stamp(bytes: &mut [u8], number: i64) {
+    for (byte, stamp) in bytes.iter_mut().zip(number.to_be_bytes()) {
+        *byte = stamp;
+    }
+}
+
+/// Whether they begin with that number: comparing a MiB would be a part of what is measured.
+pub(crate) fn is_stamped(bytes: &[u8], number: i64) -> bool {
+    bytes.iter().zip(number.to_be_bytes()).all(|(byte, stamp)| *byte == stamp)
 }
 
 /// What callers saw.

@@ -32,6 +32,12 @@ pub struct Form {
     pub sealed: bool,
 }
 
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl Form {
     /// All of them.
     pub const ALL: [Self; 4] = [
@@ -95,11 +101,13 @@ impl Entropy for Seeded {
 }
 
 /// One engine, and all its driver does.
-struct End {
+pub struct End {
     core: Core,
     /// The link to the other end.
     link: LinkId,
     frame: Vec<u8>,
+    /// Frames to neither the other end nor everybody.
+    strays: Vec<(LinkId, Vec<u8>)>,
     /// What has to come back.
     expected: &'static [u8],
     /// Calls that came back.
@@ -114,7 +122,7 @@ impl End {
         let lane = core.add_lane(Capabilities::datagrams(65_507)).expect("a first lane");
         let link = LinkId { lane, slot: 0, generation: 0 };
         let expected = form.arguments().1;
-        Self { core, link, frame: Vec::new(), expected, answered: 0 }
+        Self { core, link, frame: Vec::new(), strays: Vec::new(), expected, answered: 0 }
     }
 
     fn up(&mut self, now: Time, far_end: u8) {
@@ -129,7 +137,10 @@ impl End {
         while let Some(dest) = self.core.poll_frame(now, &mut self.frame) {
             any = true;
             let cast = match dest {
-                Dest::Link(link) if link != self.link => continue,
+                Dest::Link(link) if link != self.link => {
+                    self.strays.push((link, self.frame.clone()));
+                    continue;
+                }
                 Dest::Link(_) => Cast::Unicast,
                 Dest::Broadcast(_) => Cast::Broadcast,
             };
@@ -173,6 +184,18 @@ impl End {
     }
 }
 
+impl End {
+    /// The engine. What it has to say is heard in the next [`Pair::step`].
+    pub fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    /// Frames to others than the other end, since this was asked last.
+    pub fn take_strays(&mut self) -> Vec<(LinkId, Vec<u8>)> {
+        std::mem::take(&mut self.strays)
+    }
+}
+
 fn address(number: u8) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, number), 40_000))
 }
@@ -191,18 +214,17 @@ impl Pair {
     /// # Panics
     /// They do not find each other.
     pub fn new(form: Form) -> Self {
-        Self::with_client(form, Config::default())
+        Self::with_config(form, &Config::default())
     }
 
-    /// The same with a client of these settings.
+    /// The same with these settings.
     ///
     /// # Panics
     /// The settings are out of range, or they do not find each other.
-    pub fn with_client(form: Form, client: Config) -> Self {
+    pub fn with_config(form: Form, config: &Config) -> Self {
         let now = Time::from_millis(1000);
-        let config = Config::default().with_max_queued(16_384);
-        let client = End::new(form, client.with_name("client".to_owned()), 1);
-        let mut server = End::new(form, config.with_name("server".to_owned()), 2);
+        let client = End::new(form, config.clone().with_name("client".to_owned()), 1);
+        let mut server = End::new(form, config.clone().with_name("server".to_owned()), 2);
         let function = LocalFunction::new(Class::Inline);
         server.core.register(now, FUNCTION, function).expect("a valid name");
         let mut pair = Self { form, client, server, now };
@@ -267,9 +289,15 @@ impl Pair {
         self.now = until;
     }
 
-    /// The client.
-    pub fn client(&mut self) -> &mut Core {
-        &mut self.client.core
+    /// Client and server.
+    pub fn ends(&mut self) -> [&mut End; 2] {
+        [&mut self.client, &mut self.server]
+    }
+
+    /// Lets so much time pass at once, and everything be said.
+    pub fn step(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.exchange();
     }
 
     /// The present.

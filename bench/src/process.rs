@@ -1,4 +1,4 @@
-//! What this process has used.
+//! What this process has used. `bench/peers` has this file too.
 
 use std::time::Duration;
 

@@ -51,6 +51,12 @@ impl Budgets {
         Ok(Self { calls, compiler })
     }
 
+    /// Those with `part` in their name.
+    pub(crate) fn of(mut self, part: &str) -> Self {
+        self.calls.retain(|name, _| name.contains(part));
+        self
+    }
+
     /// Writes the file.
     pub(crate) fn write(counted: &BTreeMap<String, u64>) -> Fallible<()> {
         let mut text = format!(

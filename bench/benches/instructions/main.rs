@@ -4,6 +4,7 @@
 //!
 //! ```sh
 //! cargo bench -p lanc-bench --bench instructions             # compare with the budgets
+//! cargo bench -p lanc-bench --bench instructions -- node     # only rows with this in their name
 //! cargo bench -p lanc-bench --bench instructions -- --set    # write them anew
 //! ```
 
@@ -28,8 +29,9 @@ fn main() -> ExitCode {
     let outcome = match args[..] {
         ["--workload", name] => run(name),
         ["--set"] => set(),
-        [] => check(),
-        _ => Err("nothing but `--set` may be said".into()),
+        [] => check(""),
+        [part] if !part.starts_with('-') => check(part),
+        _ => Err("say `--set`, or a part of the rows' names".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,8 +49,9 @@ fn run(name: &str) -> Fallible<()> {
     Ok(())
 }
 
-/// Instructions of a call, by workload. `None`: they cannot be counted here, and that is all right.
-fn measure() -> Fallible<Option<BTreeMap<String, u64>>> {
+/// Instructions of a call, by workload, of those with `part` in their name. `None`: they cannot be
+/// counted here, and that is all right.
+fn measure(part: &str) -> Fallible<Option<BTreeMap<String, u64>>> {
     if let Some(why) = callgrind::missing() {
         if std::env::var_os("CI").is_some() {
             return Err(format!("{why}; in CI that is a failure").into());
@@ -59,7 +62,7 @@ fn measure() -> Fallible<Option<BTreeMap<String, u64>>> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("callgrind");
     std::fs::create_dir_all(&folder)?;
     let mut counted = BTreeMap::new();
-    for workload in Workload::all() {
+    for workload in Workload::all().into_iter().filter(|workload| workload.name.contains(part)) {
         let all = callgrind::count(&workload.name, &folder)?;
         counted.insert(workload.name, all / workload::CALLS);
     }
@@ -68,7 +71,7 @@ fn measure() -> Fallible<Option<BTreeMap<String, u64>>> {
 }
 
 fn set() -> Fallible<()> {
-    let Some(counted) = measure()? else { return Ok(()) };
+    let Some(counted) = measure("")? else { return Ok(()) };
     if let Ok(budgets) = Budgets::read() {
         print!("{}", budgets.compare(&counted).text);
     }
@@ -77,9 +80,9 @@ fn set() -> Fallible<()> {
     Ok(())
 }
 
-fn check() -> Fallible<()> {
-    let Some(counted) = measure()? else { return Ok(()) };
-    let budgets = Budgets::read()?;
+fn check(part: &str) -> Fallible<()> {
+    let Some(counted) = measure(part)? else { return Ok(()) };
+    let budgets = Budgets::read()?.of(part);
     let comparison = budgets.compare(&counted);
     print!("{}", comparison.text);
     match comparison.verdict {

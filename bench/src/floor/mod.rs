@@ -12,8 +12,9 @@ use socket2::SockRef;
 use tokio::runtime::Runtime;
 
 use crate::Fallible;
-use crate::args::{FloorKind, Load, Options};
-use crate::server::{self, Stats};
+use crate::args::{FloorKind, Options};
+use crate::attend::{Stats, attend};
+use crate::load::Load;
 
 /// Serves until stdin ends.
 pub(crate) fn server(kind: FloorKind, runtime: &Runtime) -> Fallible<()> {
@@ -23,7 +24,7 @@ pub(crate) fn server(kind: FloorKind, runtime: &Runtime) -> Fallible<()> {
             FloorKind::UdpTokio => raw_udp_tokio::serve().await?,
             FloorKind::TcpTokio => raw_tcp_tokio::serve().await?,
         };
-        server::attend(address, Stats::of_process).await
+        attend(address, Stats::of_process).await
     })
 }
 

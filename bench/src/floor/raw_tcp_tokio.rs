@@ -12,9 +12,8 @@ use tokio::sync::mpsc;
 use super::message::{self, HEAD_LEN};
 use super::patience::Patience;
 use crate::Fallible;
-use crate::args::Load;
-use crate::client::{is_stamped, stamp};
-use crate::measure::{self, Caller, Report};
+use crate::load::Load;
+use crate::measure::{self, Caller, Report, is_stamped, stamp};
 
 /// Bytes of a frame's length.
 const LENGTH: usize = 4;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::message::{self, ADD_LEN};
 use crate::Fallible;
-use crate::args::Load;
+use crate::load::Load;
 use crate::measure::{Meter, PATIENCE, Report, Tally, WARM_UP, now};
 
 /// Serves on a thread of its own.

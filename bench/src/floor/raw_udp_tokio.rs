@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::message::{self, ADD_LEN, Add};
 use super::patience::Patience;
 use crate::Fallible;
-use crate::args::Load;
+use crate::load::Load;
 use crate::measure::{self, Caller, Report};
 
 /// Serves on a task of its own.

@@ -1,6 +1,7 @@
-//! Another process of this program, spoken with line by line.
+//! Another process, of this program mostly, spoken with line by line.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child as Process, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -16,9 +17,9 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts this program again with these arguments.
-    pub(crate) fn start(args: &[String]) -> Fallible<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+    /// Starts a program with these arguments.
+    pub(crate) fn start(program: &Path, args: &[String]) -> Fallible<Self> {
+        let mut command = Command::new(program);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let stdin = process.stdin.take();

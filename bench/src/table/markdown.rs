@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::rows::{Cell, ECHO_1M, ECHO_64K, MANY, ONE, Row, SOME, TCP_FLOOR, UDP_FLOOR};
+use super::rows::{Cell, ECHO_1M, ECHO_64K, MANY, ONE, Program, Row, SOME, TCP_FLOOR, UDP_FLOOR};
 use super::sample::{Figure, Results};
 use crate::args::Wanted;
 
@@ -75,7 +75,8 @@ const ALLOCATED: [Column; 8] = [
 /// Everything, ready to print.
 pub(crate) fn render(rows: &[Row], results: &Results, wanted: &Wanted, counted: bool) -> String {
     let mut out = heading(wanted, counted);
-    let measured = |title: &str, columns: &[Column]| {
+    let own: Vec<_> = rows.iter().filter(|row| row.program == Program::Bench).copied().collect();
+    let measured = |title: &str, rows: &[Row], columns: &[Column]| {
         let heads: Vec<_> = columns.iter().map(|(head, ..)| *head).collect();
         table(title, &heads, rows, |row| {
             let cell = |(_, figure, cell): &Column| {
@@ -84,7 +85,7 @@ pub(crate) fn render(rows: &[Row], results: &Results, wanted: &Wanted, counted: 
             columns.iter().map(cell).collect()
         })
     };
-    out += &measured("Measured: median (min..max)", &MEASURED);
+    out += &measured("Measured: median (min..max)", rows, &MEASURED);
     let heads: Vec<_> = RATIOS.iter().map(|(head, ..)| *head).collect();
     let title = "Ratios, taken within each round (calls/s and MiB/s: more is better; p50 and CPU: \
                  less is better)";
@@ -95,9 +96,9 @@ pub(crate) fn render(rows: &[Row], results: &Results, wanted: &Wanted, counted: 
         RATIOS.iter().map(cell).collect()
     });
     out += &sealing(rows, results);
-    out += &measured("Messages in a frame, as the server counts them", &PACKED);
+    out += &measured("Messages in a frame, as the server counts them", &own, &PACKED);
     if counted {
-        out += &measured("Allocations", &ALLOCATED);
+        out += &measured("Allocations", &own, &ALLOCATED);
     }
     let _ = write!(out, "### Notes\n\nSmall calls that failed: {}.\n\n", results.failed_calls());
     for (note, count) in results.notes() {

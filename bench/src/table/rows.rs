@@ -48,10 +48,20 @@ impl Cell {
     }
 }
 
+/// Whose processes make the calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Program {
+    /// This program's: LANC and the floors.
+    Bench,
+    /// Those of `bench/peers`.
+    Peers,
+}
+
 /// One way to call: `@ct` is tokio's current-thread runtime at both ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
+    pub(crate) program: Program,
     /// Options before the verb.
     options: &'static str,
     /// Verbs of the server and of the client.
@@ -67,12 +77,15 @@ const fn floor(
     verbs: [&'static str; 2],
     echoes: bool,
 ) -> Row {
-    Row { name, options, verbs, echoes, sealed_form_of: None }
+    Row { name, program: Program::Bench, options, verbs, echoes, sealed_form_of: None }
 }
 
 const fn lanc(name: &'static str, options: &'static str) -> Row {
-    let verbs = ["bench-server", "bench-client"];
-    Row { name, options, verbs, echoes: true, sealed_form_of: None }
+    floor(name, options, ["bench-server", "bench-client"], true)
+}
+
+const fn peer(name: &'static str, options: &'static str, verbs: [&'static str; 2]) -> Row {
+    Row { program: Program::Peers, ..floor(name, options, verbs, true) }
 }
 
 /// The same with a key.
@@ -92,8 +105,11 @@ const CURRENT: &str = "--runtime current";
 const UDP_STD: [&str; 2] = ["floor-server raw-udp-std", "floor-client raw-udp-std"];
 const UDP_TOKIO: [&str; 2] = ["floor-server raw-udp-tokio", "floor-client raw-udp-tokio"];
 const TCP_TOKIO: [&str; 2] = ["floor-server raw-tcp-tokio", "floor-client raw-tcp-tokio"];
+const TARPC_BINCODE: [&str; 2] = ["peer-server tarpc-bincode", "peer-client tarpc-bincode"];
+const TARPC_JSON: [&str; 2] = ["peer-server tarpc-json", "peer-client tarpc-json"];
+const TONIC: [&str; 2] = ["peer-server tonic", "peer-client tonic"];
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 27] = [
     floor(UDP_FLOOR, CURRENT, UDP_STD, false),
     floor("raw-udp-tokio", MULTI, UDP_TOKIO, false),
     floor("raw-udp-tokio@ct", CURRENT, UDP_TOKIO, false),
@@ -111,13 +127,22 @@ const ROWS: [Row; 18] = [
     sealed("lanc-tcp-msgpack@ct+key", TCP_CT),
     lanc("lanc-tcp-json", "--transport tcp --codec json --runtime multi"),
     lanc("lanc-tcp-json@ct", "--transport tcp --codec json --runtime current"),
-    Row {
-        name: "lanc-udp-msgpack-pooled",
-        options: "--transport udp --codec msgpack --runtime multi",
-        verbs: ["bench-server --pooled", "bench-client"],
-        echoes: true,
-        sealed_form_of: None,
-    },
+    floor(
+        "lanc-udp-msgpack-pooled",
+        "--transport udp --codec msgpack --runtime multi",
+        ["bench-server --pooled", "bench-client"],
+        true,
+    ),
+    peer("tarpc-bincode", MULTI, TARPC_BINCODE),
+    peer("tarpc-bincode@ct", CURRENT, TARPC_BINCODE),
+    peer("tarpc-json", MULTI, TARPC_JSON),
+    peer("tarpc-json@ct", CURRENT, TARPC_JSON),
+    peer("tonic", MULTI, TONIC),
+    peer("tonic@ct", CURRENT, TONIC),
+    // Brings a runtime of its own.
+    peer("zenoh-tcp", MULTI, ["peer-server zenoh-tcp", "peer-client zenoh-tcp"]),
+    peer("zenoh-udp", MULTI, ["peer-server zenoh-udp", "peer-client zenoh-udp"]),
+    peer("nats", MULTI, ["peer-server nats", "peer-client nats"]),
 ];
 
 impl Row {
@@ -143,11 +168,12 @@ impl Row {
     }
 }
 
-/// The rows of these names, or all; those with a key only where there `is_key`.
+/// The rows of these names, or all; those with a key only where there `is_key`, those of others
+/// only by name or where they are wanted `with_peers`.
 ///
 /// # Errors
 /// A name is not known, or needs a key.
-pub(crate) fn choose(names: &[String], is_key: bool) -> Fallible<Vec<Row>> {
+pub(crate) fn choose(names: &[String], is_key: bool, with_peers: bool) -> Fallible<Vec<Row>> {
     if let Some(name) = names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
         let known: Vec<_> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("there is no row `{name}`; there are {}", known.join(", ")).into());
@@ -157,7 +183,8 @@ pub(crate) fn choose(names: &[String], is_key: bool) -> Fallible<Vec<Row>> {
     if let Some(row) = ROWS.iter().filter(named).find(|row| !has_key(row)) {
         return Err(format!("the row `{}` needs --key-file before the verb", row.name).into());
     }
-    let wanted = |row: &&Row| (names.is_empty() || named(row)) && has_key(row);
+    let unnamed = |row: &&Row| names.is_empty() && (with_peers || row.program == Program::Bench);
+    let wanted = |row: &&Row| (unnamed(row) || named(row)) && has_key(row);
     Ok(ROWS.iter().filter(wanted).copied().collect())
 }
 
@@ -173,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_row_is_a_command_line_of_this_program() {
-        for row in ROWS {
+        for row in ROWS.iter().filter(|row| row.program == Program::Bench) {
             let client = row.client("127.0.0.1:9", ECHO_64K, Duration::from_millis(200));
             for line in [row.server(), client] {
                 let line = std::iter::once("lanc-bench".to_owned()).chain(line);
@@ -186,9 +213,11 @@ mod tests {
 
     #[test]
     fn rows_are_chosen_by_name() {
-        assert_eq!(choose(&[], true).unwrap().len(), ROWS.len());
-        assert_eq!(choose(&[], false).unwrap().len(), ROWS.len() - 4);
-        let named = |name: &str, is_key| choose(&[name.to_owned()], is_key);
+        assert_eq!(choose(&[], true, true).unwrap().len(), ROWS.len());
+        assert_eq!(choose(&[], true, false).unwrap().len(), ROWS.len() - 9);
+        assert_eq!(choose(&[], false, true).unwrap().len(), ROWS.len() - 4);
+        let named = |name: &str, is_key| choose(&[name.to_owned()], is_key, false);
+        assert_eq!(named("tonic", false).unwrap()[0].program, Program::Peers);
         assert_eq!(named(TCP_FLOOR, false).unwrap()[0].name, TCP_FLOOR);
         assert!(named("nonsense", true).unwrap_err().to_string().contains(UDP_FLOOR));
         let sealed = "lanc-udp-msgpack+key";

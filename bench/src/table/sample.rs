@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{Cell, Row};
+use super::rows::{Cell, Program, Row};
+use crate::attend::Stats;
 use crate::measure::Report;
-use crate::server::Stats;
 
 /// One cell of one row in one round.
 pub(crate) struct Sample {
@@ -110,13 +110,18 @@ impl Results {
             let note = format!("{}, {}: {what}", row.name, cell.name());
             *self.notes.entry(note).or_default() += sample.after.demoted;
         }
-        if matches!(cell, Cell::Calls(_)) {
+        if matches!(cell, Cell::Calls(_)) && row.program == Program::Bench {
             self.failed_calls += errors;
         }
         self.samples.insert((row.name, cell, round), sample);
     }
 
-    /// How many calls of `add` failed.
+    /// Notes that a row cannot be measured here.
+    pub(crate) fn skipped(&mut self, row: &Row, why: &str) {
+        self.notes.insert(format!("{}: skipped, {why}", row.name), 1);
+    }
+
+    /// How many calls of `add` failed, by LANC or by a floor.
     pub(crate) fn failed_calls(&self) -> u64 {
         self.failed_calls
     }
