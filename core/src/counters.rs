@@ -201,6 +201,10 @@ counters! {
     frames_deferred,
     /// Frames that a transport refused for good: link gone, too large, network unreachable.
     frames_refused,
+    /// Frames, and messages larger than one, that went out compressed.
+    frames_compressed,
+    /// Bytes that they became shorter by.
+    bytes_saved,
     /// Calls begun here, those among them that this node could not take.
     calls_started,
     /// Calls that got a result.

@@ -1,13 +1,15 @@
-//! For who watches what keyed nodes say: with their keys, frames can be read as they were before
-//! they were sealed.
+//! For who watches what nodes say: with their keys, frames can be read as they were before they were
+//! compressed and sealed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use lanc_codec::JsonCodec;
+use lanc_codec::{JsonCodec, Zlib};
 use lanc_core::carriage;
 use lanc_core::envelope::{self, Head, Labels};
-use lanc_core::ports::GroupKey;
+use lanc_core::ports::{Compressor, GroupKey};
+
+use crate::sim::Quick;
 
 /// Keys of groups.
 #[derive(Clone, Default, Debug)]
@@ -23,13 +25,12 @@ impl Keys {
         }
     }
 
-    /// What a frame held before it was sealed; itself when it was not sealed under one of these
-    /// keys, or has been changed since.
+    /// What a frame held before it was compressed and sealed; itself when it was not sealed under
+    /// one of these keys, or has been changed since.
     pub fn plain<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
-        if self.0.is_empty() {
-            return Cow::Borrowed(frame);
-        }
-        self.open(frame).map_or(Cow::Borrowed(frame), Cow::Owned)
+        let opened = if self.0.is_empty() { None } else { self.open(frame) };
+        let plain = opened.map_or(Cow::Borrowed(frame), Cow::Owned);
+        expanded(&plain).map_or(plain, Cow::Owned)
     }
 
     fn open(&self, frame: &[u8]) -> Option<Vec<u8>> {
@@ -51,4 +52,16 @@ impl Keys {
         let plain = envelope::open(&head, labels, key.as_ref(), &mut bytes).ok()?;
         Some(plain.to_vec())
     }
+}
+
+/// Frames are at most so large, bytes.
+const MOST: usize = 1 << 20;
+
+fn expanded(frame: &[u8]) -> Option<Vec<u8>> {
+    let first = *frame.first()?;
+    let zlib = Zlib::new();
+    let all = [&zlib as &dyn Compressor, &Quick];
+    let compressor = all.into_iter().find(|compressor| compressor.claims(first))?;
+    let mut plain = Vec::new();
+    compressor.expand(frame, MOST, &mut plain).ok().map(|()| plain)
 }

@@ -7,6 +7,10 @@ use lanc_codec::Zlib;
 use lanc_core::ports::{Compressor, ExpandError};
 use lanc_testkit::contract::compressor as rules;
 
+mod of_simulated_nodes {
+    lanc_testkit::compressor_contract!(lanc_testkit::sim::Quick);
+}
+
 /// What is wrong with a compressor that is right in everything else.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Fault {

@@ -190,7 +190,7 @@ fn t6_a_flood_of_garbage_leaves_room_for_peers() {
 #[test]
 fn t7_and_t8_members_are_bounded_as_in_the_open() {
     // Who holds the key may still be malicious: sizes, shares and deadlines are those of open mode,
-    // whose tests run in keyed mode as well (`LANC_TEST_KEY=1`). Here, the share of one caller.
+    // whose tests run in keyed mode as well (`keyed_suites`). Here, the share of one caller.
     let mut lan = World::new(7);
     let slow = |_: &[Value]| (secs(5), Ok(json!(1)));
     let config = |config: lanc_core::Config| config.with_workers(1).with_max_queued(8);

@@ -12,6 +12,7 @@ use lanc_core::{
 };
 use lanc_testkit::sim::Dice;
 use lanc_testkit::solo::CONNECTION;
+use lanc_tests::{in_mode, is_keyed};
 
 /// Node `n` of the world; wire `w` is its link in slot `w`.
 type Place = (usize, u32);
@@ -33,7 +34,7 @@ impl World {
         let mut cores = Vec::new();
         for (seed, name) in (1..).zip(names) {
             let config = Config::default().with_name(name.to_owned());
-            let pipeline = Pipeline::new(Arc::new(JsonCodec));
+            let pipeline = in_mode!(Pipeline::new(Arc::new(JsonCodec)));
             let mut core =
                 Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), Time::ZERO).unwrap();
             core.add_lane(CONNECTION).unwrap();
@@ -195,7 +196,10 @@ fn a_copied_hello_or_farewell_changes_nothing_on_another_link() {
     world.pass(12_000);
     world.hand(0, to_c, copied);
     world.settle();
-    assert_eq!((world.route(0, "b"), world.route(0, "c")), routes, "the copy took a link over");
+    // In keyed mode it has no place on that connection, which is ended.
+    let of_c = routes.1.clone().filter(|_| !is_keyed!());
+    let expected = (routes.0.clone(), of_c);
+    assert_eq!((world.route(0, "b"), world.route(0, "c")), expected, "the copy took a link over");
     world.cores[1].shutdown(world.now);
     while let Some((_, farewell)) = world.frame(1) {
         world.hand(0, to_c, farewell);
@@ -205,6 +209,10 @@ fn a_copied_hello_or_farewell_changes_nothing_on_another_link() {
 
 #[test]
 fn a_peer_whose_link_fell_silent_is_followed_to_another_and_calls_keep_theirs() {
+    // A sealed connection of which frames are missing is ended, and has no late answers.
+    if is_keyed!() {
+        return;
+    }
     let mut world = World::new(["a", "b"]);
     let first = world.dial(0, 1);
     world.pass(3000);
@@ -256,6 +264,9 @@ fn a_call_on_a_link_that_goes_down_is_asked_about_where_the_peer_is_now() {
 
 #[test]
 fn a_stranger_on_a_connection_gets_its_answer_whole() {
+    if is_keyed!() {
+        return;
+    }
     let mut world = World::new(["a"]);
     let remote = Endpoint::text("wire", "stranger");
     let up = LinkEvent::Up { link: link(0), remote, initiator: Initiator::Them };

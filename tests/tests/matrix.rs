@@ -1,5 +1,5 @@
-//! Every transport with every pair of formats: the same calls, the same outcomes. Sockets are
-//! on 127.0.0.1 only. Older dialects: `sim_original.rs`, and the last test here.
+//! Every transport with every pair of formats, plain, sealed, compressed and both: the same calls,
+//! the same outcomes. Sockets are on 127.0.0.1 only. Older dialects: `sim_original.rs`, and the last test here.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use lanc::{
     Bytes, Carrier, Config, Context, ErrorCode, Executed, Interfaces, JsonCodec, Node, NodeBuilder,
-    TcpConfig, TcpTransport, UdpConfig, UdpTransport,
+    TcpConfig, TcpTransport, UdpConfig, UdpTransport, Zlib,
 };
+use lanc_tests::InMode as _;
 use lanc_transport_memory::MemoryNetwork;
 use nine_keys::NineKeys;
 use serde_json::{Value, json};
@@ -58,6 +59,26 @@ impl Format {
     }
 }
 
+/// What is done to frames between codec and transport.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Wrap {
+    sealed: bool,
+    /// Where it pays, however small.
+    compressed: bool,
+}
+
+impl Wrap {
+    const PLAIN: Self = Self { sealed: false, compressed: false };
+    const SEALED: Self = Self { sealed: true, ..Self::PLAIN };
+    const COMPRESSED: Self = Self { compressed: true, ..Self::PLAIN };
+    const BOTH: Self = Self { sealed: true, compressed: true };
+
+    fn around(self, builder: NodeBuilder) -> NodeBuilder {
+        let builder = builder.in_mode(self.sealed);
+        if self.compressed { builder.compressor(Zlib::new(), 1) } else { builder }
+    }
+}
+
 fn on_wire(builder: NodeBuilder, wire: Wire, network: &MemoryNetwork) -> NodeBuilder {
     let udp = || {
         let config = UdpConfig::default().with_interfaces(Interfaces::Loopback);
@@ -73,14 +94,14 @@ fn on_wire(builder: NodeBuilder, wire: Wire, network: &MemoryNetwork) -> NodeBui
 }
 
 /// A callee, and a caller that is told where it is.
-async fn pair(wire: Wire, formats: [Format; 2]) -> [Node; 2] {
+async fn pair(wire: Wire, formats: [Format; 2], wrap: Wrap) -> [Node; 2] {
     let network = match wire {
         Wire::MemoryConnections => MemoryNetwork::new().connected(),
         _ => MemoryNetwork::new(),
     };
     let config = || Config::default().with_discovery(false).with_discovery_wait(WAIT);
     let builder = |format: Format, name| {
-        on_wire(format.builder().config(config()).name(name), wire, &network)
+        on_wire(wrap.around(format.builder().config(config()).name(name)), wire, &network)
     };
     let callee = builder(formats[0], "callee").open().await.unwrap();
     serve(&callee);
@@ -92,15 +113,16 @@ async fn pair(wire: Wire, formats: [Format; 2]) -> [Node; 2] {
 
 fn serve(node: &Node) {
     node.register("add", |a: i64, b: i64| a + b).unwrap();
-    node.register("echo", |value: Value| value).unwrap();
+    // In keyed mode it must be said.
+    node.function("echo", |value: Value| value).compress().register().unwrap();
     node.register("bytes", |bytes: Bytes| bytes).unwrap();
     node.register("fail", |text: String| Err::<(), _>(text)).unwrap();
     let named = |ctx: Context| ctx.args().named::<BTreeMap<String, i64>>();
     node.register("named", named).unwrap();
 }
 
-async fn cell(wire: Wire, formats: [Format; 2]) {
-    let [callee, caller] = pair(wire, formats).await;
+async fn cell(wire: Wire, formats: [Format; 2], wrap: Wrap) {
+    let [callee, caller] = pair(wire, formats, wrap).await;
     assert_eq!(caller.call::<i64>("add", (1, 2)).await, Ok(3));
     let calls: Vec<_> = (0..20).map(|i| caller.call::<i64>("add", (i, 7))).collect();
     for (i, call) in (0..).zip(calls) {
@@ -127,7 +149,7 @@ async fn cell(wire: Wire, formats: [Format; 2]) {
 
 async fn large(wire: Wire, callee: &Node, caller: &Node) {
     let large = json!("x".repeat(200_000));
-    let echoed = caller.call::<Value>("echo", (&large,)).await;
+    let echoed = caller.call::<Value>("echo", (&large,)).compress().await;
     if wire.carries_large() {
         assert_eq!(echoed, Ok(large));
     } else {
@@ -143,15 +165,34 @@ async fn large(wire: Wire, callee: &Node, caller: &Node) {
     assert_eq!(callee.tables().running, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_transport_carries_every_pair_of_formats() {
+async fn every_cell(wrap: Wrap) {
     for wire in Wire::ALL {
         for callee in Format::ALL {
             for caller in Format::ALL {
-                println!("{wire:?}: {caller:?} calls {callee:?}");
-                let cell = cell(wire, [callee, caller]);
+                println!("{wire:?}: {caller:?} calls {callee:?}, {wrap:?}");
+                let cell = cell(wire, [callee, caller], wrap);
                 tokio::time::timeout(Duration::from_secs(60), cell).await.expect("it ends");
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transport_carries_every_pair_of_formats() {
+    every_cell(Wrap::PLAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_sealed() {
+    every_cell(Wrap::SEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_compressed() {
+    every_cell(Wrap::COMPRESSED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_compressed_and_sealed() {
+    every_cell(Wrap::BOTH).await;
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lanc::{CallError, Config, Context, ErrorCode, Executed, Fault, JsonCodec, Node, NodeBuilder};
+use lanc_tests::in_mode;
 use lanc_transport_memory::MemoryNetwork;
 
 async fn node(network: &MemoryNetwork, name: &str) -> Node {
-    let builder = NodeBuilder::new().name(name).codec(JsonCodec);
+    let builder = in_mode!(NodeBuilder::new().name(name).codec(JsonCodec));
     builder.transport(Box::new(network.transport())).open().await.expect("the node opens")
 }
 
@@ -192,7 +193,7 @@ async fn a_call_whose_function_is_taken_away_here_is_not_made_elsewhere_without_
         })
         .unwrap();
     let config = Config::default().with_workers(1);
-    let builder = NodeBuilder::new().config(config).name("me").codec(JsonCodec);
+    let builder = in_mode!(NodeBuilder::new().config(config).name("me").codec(JsonCodec));
     let me = builder.transport(Box::new(network.transport())).open().await.unwrap();
     let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
     let released = std::sync::Mutex::new(released);

@@ -15,6 +15,7 @@ use lanc_core::{
 };
 use lanc_testkit::sim::Dice;
 use lanc_testkit::solo::CONNECTION;
+use lanc_tests::in_mode;
 
 const LINK: LinkId = LinkId { lane: Lane(0), slot: 0, generation: 0 };
 const CALLER: usize = 0;
@@ -30,7 +31,7 @@ struct World {
 }
 
 fn core(seed: u64, config: Config) -> Core {
-    let pipeline = Pipeline::new(Arc::new(JsonCodec));
+    let pipeline = in_mode!(Pipeline::new(Arc::new(JsonCodec)));
     let mut core = Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), Time::ZERO).unwrap();
     core.add_lane(CONNECTION).unwrap();
     core

@@ -12,6 +12,7 @@ use futures_core::Stream;
 use lanc::{
     ByteStream, CallError, Config, Context, ErrorCode, Executed, JsonCodec, MsgpackCodec, Node,
 };
+use lanc_tests::in_mode;
 use lanc_transport_memory::MemoryNetwork;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc};
@@ -24,7 +25,7 @@ async fn pair(config: Config) -> (Node, Node) {
     let network = MemoryNetwork::new().connected();
     let open = |name: &str, peer: Option<lanc::Endpoint>| {
         let config = config.clone().with_name(name.to_owned());
-        let builder = lanc::NodeBuilder::new().config(config).codec(JsonCodec);
+        let builder = in_mode!(lanc::NodeBuilder::new().config(config).codec(JsonCodec));
         let builder = builder.codec(MsgpackCodec).transport(network.transport());
         match peer {
             Some(peer) => builder.peer(peer),
@@ -43,7 +44,7 @@ async fn sockets(config: Config) -> (Node, Node) {
     let open = |name: &str, peer: Option<lanc::Endpoint>| {
         let udp = lanc::UdpConfig::default().with_interfaces(lanc::Interfaces::Loopback);
         let tcp = lanc::TcpConfig::default().with_bind(Ipv4Addr::LOCALHOST.into());
-        let builder = lanc::builder().config(config.clone().with_name(name.to_owned()));
+        let builder = in_mode!(lanc::builder().config(config.clone().with_name(name.to_owned())));
         let builder = builder.transport(lanc::UdpTransport::new(udp.with_discovery(false)));
         let builder = builder.transport(lanc::TcpTransport::new(tcp));
         match peer {
@@ -206,7 +207,7 @@ async fn a_call_that_goes_nowhere_fails_before_its_first_value() {
     callee.register("f", || 1).unwrap();
     let datagrams = MemoryNetwork::new();
     let open = |name: &str| {
-        let builder = lanc::NodeBuilder::new().name(name).codec(JsonCodec);
+        let builder = in_mode!(lanc::NodeBuilder::new().name(name).codec(JsonCodec));
         builder.transport(datagrams.transport()).open()
     };
     let (far, near) = (open("far").await.unwrap(), open("near").await.unwrap());
@@ -632,7 +633,7 @@ async fn a_callee_that_dies_mid_stream_is_told_and_the_next_call_works() {
     let network = MemoryNetwork::new().connected();
     let open = async |name: &str, peers: Vec<lanc::Endpoint>| {
         let config = Config::default().with_name(name.to_owned());
-        let builder = lanc::NodeBuilder::new().config(config).codec(JsonCodec);
+        let builder = in_mode!(lanc::NodeBuilder::new().config(config).codec(JsonCodec));
         let builder = builder.transport(network.transport());
         let node = peers.into_iter().fold(builder, lanc::NodeBuilder::peer).open().await.unwrap();
         node.register_stream("endless", numbers).unwrap();
@@ -775,7 +776,7 @@ async fn a_large_call_that_is_given_up_half_sent_never_runs() {
 #[test]
 fn a_program_without_async_iterates() {
     let network = MemoryNetwork::new().connected();
-    let builder = lanc::NodeBuilder::new().name("alone").codec(JsonCodec);
+    let builder = in_mode!(lanc::NodeBuilder::new().name("alone").codec(JsonCodec));
     let node = builder.transport(network.transport()).open_blocking().unwrap();
     node.register_stream("count", |n: u64| 0..n).unwrap();
     let values = node.values(node.async_call::<u64>("count", (1000,))).unwrap();

@@ -22,12 +22,24 @@ pub(crate) fn heard(node: &Node) -> Option<Heard> {
 pub(crate) fn explain(node: &Node, failure: Failure) -> Failure {
     match heard(node) {
         Some(heard) => heard.explain(failure),
-        // They say hello every five seconds, and answer nobody.
         None if node.peers().is_empty() => {
-            failure.hint("`lanc peers --wait 7s` hears also who is near with another key")
+            let own = node.keys().first().map(|key| key.id.to_string());
+            unheard(own.as_deref()).explain(failure)
         }
         None => failure,
     }
+}
+
+/// Nobody was heard at all. Who has another key says hello every five seconds and answers nobody,
+/// so there is nothing to ask.
+fn unheard(own: Option<&str>) -> Heard {
+    let what = match own {
+        Some(own) => format!("no node of this group (key id {own}) answered"),
+        None => "no node without a key answered".to_owned(),
+    };
+    let next =
+        "nodes of other groups answer nobody and are heard within 7 s: `lanc peers --wait 7s`";
+    Heard { what, next: next.to_owned() }
 }
 
 impl Heard {
@@ -91,6 +103,10 @@ mod tests {
         let group = |id: u8, nodes| ForeignGroup { key: KeyId([id; 4]), nodes };
         assert_eq!(describe(None, &[], 0), None);
         assert_eq!(describe(Some("8b21ace9"), &[], 0), None);
+        let silence = unheard(Some("8b21ace9"));
+        assert_eq!(silence.what, "no node of this group (key id 8b21ace9) answered");
+        assert!(silence.next.contains("lanc peers --wait 7s"), "{}", silence.next);
+        assert!(unheard(None).what.contains("without a key"));
         let told = |own, groups: &[ForeignGroup], plain| describe(own, groups, plain).unwrap();
         let open = told(None, &[group(0x8b, 1)], 0);
         assert_eq!(open.what, "1 node with a key was heard (id 8b8b8b8b), and this node has none");

@@ -52,6 +52,35 @@ fn a_stored_key_needs_no_option() {
 }
 
 #[test]
+fn a_node_that_compresses_does_so_for_who_reads_it() {
+    let lan = Lan::new();
+    let (key, _) = key_file(&lan, "lan.key");
+    let text: String = (0..20_000).map(|n| format!("{} ", n % 997)).collect();
+    let saved = |name: &str| {
+        let stats = finish(&mut lan.bare(&["stats", name, "--json"])).json();
+        stats["counters"]["bytes_saved"].as_u64().unwrap_or_else(|| panic!("{stats}"))
+    };
+    let cases: [(&str, &[&str], bool); 3] = [
+        ("packs", &["--compress"], true),
+        ("plain", &[], false),
+        // What may be compressed with a key must be said of each function.
+        ("keyed", &["--compress", "--key-file", &key], false),
+    ];
+    for (name, options, saves) in cases {
+        let keys = options.strip_prefix(&["--compress"]).unwrap_or_default();
+        let serve = [&["--demo", "--name", name][..], options].concat();
+        let _server = lan.serve(&serve);
+        // The caller reads what is compressed and writes none.
+        let call = [&["call", "echo", &text, "--on", name, "--wait", "20s"][..], keys].concat();
+        assert_eq!(lan.run(&call).out.len(), text.len() + 1, "{name}");
+        let compressing = [&call[..], &["--compress"]].concat();
+        assert_eq!(lan.run(&compressing).out.len(), text.len() + 1, "{name}");
+        let saved = saved(name);
+        assert_eq!(saved > text.len() as u64, saves, "{name}: {saved} of {}", text.len());
+    }
+}
+
+#[test]
 fn a_key_file_comes_from_option_variable_or_configuration() {
     let lan = Lan::new();
     let (path, id) = key_file(&lan, "lan.key");
@@ -114,6 +143,24 @@ fn who_has_another_key_or_none_is_told_where_nobody_is_found() {
     let done = end(begin(&["peers", "--wait", "7s", "--key-file", &mine]));
     done.expect(0, "");
     assert!(done.err.contains("no peers were heard; 1 node with a different key"), "{done:?}");
+}
+
+/// Other groups answer nobody, so that a call that ends before their next hello cannot name them.
+#[test]
+fn who_hears_nobody_is_told_how_to_hear_other_groups() {
+    let lan = Lan::new();
+    let (mine, id) = key_file(&lan, "mine.key");
+    let call = ["call", "nosuch", "--wait", "300ms"];
+    let how = "heard within 7 s: `lanc peers --wait 7s`";
+    let keyed = lan.run(&[&call[..], &["--key-file", &mine]].concat());
+    let silence = format!("no node of this group (key id {id}) answered");
+    keyed.expect_error(3, &["no_provider", &silence, how]);
+    lan.run(&call).expect_error(3, &["no_provider", "no node without a key answered", how]);
+    // Whoever hears one of its own has no such doubt.
+    let _server = lan.serve(&["--demo", "--key-file", &mine]);
+    let known = lan.run(&["call", "nosuch", "--key-file", &mine]);
+    known.expect_error(3, &["no_provider"]);
+    assert!(!known.err.contains("answered"), "{known:?}");
 }
 
 #[test]

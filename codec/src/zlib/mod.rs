@@ -9,6 +9,10 @@ use lanc_core::ports::{Compressor, ExpandError};
 const HEADER: u8 = 0x78;
 /// What a buffer grows by, at least, bytes.
 const STEP: usize = 4096;
+/// What has become so large, bytes, and so many times its own size, is counted before there is
+/// room made for it: honest bodies rarely do, and a trap of a thousand to one at once.
+const COUNTED_FROM: usize = 256 << 10;
+const SUSPECT: usize = 16;
 
 /// Compression that every language has.
 ///
@@ -84,31 +88,74 @@ fn expand(
     // The byte above the limit shows that there is more.
     let most = limit.saturating_add(1);
     let mut room = packed.len().saturating_mul(4).clamp(STEP, most.max(STEP)).min(most);
+    let mut is_counted = false;
     loop {
         out.reserve_exact(start.saturating_add(room).saturating_sub(out.len()));
         out.resize(start.saturating_add(room), 0);
         let place = out.get_mut(start.saturating_add(filled)..).ok_or(ExpandError::TooLarge)?;
-        let (read, written) = (reader.total_in(), reader.total_out());
-        let status = reader.decompress(rest, place, FlushDecompress::None);
-        let before = rest.len();
-        rest = advance(rest, read, reader.total_in());
-        let new = usize::try_from(reader.total_out() - written).unwrap_or(usize::MAX);
+        let (end, new) = step(reader, &mut rest, place)?;
         filled = filled.saturating_add(new);
         if filled > limit {
             return Err(ExpandError::TooLarge);
         }
-        match status {
-            Ok(Status::StreamEnd) if rest.is_empty() => {
-                out.truncate(start.saturating_add(filled));
-                return Ok(());
-            }
-            Ok(Status::Ok | Status::BufError) if filled == room => {
+        if end {
+            out.truncate(start.saturating_add(filled));
+            return Ok(());
+        }
+        if filled == room {
+            let read = packed.len().saturating_sub(rest.len());
+            if !is_counted && filled >= COUNTED_FROM && filled / SUSPECT > read {
+                let scratch = out.get_mut(start..).unwrap_or_default();
+                room = count(reader, packed, limit, scratch)?.saturating_add(1);
+                reader.reset(true);
+                (rest, filled, is_counted) = (packed, 0, true);
+            } else {
                 room = room.saturating_mul(2).min(most);
             }
-            Ok(Status::Ok | Status::BufError) if new > 0 || rest.len() < before => {}
-            // Bytes behind the end, no end, a checksum or a body that is wrong.
-            _ => return Err(ExpandError::Damaged),
         }
+    }
+}
+
+/// How much would come out: a trap then costs time and no room.
+fn count(
+    reader: &mut Decompress,
+    packed: &[u8],
+    limit: usize,
+    scratch: &mut [u8],
+) -> Result<usize, ExpandError> {
+    reader.reset(true);
+    let (mut rest, mut whole) = (packed, 0usize);
+    loop {
+        let (end, new) = step(reader, &mut rest, scratch)?;
+        whole = whole.saturating_add(new);
+        if whole > limit {
+            return Err(ExpandError::TooLarge);
+        }
+        if end {
+            return Ok(whole);
+        }
+    }
+}
+
+/// Fills `place` as far as it goes. Returns whether that was the end, and how much came out.
+fn step(
+    reader: &mut Decompress,
+    rest: &mut &[u8],
+    place: &mut [u8],
+) -> Result<(bool, usize), ExpandError> {
+    let (read, written) = (reader.total_in(), reader.total_out());
+    let status = reader.decompress(rest, place, FlushDecompress::None);
+    let before = rest.len();
+    *rest = advance(rest, read, reader.total_in());
+    let new = usize::try_from(reader.total_out() - written).unwrap_or(usize::MAX);
+    match status {
+        Ok(Status::StreamEnd) if rest.is_empty() => Ok((true, new)),
+        // A full place is no standstill.
+        Ok(Status::Ok | Status::BufError) if new > 0 || rest.len() < before || place.is_empty() => {
+            Ok((false, new))
+        }
+        // Bytes behind the end, no end, a checksum or a body that is wrong.
+        _ => Err(ExpandError::Damaged),
     }
 }
 

@@ -278,6 +278,9 @@ impl Core {
     pub(super) fn compress(&mut self, link: LinkId, may_shrink: bool, frame: &mut Vec<u8>) {
         let expands = may_shrink && self.far_end_has(link, Features::COMPRESSED);
         if self.pipeline.close(frame, expands, &mut self.scratch) {
+            let saved = frame.len().saturating_sub(self.scratch.len());
+            self.counters.frames_compressed += 1;
+            self.counters.bytes_saved += u64::try_from(saved).unwrap_or(u64::MAX);
             std::mem::swap(frame, &mut self.scratch);
         }
         discard(&mut self.scratch);

@@ -11,11 +11,14 @@ mod core;
 mod decode;
 mod differential;
 mod duo;
+mod keyed;
 mod mutate;
 mod names;
+mod pair;
 mod python;
 mod scan;
 mod script;
+mod sealed;
 mod stream;
 
 pub use mutate::Mutator;
@@ -26,9 +29,12 @@ pub use compressed::compressed_body;
 pub use decode::{json_message, lean_frame, msgpack_message};
 pub use differential::{json_differential, msgpack_differential};
 pub use duo::{Duo, Fate, HOSTS, two_cores};
+pub use keyed::keyed_core;
 pub use names::names;
+pub use pair::pairing;
 pub use python::python_text;
 pub use scan::{json_scan, msgpack_scan};
+pub use sealed::sealed_frame;
 pub use stream::stream_frames;
 
 /// A body and its name, which its corpus and its `cargo-fuzz` target share.
@@ -53,7 +59,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "names", body: names },
     Target { name: "compressed_body", body: compressed_body },
     Target { name: "stream_frames", body: stream_frames },
+    Target { name: "sealed_frame", body: sealed_frame },
+    Target { name: "pairing", body: pairing },
     Target { name: "hello_and_func", body: hello_and_func },
     Target { name: "whole_core", body: whole_core },
+    Target { name: "keyed_core", body: keyed_core },
     Target { name: "two_cores", body: two_cores },
 ];

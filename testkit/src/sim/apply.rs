@@ -398,5 +398,7 @@ fn request(ask: &Ask, format: Format) -> Result<CallRequest, String> {
     request.policy = ask.policy;
     request.mode = ask.mode;
     request.idempotent = ask.idempotent;
+    // Nothing here is secret.
+    request.compress = true;
     Ok(request)
 }

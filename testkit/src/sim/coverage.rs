@@ -19,6 +19,8 @@ pub struct Coverage {
     pub programs: u64,
     /// Datagrams that nodes sent.
     pub datagrams: u64,
+    /// Frames among them that were shorter than what they held.
+    pub compressed: u64,
     /// Datagrams that hostile programs sent.
     pub hostile: u64,
     /// Faults: crashes, restarts, pauses, cuts, leaps of clocks, changes of the network.
@@ -186,8 +188,8 @@ macro_rules! parts {
 }
 
 parts! {
-    14: seeds repeated programs datagrams hostile faults slow steps checks calls bodies transmissions
-        resends receipts;
+    15: seeds repeated programs datagrams compressed hostile faults slow steps checks calls bodies
+        transmissions resends receipts;
     5: outcomes errors events limits drops
 }
 

@@ -8,7 +8,7 @@ use lanc_codec::{JsonCodec, PythonText};
 use lanc_core::endpoint::Endpoint;
 use lanc_core::error::Fault;
 use lanc_core::policy::Policy;
-use lanc_core::ports::{Capabilities, Cast, GroupKey, KeyId};
+use lanc_core::ports::{Capabilities, Cast, Compressor, GroupKey, KeyId};
 use lanc_core::{Class, Config, Mode, Pipeline, Target};
 use serde_json::Value;
 
@@ -120,6 +120,13 @@ impl Spec {
     #[must_use]
     pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
         self.pipeline = pipeline;
+        self
+    }
+
+    /// Expands what others compress, and compresses from so many bytes on.
+    #[must_use]
+    pub fn compressor(mut self, compressor: Arc<dyn Compressor>, from: usize) -> Self {
+        self.pipeline = self.pipeline.with_compressor(compressor, from);
         self
     }
 

@@ -46,6 +46,7 @@ mod network;
 mod node;
 mod originals;
 mod pump;
+mod quick;
 mod seals;
 mod step;
 pub mod swarm;
@@ -66,6 +67,7 @@ pub use invariant::{Invariant, Violation};
 pub use network::Rules;
 pub use node::NodeId;
 pub use originals::{OriginalAct, OriginalId, OriginalSpec};
+pub use quick::Quick;
 pub use view::{Frame, Traffic};
 pub use world::{PingId, World};
 

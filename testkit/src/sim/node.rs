@@ -175,6 +175,8 @@ impl Life {
     pub(super) fn register(&mut self, now: Time, function: Function) {
         let mut local = LocalFunction::new(function.class);
         local.idempotent = function.idempotent;
+        // Nothing here is secret.
+        local.compress = true;
         match self.core.register(now, &function.name, local) {
             Ok(key) => {
                 self.functions.insert(key, function);

@@ -1,5 +1,6 @@
 //! Draining every output of a core, as a driver does, and checking it on the way.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -191,8 +192,13 @@ impl Pump<'_> {
             Invariant::Readable.holds_if(!bytes.is_empty(), || "an empty frame".to_owned())?;
             let (plain, is_for_all) = match &mut life.seal {
                 Some(seal) => self.seals.left(seal, self.keys, &bytes)?,
-                None => (Arc::clone(&bytes), false),
+                None => match self.keys.plain(&bytes) {
+                    Cow::Owned(plain) => (Arc::from(plain), false),
+                    Cow::Borrowed(_) => (Arc::clone(&bytes), false),
+                },
             };
+            // Sealed, a frame is never shorter than what was sealed.
+            self.coverage.compressed += u64::from(bytes.len() < plain.len());
             self.glance.read(&plain)?;
             self.look_at_messages(life)?;
             Invariant::NoCopies.holds_if(!is_for_all || self.glance.announces_only(), || {

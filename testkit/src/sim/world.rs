@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lanc_core::error::CallError;
+use lanc_core::id::SessionId;
 use lanc_core::ports::Cast;
 use lanc_core::{Outcome, Time};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::calls::{CallBook, CallId, Ended};
 use super::coverage::Coverage;
 use super::dice::Dice;
+use super::envelope::group_key;
 use super::glance::Glance;
 use super::hostile::{Hostile, Station};
 use super::input::{Ask, Function, Input, KeyChange, Place, Reply, Spec};
@@ -86,6 +88,11 @@ impl World {
         let keyed = || std::env::var("LANC_SIM").is_ok_and(|mode| mode == "keyed");
         let seals_all = *IS_KEYED.get_or_init(keyed);
         Self { seals_all, ..Self::open(seed) }
+    }
+
+    /// An empty world in which every node has a key.
+    pub fn sealed(seed: u64) -> Self {
+        Self { seals_all: true, ..Self::open(seed) }
     }
 
     /// An empty world in which nodes have the keys of their [`Spec`] and no other: for scenarios
@@ -335,6 +342,21 @@ impl World {
     /// Lets a datagram arrive.
     pub fn inject(&mut self, from: SocketAddr, to: NodeId, cast: Cast, bytes: &[u8]) {
         self.apply(Input::Inject { from, to, cast, bytes: Arc::from(bytes) });
+    }
+
+    /// The same with what a member of the first group has sealed that is no node.
+    pub fn inject_sealed(
+        &mut self,
+        sealed_by: SessionId,
+        from: SocketAddr,
+        to: NodeId,
+        cast: Cast,
+        envelope: &[u8],
+    ) {
+        self.keys.add(&[group_key(1)]);
+        self.seals.insider(sealed_by, group_key(1).id());
+        self.seals.note(envelope);
+        self.inject(from, to, cast, envelope);
     }
 
     /// How far a call is.

@@ -37,6 +37,7 @@ pub(super) fn core(core: &Core, delivered: u64, now: Time) {
         ("outbox", tables.outbox, config.max_outbox()),
         ("callers", tables.callers, config.max_callers()),
         ("remembered", tables.remembered, config.max_deduped()),
+        ("senders", tables.senders, config.max_senders()),
         ("stored bytes", tables.stored_bytes, config.max_stored_answers()),
     ];
     for (table, entries, limit) in bounds {

@@ -28,7 +28,7 @@ use lanc_core::event::Event;
 use lanc_core::id::TaskKey;
 use lanc_core::payload::Payload;
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
+    Capabilities, Cast, Dest, DownReason, Format, GroupKey, Initiator, LinkEvent, Origin, Received,
     SendRefused,
 };
 use lanc_core::{
@@ -123,9 +123,18 @@ impl Solo {
     /// # Panics
     /// When the settings are out of range.
     pub fn new(config: Config, name: &str, seed: u64) -> Self {
-        let pipeline = Pipeline::new(Arc::new(MsgpackCodec))
-            .with_codec(Arc::new(JsonCodec))
-            .with_normalizer(Arc::new(PythonText));
+        Self::of(config, name, seed, pipeline())
+    }
+
+    /// The same in keyed mode.
+    ///
+    /// # Panics
+    /// When the settings are out of range.
+    pub fn keyed(config: Config, name: &str, seed: u64, key: Arc<dyn GroupKey>) -> Self {
+        Self::of(config, name, seed, pipeline().with_key(key))
+    }
+
+    fn of(config: Config, name: &str, seed: u64, pipeline: Pipeline) -> Self {
         let now = Time::from_millis(1000);
         let config = config.with_name(name.to_owned());
         let core = Core::new(config, pipeline, Box::new(Dice::new(seed, 0)), now);
@@ -408,6 +417,12 @@ impl Solo {
         };
         self.core.complete(self.now, task.key, result);
     }
+}
+
+fn pipeline() -> Pipeline {
+    Pipeline::new(Arc::new(MsgpackCodec))
+        .with_codec(Arc::new(JsonCodec))
+        .with_normalizer(Arc::new(PythonText))
 }
 
 /// The arguments of a task as its result.

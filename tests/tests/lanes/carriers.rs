@@ -3,7 +3,7 @@
 use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::{Carrier, Config};
 
-use crate::world::{World, deaf, tcp};
+use super::world::{World, deaf, tcp};
 
 #[test]
 fn a_large_call_takes_a_connection_and_so_does_its_answer() {

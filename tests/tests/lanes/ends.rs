@@ -4,7 +4,7 @@ use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::ports::{Cast, Dest, SendRefused};
 use lanc_core::{Carrier, Config};
 
-use crate::world::{World, connection, core};
+use super::world::{World, connection, core};
 
 /// A node is replaced by another life of it, at the same addresses.
 fn restart(world: &mut World, node: usize, name: &str) {

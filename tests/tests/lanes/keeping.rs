@@ -6,8 +6,9 @@ use lanc_core::Config;
 use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::event::Event;
 use lanc_core::ports::{Cast, Dest, Initiator, LinkEvent, SendRefused};
+use lanc_tests::is_keyed;
 
-use crate::world::{World, connection, hears_plain, host, tcp};
+use super::world::{World, connection, host, tcp};
 
 fn pings(world: &World) -> usize {
     let is_ping = |bytes: &[u8]| bytes.windows(6).any(|w| w == b"\"ping\"");
@@ -166,7 +167,7 @@ fn half(number: u32, size: usize) -> Vec<u8> {
 
 #[test]
 fn a_message_that_stands_still_is_turned_away() {
-    if !hears_plain() {
+    if is_keyed!() {
         return;
     }
     let mut world = World::new(["a", "b"]);
@@ -247,7 +248,7 @@ fn more_than_may_wait_for_a_far_end_that_takes_nothing_ends_its_connection() {
 
 #[test]
 fn who_takes_nothing_of_a_large_answer_is_cut_off() {
-    if !hears_plain() {
+    if is_keyed!() {
         return;
     }
     let mut world = World::new(["a", "b"]);

@@ -3,8 +3,9 @@
 use lanc_core::Carrier;
 use lanc_core::counters::Drop;
 use lanc_core::ports::{Cast, Initiator, LinkEvent};
+use lanc_tests::is_keyed;
 
-use crate::world::{World, connection, hears_plain, host};
+use super::world::{World, connection, host};
 
 /// Connections for one answer that may be in the making.
 const MAX_DIALS: usize = 64;
@@ -59,7 +60,7 @@ fn an_answer_larger_than_a_frame_takes_a_connection_that_stays() {
 
 #[test]
 fn a_forged_source_is_dialled_no_more_than_its_budget_allows() {
-    if !hears_plain() {
+    if is_keyed!() {
         return;
     }
     let mut world = World::new(["a"]);
@@ -84,7 +85,7 @@ fn a_forged_source_is_dialled_no_more_than_its_budget_allows() {
 
 #[test]
 fn an_answer_with_another_token_is_dropped() {
-    if !hears_plain() {
+    if is_keyed!() {
         return;
     }
     let mut world = World::new(["a", "b"]);

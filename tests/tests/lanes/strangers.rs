@@ -4,8 +4,9 @@ use lanc_core::Config;
 use lanc_core::counters::Drop;
 use lanc_core::id::SessionId;
 use lanc_core::ports::Cast;
+use lanc_tests::is_keyed;
 
-use crate::world::{World, connection, hears_plain, host, tcp};
+use super::world::{World, connection, host, tcp};
 
 fn hello(session: SessionId, name: &str, more: &str) -> String {
     format!(
@@ -45,7 +46,7 @@ fn a_strangers_connection_is_not_pinged_and_is_swept() {
 
 #[test]
 fn a_record_of_a_stranger_ends_its_connection() {
-    if !hears_plain() {
+    if is_keyed!() {
         return;
     }
     let mut world = World::new(["a", "b"]);
@@ -62,7 +63,7 @@ fn a_record_of_a_stranger_ends_its_connection() {
 
 #[test]
 fn a_session_is_not_believed_to_live_on_another_host() {
-    if !hears_plain() {
+    if is_keyed!() {
         return;
     }
     let mut world = World::new(["a", "b"]);

@@ -9,16 +9,16 @@ use lanc_core::error::CallError;
 use lanc_core::id::{CallKey, FunctionName, TaskKey};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Capabilities, Cast, Dest, DownReason, Format, GroupKey, Initiator, LinkEvent, Origin, Received,
+    Capabilities, Cast, Dest, DownReason, Format, Initiator, LinkEvent, Origin, Received,
 };
 use lanc_core::{
     CallRequest, Carrier, Class, Config, Core, LinkCommand, LocalFunction, Outcome, Pipeline, Task,
     TaskStep, Time,
 };
-use lanc_crypto::{Group, MasterKey};
 use lanc_testkit::keys::Keys;
 use lanc_testkit::sim::Dice;
 use lanc_testkit::solo::CONNECTION;
+use lanc_tests::in_mode;
 
 const DATAGRAMS: Lane = Lane(0);
 const CONNECTIONS: Lane = Lane(1);
@@ -38,7 +38,10 @@ pub(crate) struct Wire {
 pub(crate) struct Sent {
     /// The connection it took; `None`: a datagram.
     pub(crate) wire: Option<u32>,
+    /// As it was before it was compressed and sealed.
     pub(crate) bytes: Vec<u8>,
+    /// Bytes that went over the wire.
+    pub(crate) size: usize,
 }
 
 pub(crate) struct World {
@@ -73,24 +76,9 @@ fn datagrams_to(node: usize) -> LinkId {
     LinkId { lane: DATAGRAMS, slot: u32::try_from(node).unwrap(), generation: 0 }
 }
 
-/// In keyed mode where the whole run is to be: `LANC_TEST_KEY=1`.
-fn keyed(pipeline: Pipeline) -> Pipeline {
-    if hears_plain() { pipeline } else { pipeline.with_key(key()) }
-}
-
-/// Whether the whole run is in keyed mode, where what a test writes by hand, in plain, is not
-/// heard.
-pub(crate) fn hears_plain() -> bool {
-    std::env::var_os("LANC_TEST_KEY").is_none()
-}
-
-fn key() -> Arc<dyn GroupKey> {
-    Arc::new(Group::new(&MasterKey::from_bytes(&[7; 32])))
-}
-
 /// A node with datagrams alone.
 pub(crate) fn deaf(name: &str, now: Time) -> Core {
-    let pipeline = keyed(Pipeline::new(Arc::new(JsonCodec)));
+    let pipeline = in_mode!(Pipeline::new(Arc::new(JsonCodec)));
     let config = Config::default().with_name(name.to_owned());
     let mut core = Core::new(config, pipeline, Box::new(Dice::new(99, 0)), now).unwrap();
     core.add_lane(Capabilities::datagrams(65_507)).unwrap();
@@ -99,7 +87,7 @@ pub(crate) fn deaf(name: &str, now: Time) -> Core {
 }
 
 pub(crate) fn core(config: Config, name: &str, seed: u64, now: Time) -> Core {
-    core_of(config, keyed(Pipeline::new(Arc::new(JsonCodec))), name, seed, now)
+    core_of(config, in_mode!(Pipeline::new(Arc::new(JsonCodec))), name, seed, now)
 }
 
 fn core_of(config: Config, pipeline: Pipeline, name: &str, seed: u64, now: Time) -> Core {
@@ -144,7 +132,7 @@ impl World {
         let nodes = (1..).zip(names);
         let cores = nodes.map(|(seed, name)| core(config.clone(), name, seed, Time::ZERO));
         let mut keys = Keys::default();
-        keys.add(&[key()]);
+        keys.add(&[lanc_tests::key()]);
         Self {
             cores: cores.collect(),
             wires: Vec::new(),
@@ -237,7 +225,8 @@ impl World {
             Dest::Link(link) if link.lane == CONNECTIONS => Some(link.slot),
             _ => None,
         };
-        self.sent.push(Sent { wire, bytes: self.keys.plain(&bytes).into_owned() });
+        let (size, before) = (bytes.len(), self.keys.plain(&bytes).into_owned());
+        self.sent.push(Sent { wire, bytes: before, size });
         match dest {
             Dest::Link(link) if link.lane == CONNECTIONS => {
                 let wire = self.wires[usize::try_from(link.slot).unwrap()];

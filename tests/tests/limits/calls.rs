@@ -4,7 +4,7 @@ use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_testkit::sim::{Ask, CallId, Function, ms, secs};
 use serde_json::{Value, json};
 
-use crate::Room;
+use super::Room;
 
 impl Room {
     /// The friend has something run for a second.

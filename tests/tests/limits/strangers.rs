@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 
 use lanc_core::counters::Drop;
+use lanc_core::envelope::{self, Head, Labels};
 use lanc_core::event::{Event, PeerDownReason};
+use lanc_core::id::SessionId;
 use lanc_core::ports::Cast;
-use lanc_testkit::sim::{Function, Spec, ms, secs};
+use lanc_testkit::sim::{Function, Spec, group_key, ms, secs};
+use lanc_tests::is_keyed;
 use serde_json::{Value, json};
 
-use crate::Room;
+use super::Room;
 
 const HEAD: &str = r#"{"type":"LANC","version":"0.2","#;
 
@@ -24,14 +27,34 @@ fn ping() -> String {
 
 fn hello(number: u16, more: &str) -> String {
     format!(
-        r#"{HEAD}"method":"hello","data":{{"node":"s{number}","sid":"a{number:015x}{number:016x}","iv":60000{more}}}}}"#
+        r#"{HEAD}"method":"hello","data":{{"node":"s{number}","sid":"{}","iv":60000,"rx":"00000000000000bb"{more}}}}}"#,
+        session(number)
     )
+}
+
+fn session(number: u16) -> SessionId {
+    SessionId((0xa << 124 | u128::from(number) << 64 | u128::from(number)).to_be_bytes())
 }
 
 impl Room {
     fn hear(&mut self, from: u16, cast: Cast, frame: &str) {
-        self.lan.inject(address(from), self.node, cast, frame.as_bytes());
+        self.say(from, cast, frame);
         self.lan.run_for(ms(2));
+    }
+
+    /// A stranger says something; in keyed mode it holds the key and no token of the node.
+    fn say(&mut self, from: u16, cast: Cast, frame: &str) {
+        let mut frame = frame.as_bytes().to_vec();
+        if is_keyed!() {
+            self.sealed += 1;
+            let (key, session) = (group_key(1), session(from));
+            let head =
+                Head { key: key.id(), session, to: None, counter: self.sealed, salt: [0; 4] };
+            let key = key.session(&session.0, head.epoch());
+            assert!(envelope::seal(&head, Labels::HELLO, key.as_ref(), &mut frame));
+            return self.lan.inject_sealed(session, address(from), self.node, cast, &frame);
+        }
+        self.lan.inject(address(from), self.node, cast, &frame);
     }
 
     fn dropped(&self, why: Drop) -> u64 {
@@ -47,7 +70,8 @@ pub(crate) fn datagrams() {
     let mut room = Room::new(|c| c.with_max_unproved_frame(1200));
     for (size, hits) in [(1200, 0), (1201, 1)] {
         let mut frame = ping();
-        frame.push_str(&" ".repeat(size - frame.len()));
+        let around = if is_keyed!() { envelope::OVERHEAD } else { 0 };
+        frame.push_str(&" ".repeat(size - frame.len() - around));
         room.hear(0, Cast::Unicast, &frame);
         assert_eq!((room.dropped(Drop::Oversized), room.hits("max_unproved_frame")), (hits, hits));
     }
@@ -177,7 +201,7 @@ pub(crate) fn frames_of_a_host() {
     let mut room = Room::new(|c| c.with_unproved_rate(10));
     // Twice the rate at once, from whatever port.
     for number in 0..20 {
-        room.lan.inject(address(number), room.node, Cast::Unicast, ping().as_bytes());
+        room.say(number, Cast::Unicast, &ping());
     }
     room.lan.run_for(ms(1));
     assert_eq!((room.dropped(Drop::RateLimited), is_told(&room)), (0, false));
@@ -191,7 +215,7 @@ pub(crate) fn frames_of_a_host() {
 pub(crate) fn frames_of_all() {
     let mut room = Room::new(|c| c.with_unproved_rate_total(10));
     for number in 0..20 {
-        room.lan.inject(address(number * 100), room.node, Cast::Unicast, ping().as_bytes());
+        room.say(number * 100, Cast::Unicast, &ping());
     }
     room.lan.run_for(ms(1));
     assert_eq!((room.dropped(Drop::RateLimited), is_told(&room)), (0, false));
@@ -221,7 +245,7 @@ pub(crate) fn answers_to_hellos() {
     assert_eq!(before, 0);
     for number in 0..3 {
         let frame = hello(number * 100, r#","tok":"00000000000000aa""#);
-        room.lan.inject(address(number * 100), room.node, Cast::Unicast, frame.as_bytes());
+        room.say(number * 100, Cast::Unicast, &frame);
     }
     room.lan.run_for(ms(2));
     assert_eq!(room.hits("hello_replies"), 1, "a second's worth and as much again");

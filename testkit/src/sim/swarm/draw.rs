@@ -63,7 +63,18 @@ impl Plan {
         let heals_at = Time::from_millis(TROUBLE);
         let keys = Keying::Open;
         let plan = Self { seed, nodes, originals, keys, hostiles, weather, acts, heals_at };
-        plan.keyed(&mut Dice::new(seed, 8))
+        plan.keyed(&mut Dice::new(seed, 8)).compressed(&mut Dice::new(seed, 9))
+    }
+
+    /// In a quarter of the plans, nodes that compress among such that do not.
+    fn compressed(mut self, dice: &mut Dice) -> Self {
+        if dice.chance(250) {
+            for node in &mut self.nodes {
+                // Where it pays, however small.
+                node.compress = [None, Some(usize::MAX), Some(64), Some(64)][dice.place(4)];
+            }
+        }
+        self
     }
 
     /// A third of the plans, with keys.
@@ -123,7 +134,17 @@ impl Temper {
             if self.skews { 900 + u32::try_from(dice.below(201)).unwrap_or(0) } else { 1000 };
         let limits = (self.shrinks && dice.chance(600)).then(|| limits(dice, self.nodes));
         let token_lifetime = Duration::from_secs(600);
-        NodePlan { number, born, lean, clock, limits, key: 0, last_key: 0, token_lifetime }
+        NodePlan {
+            number,
+            born,
+            lean,
+            compress: None,
+            clock,
+            limits,
+            key: 0,
+            last_key: 0,
+            token_lifetime,
+        }
     }
 
     fn weather(&self, dice: &mut Dice) -> Weather {

@@ -55,6 +55,8 @@ pub struct NodePlan {
     pub born: Time,
     /// Whether it writes lean MessagePack; else JSON alone.
     pub lean: bool,
+    /// From how many bytes on it compresses; `usize::MAX`: it only expands, `None`: not even that.
+    pub compress: Option<usize>,
     /// How fast its clock runs, in thousandths.
     pub clock: u32,
     /// Limits that are smaller than usual.

@@ -21,6 +21,7 @@ use crate::sim::input::{Ask, Function, Input, Place, Spec};
 use crate::sim::invariant::{Broken, Invariant, Violation};
 use crate::sim::node::NodeId;
 use crate::sim::originals::{OriginalAct, OriginalId, OriginalSpec};
+use crate::sim::quick::Quick;
 use crate::sim::world::World;
 use crate::sim::{Rules, ms, secs};
 
@@ -101,6 +102,9 @@ fn spec(plan: &NodePlan) -> Spec {
     if plan.lean {
         let pipeline = Pipeline::new(Arc::new(MsgpackCodec)).with_codec(Arc::new(JsonCodec));
         spec = spec.pipeline(pipeline.with_normalizer(Arc::new(PythonText)));
+    }
+    if let Some(from) = plan.compress {
+        spec = spec.compressor(Arc::new(Quick), from);
     }
     if plan.key != 0 {
         let lifetime = plan.token_lifetime;

@@ -110,8 +110,11 @@ impl Shrinker {
         for place in 0..self.best.nodes.len() {
             let mut plan = self.best.clone();
             let Some(node) = plan.nodes.get_mut(place) else { return };
-            let is_plain = node.limits.is_none() && node.clock == 1000 && !node.lean;
-            (node.limits, node.clock, node.lean) = (None, 1000, false);
+            let is_plain = node.limits.is_none()
+                && node.clock == 1000
+                && !node.lean
+                && node.compress.is_none();
+            (node.limits, node.clock, node.lean, node.compress) = (None, 1000, false, None);
             if !is_plain {
                 self.try_out(plan);
             }
