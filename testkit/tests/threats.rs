@@ -132,6 +132,33 @@ fn t3_who_is_on_the_path_can_neither_alter_nor_relabel_nor_redirect() {
 }
 
 #[test]
+fn t3_who_has_brought_a_lost_frame_does_not_stay_in_its_senders_place() {
+    let (mut lan, a, b) = pair(20);
+    lan.restart(b, Place::Same);
+    // All that `a` says on the new life of `b` comes by somebody else, who carries nothing back.
+    lan.cut_one_way(a, b);
+    let (elsewhere, mut seen) = ("10.0.9.9:4000".parse().unwrap(), lan.frames().count());
+    for _ in 0..70 {
+        lan.run_for(ms(100));
+        let new: Vec<Frame> = lan.frames().skip(seen).filter(|f| f.from == a).cloned().collect();
+        seen = lan.frames().count();
+        for frame in new {
+            let cast = if frame.to.is_none() { Cast::Broadcast } else { Cast::Unicast };
+            lan.inject(elsewhere, b, cast, &frame.bytes);
+        }
+    }
+    let place = |lan: &World| lan.peer(b, "a").unwrap().endpoint.socket_addr();
+    assert_eq!((believed(&lan, b), place(&lan)), (vec![lan.session(a)], Some(elsewhere)));
+    lan.heal();
+    // The next hello of `a` asks where it is, and its answer says so.
+    let came_back = |lan: &World| place(lan) == Some(lan.address(a));
+    let heard = |lan: &World| lan.frames().skip(seen).any(|f| f.from == a && f.to.is_none());
+    assert!(lan.run_until(heard, secs(8)));
+    assert!(lan.run_until(came_back, ms(50)));
+    assert_adds(&mut lan, b);
+}
+
+#[test]
 fn t4_a_rogue_announcer_is_not_seen_as_a_peer() {
     let (mut lan, _, b) = pair(4);
     lan.add(Spec::new("a").offers(Function::new("add", lie)));

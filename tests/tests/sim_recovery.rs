@@ -34,8 +34,7 @@ struct Scene {
 
 impl Scene {
     fn new(seed: u64) -> Self {
-        // The model knows no seals.
-        let mut lan = World::open(seed);
+        let mut lan = World::new(seed);
         let ledger = Ledger::default();
         let callee = lan.add(Spec::new("a").offers(counting(&ledger)));
         let caller = lan.node("b");

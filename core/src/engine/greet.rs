@@ -41,18 +41,24 @@ impl Core {
         }
         let echoes = hello.echo.is_some() && hello.echo == self.token_for(from.link);
         let proof = echoes && from.is_no_copy();
-        let key = match self.peers.by_session(hello.session) {
-            Some(key) => key,
-            None if !proof && self.is_held(from.link) => {
+        let known = self.peers.by_session(hello.session);
+        if !proof && self.is_held(from.link, known) {
+            if known.is_none_or(|known| self.is_latest(from, known)) {
                 self.learn_token(from, hello.receiver);
-                self.challenge_successor(now, from, hello);
-                return Ok(());
             }
+            self.challenge_successor(now, from, hello);
+            return Ok(());
+        }
+        let key = match known {
+            Some(known) => known,
             None => self.meet(now, from, hello)?,
         };
         // What follows in the same frame, functions for one, is believed with it.
         if let Some(seal) = &from.seal {
             self.believe(now, seal);
+        }
+        if proof {
+            self.succeed(now, key, from.link);
         }
         let is_latest = self.is_latest(from, key);
         if is_latest {
@@ -74,32 +80,6 @@ impl Core {
             self.compare_revision(now, key, from.cast, hello.revision);
         }
         Ok(())
-    }
-
-    /// Whether a verified peer lives at the far end of a link whose source anybody can claim.
-    fn is_held(&self, link: LinkId) -> bool {
-        let connected = self.links.capabilities(link.lane).is_some_and(|lane| lane.connected);
-        let peer = self.links.get(link).and_then(|link| link.peer);
-        let peer = peer.and_then(|key| self.peers.get(key));
-        !connected && peer.is_some_and(|peer| peer.trust == Trust::Verified)
-    }
-
-    /// Another session speaks for the address of a verified peer: the node there has restarted,
-    /// or somebody forges its address. Only what really receives there can tell us.
-    fn challenge_successor(&mut self, now: Time, from: From, hello: &Hello<'_>) {
-        let link = from.link;
-        if !self.replies.take(now, self.config.hello_replies) {
-            self.limit_hit(now, "hello_replies");
-            return;
-        }
-        if let Some(link) = self.links.get_mut(link) {
-            link.challenged = true;
-            // A new session has another token: sent back, it frees what that one may answer.
-            if from.cast == Cast::Unicast {
-                link.echo = hello.token.or(link.echo);
-            }
-        }
-        self.send(link, Outgoing::Hello { wants: false });
     }
 
     /// Adds a peer heard for the first time, and owes it an answer.
@@ -208,52 +188,6 @@ impl Core {
         // a thousand hellos do not move a thousand timers.
         if peer.lease.is_none() || peer.lease_ends < peer.lease_fires {
             self.set_lease(key);
-        }
-    }
-
-    /// Whether what comes on this link is this peer's: it is known by it, or has proved it.
-    pub(super) fn speaks_for(&self, link: LinkId, key: PeerKey) -> bool {
-        self.peers.get(key).is_some_and(|peer| peer.link == link)
-            || self.links.get(link).is_some_and(|link| link.proved_for == Some(key))
-    }
-
-    /// A node with several links is heard on each: stay with one while it works, then go to
-    /// another that the peer has proved. One that it has not is asked for the proof.
-    fn follow(&mut self, now: Time, key: PeerKey, to: LinkId) {
-        let Some(peer) = self.peers.get(key) else { return };
-        let (old, patience) = (peer.link, peer.interval * 3 / 2);
-        let works = self.links.get(old).is_some_and(|l| now.since(l.last_heard) <= patience);
-        let Some(link) = self.links.get(to) else { return };
-        let is_anothers = link.peer.is_some_and(|other| other != key);
-        // Datagrams come first where both are there; the connection stays beside them. Where it
-        // has shown to be comes before where it only says to be.
-        let proved = |link: LinkId| self.links.get(link).and_then(|link| link.proved_for);
-        let is_better = self.is_connection(old) && !self.is_connection(to)
-            || proved(to) == Some(key) && proved(old) != Some(key);
-        let is_worse = self.is_connection(to) && !self.is_connection(old);
-        if old == to || (works && !is_better) || (is_worse && works) || is_anothers {
-            return;
-        }
-        if link.proved_for != Some(key) && !planted!(CopyFollowed) {
-            if self.replies.take(now, self.config.hello_replies) {
-                self.send(to, Outgoing::Hello { wants: false });
-            }
-            return;
-        }
-        let endpoint = link.remote.clone();
-        // A connection keeps its peer: what is under way on it goes on.
-        let stays = self.is_connection(old);
-        if let Some(peer) = self.peers.get_mut(key) {
-            peer.link = to;
-            peer.endpoint = endpoint;
-            let spare = peer.connection.filter(|link| *link != to);
-            peer.connection = spare.or_else(|| stays.then_some(old));
-        }
-        if !stays {
-            self.links.disown(old);
-        }
-        if let Some(link) = self.links.get_mut(to) {
-            link.peer = Some(key);
         }
     }
 

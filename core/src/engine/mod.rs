@@ -61,6 +61,7 @@ mod one_shot;
 mod outcome;
 mod ping;
 mod pipe;
+mod place;
 mod receive;
 mod recovery;
 mod register;

@@ -163,6 +163,9 @@ impl Core {
 
     /// Notes what a frame that was opened shows of the far end of its link.
     fn opened(&mut self, now: Time, link: LinkId, seal: &Seal) {
+        if seal.proof == Proof::SealedToMe && !self.is_connection(link) {
+            self.make_way(now, link, seal.sender);
+        }
         let is_far_ends = self.is_of_far_end(link, seal);
         if let Some(known) = self.links.get_mut(link) {
             known.seal.heard += 1;

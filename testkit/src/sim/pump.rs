@@ -135,7 +135,7 @@ impl Pump<'_> {
         life.looks = life.looks.wrapping_add(1);
         if life.looks.is_multiple_of(LOOK) {
             check::tables(&life.core)?;
-            if let Some(seal) = &life.seal {
+            if let Some(seal) = &mut life.seal {
                 seal.remembers(&life.core)?;
             }
         }

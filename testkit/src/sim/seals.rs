@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use lanc_core::carriage;
@@ -22,6 +23,8 @@ type Nonce = (KeyId, SessionId, u64, [u8; 4]);
 
 /// Bytes of the plain form that are looked for in the sealed one.
 const CANARY: usize = 12;
+/// Senders that are looked at, at a time.
+const SENDERS_A_LOOK: usize = 64;
 
 fn nonce(envelope: &Envelope) -> Nonce {
     let head = &envelope.head;
@@ -54,6 +57,8 @@ pub(super) struct Seal {
     tokens: Vec<Token>,
     /// Whose envelopes it has taken that named a token, and the last one they named.
     named: BTreeMap<(KeyId, SessionId), Token>,
+    /// The last of them that was looked at; none: the next look begins with the first.
+    looked_at: Option<(KeyId, SessionId)>,
 }
 
 impl Seal {
@@ -62,7 +67,7 @@ impl Seal {
         let tokens = vec![core.sealing()?.token];
         let ring = core.keys(Time::ZERO).iter().map(|key| key.id).collect();
         let (session, named) = (core.session(), BTreeMap::new());
-        Some(Self { who, session, ring, is_twin: false, sealed: 0, tokens, named })
+        Some(Self { who, session, ring, is_twin: false, sealed: 0, tokens, named, looked_at: None })
     }
 
     /// Notes the keys and the token that the life has now.
@@ -91,14 +96,20 @@ impl Seal {
         self.named.keys().any(|(_, sender)| sender.short() == session)
     }
 
-    /// What could be sent again with effect is remembered.
-    pub(super) fn remembers(&self, core: &Core) -> Result<(), Broken> {
-        for ((key, session), token) in &self.named {
+    /// What could be sent again with effect is remembered. Of a crowd some are looked at, the next
+    /// ones the next time.
+    pub(super) fn remembers(&mut self, core: &Core) -> Result<(), Broken> {
+        let after = self.looked_at.map_or(Unbounded, Excluded);
+        let mut last = None;
+        for (sender, token) in self.named.range((after, Unbounded)).take(SENDERS_A_LOOK) {
+            let (key, session) = sender;
+            last = Some(*sender);
             let is_safe = !self.takes(*token) || core.newest_of(*key, *session).is_some();
             Invariant::MemoryKept.holds_if(is_safe, || {
                 format!("{session} has named {token:?}, which is taken, and is forgotten")
             })?;
         }
+        self.looked_at = last;
         Ok(())
     }
 }

@@ -95,7 +95,7 @@ impl Senders {
     /// sent may be taken a second time without harm.
     pub(crate) fn insert(&mut self, sender: Sender) -> Result<(), Full> {
         let is_unnamed = sender.named.is_none();
-        if is_unnamed {
+        if is_unnamed && self.unnamed.len() >= self.max_unnamed {
             self.unnamed.retain(|key| self.table.get(*key).is_some_and(|s| s.named.is_none()));
             while self.unnamed.len() >= self.max_unnamed {
                 let Some(oldest) = self.unnamed.pop_front() else { break };

@@ -10,7 +10,7 @@ use lanc_core::id::SessionId;
 use lanc_core::{Class, Config, KeyInfo, Pipeline};
 use serde_json::{Value, json};
 
-use super::plan::{Act, Keying, NodePlan, Plan};
+use super::plan::{Act, NodePlan, Plan};
 use crate::original::PythonFunction;
 use crate::sim::calls::{CallId, Ended};
 use crate::sim::check;
@@ -207,11 +207,8 @@ impl<'p> Run<'p> {
     fn heal(&mut self) -> Result<(), Broken> {
         self.lan.heal();
         for (place, script) in self.plan.hostiles.iter().enumerate() {
-            // Those without a key do a group of one key no harm, however long.
-            let goes_on = match script {
-                Script::Recorder | Script::Garbler => self.plan.keys == Keying::One,
-                other => *other == Script::Flooder,
-            };
+            // Those without a key do no group any harm, however long.
+            let goes_on = matches!(script, Script::Recorder | Script::Garbler | Script::Flooder);
             if !goes_on {
                 self.lan.apply(Input::Hush(HostileId(place)));
             }
