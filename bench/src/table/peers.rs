@@ -54,6 +54,13 @@ fn build() -> Fallible<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--locked", "--manifest-path"]);
     command.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(&target);
+    // What `cargo run` says of this package; build scripts that look at it would run anew.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     if !command.stdin(Stdio::null()).status()?.success() {
         return Err(format!("{} cannot be built", folder.display()).into());
     }
