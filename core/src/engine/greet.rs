@@ -230,7 +230,7 @@ impl Core {
     }
 
     /// A tentative peer was heard again: it may be sent more than before, a challenge for one.
-    fn unpark(&mut self, link: LinkId) {
+    pub(super) fn unpark(&mut self, link: LinkId) {
         let Some(known) = self.links.get_mut(link).filter(|known| known.parked) else { return };
         self.outbox.change(known, |link| link.parked = false);
         known.challenged = false;

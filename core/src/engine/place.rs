@@ -31,6 +31,9 @@ impl Core {
             self.limit_hit(now, "hello_replies");
             return;
         }
+        // What an unproved address may be sent has grown, or its time is over: the question must not
+        // wait for the lease of the one before.
+        self.unpark(link);
         if let Some(link) = self.links.get_mut(link) {
             link.challenged = true;
             // A new session has another token: sent back, it frees what that one may answer.
