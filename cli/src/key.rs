@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::keys::ring::Ring;
 use crate::keys::{Keys, hex, unreadable};
 use crate::settings::Settings;
-use crate::{duration, escape, exit, local, output, table};
+use crate::{duration, escape, exit, local, output, remembered, table};
 
 /// How long a node may take to say what it knows of its keys.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -130,7 +130,24 @@ fn show(
         let secret = if secret { format!("  {}", *hex(key)) } else { String::new() };
         output::line(&format!("{}{accepted}{secret}", key.key_id()))?;
     }
+    if file.is_none() && settings.keying.is_none() && !keys.is_empty() {
+        output::note(&remembered_peers());
+    }
     Ok(())
+}
+
+/// How many peers are remembered, and where.
+fn remembered_peers() -> String {
+    let Some(file) = remembered::File::of_user() else { return String::new() };
+    let path = file.path();
+    match file.read(remembered::now()).map(|peers| peers.len()) {
+        Ok(0) => format!("no peers are remembered in {}\n", path.display()),
+        Ok(count) => format!(
+            "peers remembered: {count}, in {}; remove the file to forget them\n",
+            path.display()
+        ),
+        Err(error) => format!("cannot read {}: {error}\n", path.display()),
+    }
 }
 
 /// The one change that was asked for; `false`: none was.
@@ -149,6 +166,10 @@ fn change(
         ring.remove(&id)?;
         if ring.keys().is_empty() {
             output::note("no key is stored any more: nodes that start from now on are open\n");
+            // They are of the group whose key this was.
+            if let Some(Err(error)) = remembered::File::of_user().map(|file| file.forget()) {
+                output::note(&format!("its peers are still remembered: {error}\n"));
+            }
         }
     } else {
         return Ok(false);

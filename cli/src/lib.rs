@@ -36,6 +36,7 @@ mod output;
 mod pair;
 mod ping;
 mod program;
+mod remembered;
 mod serve;
 mod settings;
 mod signals;

@@ -9,8 +9,8 @@ use lanc::{
 };
 
 use crate::failure::Failure;
-use crate::keys;
 use crate::settings::Settings;
+use crate::{keys, remembered};
 
 /// The name that stands for the loopback interface on every system.
 const LOOPBACK: &str = "lo";
@@ -40,7 +40,8 @@ pub(crate) async fn open(
     if let Some(name) = name {
         builder = builder.name(name);
     }
-    for endpoint in settings.endpoints()? {
+    // Those that are configured first: there is an end to how many a node takes.
+    for endpoint in settings.endpoints()?.into_iter().chain(remembered::endpoints(settings)) {
         builder = builder.peer(endpoint);
     }
     if settings.compress.unwrap_or(false) {

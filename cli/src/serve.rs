@@ -10,6 +10,7 @@ use crate::args::ServeArgs;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::program::{self, Program};
+use crate::remembered::Remembering;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::{demo_functions, escape, exit, keys, local, network, output};
@@ -46,11 +47,15 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     let news = tokio::spawn(tell(node.events()));
     let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();
     output::line(&format!("ready {address}"))?;
+    let remembering = Remembering::of(&node, settings);
     tokio::select! {
         () = interrupts.next() => {}
         () = node.run_forever() => {}
     }
     tracing::info!("going down: running functions may finish; interrupt again to exit at once");
+    if let Some(remembering) = remembering {
+        remembering.end().await;
+    }
     let ended = tokio::select! {
         () = node.shutdown() => Ok(exit::OK),
         () = interrupts.next() => {

@@ -12,6 +12,8 @@ mod large;
 mod pairing;
 #[path = "namespaces/ports.rs"]
 mod ports;
+#[path = "namespaces/remembered.rs"]
+mod remembered;
 
 use std::time::Duration;
 
@@ -102,15 +104,20 @@ fn an_interrupted_call_says_so() {
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
-#[test]
-fn configured_peers_meet_across_segments() {
-    let Some([strong, router, desk]) = Host::some() else { return };
+/// Two hosts with a router between them, the last: 10.77.4.2 and 10.77.5.2.
+fn routed() -> Option<[Host; 3]> {
+    let [strong, desk, router] = Host::some()?;
     strong.wire("one", "10.77.4.2/24", &router, "10.77.4.1/24");
     desk.wire("two", "10.77.5.2/24", &router, "10.77.5.1/24");
     router.forward();
     strong.ip("route add default via 10.77.4.1");
     desk.ip("route add default via 10.77.5.1");
+    Some([strong, desk, router])
+}
 
+#[test]
+fn configured_peers_meet_across_segments() {
+    let Some([strong, desk, _router]) = routed() else { return };
     let mut server = Process::start(&mut strong.lanc(&[
         "serve",
         "--demo",

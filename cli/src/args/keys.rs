@@ -26,6 +26,12 @@ pub(crate) enum KeyVerb {
         file: PathBuf,
     },
     /// Show which keys are stored, or which one is in a file.
+    #[command(
+        after_help = "Without a file it says as well how many peers are remembered, and where. `lanc serve` with a
+stored key notes the addresses and names of peers that it meets on other hosts, 64 at most and for
+30 days; nodes with a stored key contact them when they start. Remove the file to forget them.
+--no-discovery and --iface lo neither note nor contact them."
+    )]
     Show {
         /// The key file.
         file: Option<PathBuf>,

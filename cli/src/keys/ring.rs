@@ -34,7 +34,7 @@ impl Ring {
     /// # Errors
     /// Something is stored that may not or cannot be used.
     pub(crate) fn read() -> Result<Self, Failure> {
-        Self::at(place(&variable))
+        Self::at(folder())
     }
 
     fn at(folder: Option<PathBuf>) -> Result<Self, Failure> {
@@ -156,7 +156,11 @@ impl Ring {
     }
 }
 
-/// Where keys are stored.
+/// Where keys are stored. It need not be there.
+pub(crate) fn folder() -> Option<PathBuf> {
+    place(&variable)
+}
+
 fn place(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     if let Some(path) = variable("LANC_STATE_DIR") {
         return Some(std::path::absolute(&path).unwrap_or(path).join("keys"));

@@ -152,7 +152,7 @@ fn keying(options: &NetworkArgs) -> Option<Keying> {
 ///
 /// # Errors
 /// Text for a person.
-fn endpoint(text: &str) -> Result<Endpoint, String> {
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint, String> {
     let advice = || format!("`{}` is no ADDR:PORT, 192.168.1.4:40112 say", escape::line(text));
     let endpoint: Endpoint = text.trim().parse().map_err(|_| advice())?;
     match endpoint.socket_addr() {

@@ -10,18 +10,23 @@ use crate::command::Lanc as _;
 use crate::neighbours;
 
 /// The state folders of two hosts; gone when dropped.
-struct Homes(PathBuf);
+pub(crate) struct Homes(PathBuf);
 
 impl Homes {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("lanc-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn lanc(&self, host: &Host, words: &[&str]) -> Command {
+    /// The state folder of one of them.
+    pub(crate) fn folder(&self, host: &Host) -> PathBuf {
+        self.0.join(host.name())
+    }
+
+    pub(crate) fn lanc(&self, host: &Host, words: &[&str]) -> Command {
         let mut command = host.lanc(words);
-        command.env("LANC_STATE_DIR", self.0.join(host.name()));
+        command.env("LANC_STATE_DIR", self.folder(host));
         command
     }
 }
