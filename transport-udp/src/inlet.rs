@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use lanc_core::ports::{Cast, Initiator, Inlet, RecvBatch, TransportError};
+use lanc_core::ports::{Cast, Initiator, Inlet, Origin, RecvBatch, TransportError};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::destination::poll_shared;
+use crate::interfaces::Scope;
 use crate::refusal::is_noise;
 use crate::stats::Count;
 use crate::transport::{Blocked, Shared};
@@ -168,6 +169,17 @@ impl UdpInlet {
     /// Finds the link of a datagram that lies in `into`, or drops it. Returns whether anything
     /// was added.
     fn accept(&self, from: SocketAddr, cast: Cast, length: usize, into: &mut RecvBatch) -> bool {
+        // Who is on no network that is known may be on one that has just come up.
+        let has_networks = self.shared.scope != Scope::Loopback;
+        let is_stranger = has_networks
+            && self.shared.with(|state| {
+                let is_unheard = cast != Cast::Unicast && !state.view.hears(from.ip());
+                let is_beyond = state.view.origin(from.ip()) == Origin::Beyond;
+                (is_unheard || is_beyond) && state.may_reread(&self.shared.scope)
+            });
+        if is_stranger {
+            self.shared.reread();
+        }
         let (added, count) = self.shared.with(|state| {
             let view = &state.view;
             let is_shared = cast != Cast::Unicast;

@@ -1,25 +1,21 @@
 //! The sending half.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use lanc_core::endpoint::{Endpoint, LinkId};
 use lanc_core::ports::{Capabilities, Close, Dest, Initiator, Outlet, SendRefused, Sent};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::time::Instant;
 
-use crate::interfaces::{Scope, View};
+use crate::interfaces::Scope;
 use crate::links::SCHEME;
 use crate::refusal::Refusal;
 use crate::stats::Count;
 use crate::transport::{Blocked, Shared};
 
-/// Reading the interfaces costs system calls: at most this often.
-const REREAD: Duration = Duration::from_millis(250);
 /// More pieces than this are put together first; systems take no more than some hundreds.
 const MAX_PIECES: usize = 64;
 
@@ -27,11 +23,8 @@ pub(crate) struct UdpOutlet {
     socket: Arc<UdpSocket>,
     shared: Arc<Shared>,
     limits: Capabilities,
-    scope: Scope,
     /// The port broadcasts go to.
     port: u16,
-    targets: Vec<SocketAddr>,
-    last_read: Instant,
 }
 
 impl UdpOutlet {
@@ -39,11 +32,15 @@ impl UdpOutlet {
         socket: Arc<UdpSocket>,
         shared: Arc<Shared>,
         limits: Capabilities,
-        scope: Scope,
         port: u16,
     ) -> Self {
-        let targets = shared.with(|state| targets(&state.view, port));
-        Self { socket, shared, limits, scope, port, targets, last_read: Instant::now() }
+        Self { socket, shared, limits, port }
+    }
+
+    /// Where a broadcast goes.
+    fn targets(&self) -> Vec<SocketAddr> {
+        let target = |ip: &Ipv4Addr| SocketAddr::new((*ip).into(), self.port);
+        self.shared.with(|state| state.view.targets.iter().map(target).collect())
     }
 
     fn send_on(&mut self, link: LinkId, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
@@ -54,7 +51,7 @@ impl UdpOutlet {
             Refusal::TooLarge => return Err(SendRefused::TooLarge),
             Refusal::Noise => return Err(SendRefused::Unreachable),
             Refusal::Unreachable => {
-                self.reread_interfaces();
+                self.shared.reread();
                 return Err(SendRefused::Unreachable);
             }
             Refusal::NotReady => Blocked::UntilWritable,
@@ -70,11 +67,11 @@ impl UdpOutlet {
     /// Sends to each interface; what one refuses does not keep it from the others. There is no
     /// Writable for a broadcast, so one without room is lost and the next will do.
     fn broadcast(&mut self, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
-        self.reread_interfaces();
+        self.shared.reread();
         let mut refused = SendRefused::Unreachable;
         let mut sent = false;
-        for target in &self.targets {
-            match self.send_to(*target, frame) {
+        for target in self.targets() {
+            match self.send_to(target, frame) {
                 Ok(()) => sent = true,
                 Err(Refusal::TooLarge) => refused = SendRefused::TooLarge,
                 Err(refusal) => tracing::debug!(%target, ?refusal, "a broadcast was refused"),
@@ -111,29 +108,6 @@ impl UdpOutlet {
         }
     }
 
-    /// Looks at the interfaces again, unless that was done just now.
-    fn reread_interfaces(&mut self) {
-        if self.scope == Scope::Loopback || self.last_read.elapsed() < REREAD {
-            return;
-        }
-        self.last_read = Instant::now();
-        let view = match View::read(&self.scope) {
-            Ok(view) => view,
-            Err(error) => {
-                tracing::debug!(%error, "the interfaces could not be listed");
-                return;
-            }
-        };
-        if self.shared.with(|state| state.view == view) {
-            return;
-        }
-        self.targets = targets(&view, self.port);
-        self.shared.leave(|state| {
-            state.links.interfaces_changed(|address| view.origin(address.ip()));
-            state.view = view;
-        });
-    }
-
     /// Why `to` cannot be dialled, or its address.
     fn dialled(&self, to: &Endpoint) -> Result<SocketAddr, String> {
         let address = (to.scheme() == SCHEME).then(|| to.socket_addr()).flatten();
@@ -144,7 +118,7 @@ impl UdpOutlet {
         if address.is_ipv6() != own.is_ipv6() {
             return Err(format!("this node is bound to {own}: it cannot reach {address}"));
         }
-        if self.shared.loopback && !address.ip().is_loopback() {
+        if self.shared.scope == Scope::Loopback && !address.ip().is_loopback() {
             return Err(format!("this node keeps to loopback: it does not reach {address}"));
         }
         let ip = address.ip();
@@ -158,7 +132,7 @@ impl UdpOutlet {
 
     fn is_broadcast(&self, address: SocketAddr) -> bool {
         let same = |target: &SocketAddr| target.ip() == address.ip();
-        self.targets.iter().any(same)
+        self.targets().iter().any(same)
             || matches!(address.ip(), std::net::IpAddr::V4(ip) if ip.is_broadcast())
     }
 }
@@ -197,8 +171,4 @@ impl Outlet for UdpOutlet {
         // A datagram that was taken is the kernel's already: there is nothing to flush.
         self.shared.leave(|state| state.links.close(link));
     }
-}
-
-fn targets(view: &View, port: u16) -> Vec<SocketAddr> {
-    view.targets.iter().map(|ip| SocketAddr::new((*ip).into(), port)).collect()
 }

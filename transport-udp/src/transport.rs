@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lanc_core::endpoint::{Endpoint, Lane};
 use lanc_core::ports::{Capabilities, Opened, Statistics, Transport, TransportError};
+use tokio::time::Instant;
 
 use crate::config::UdpConfig;
 use crate::inlet::UdpInlet;
@@ -77,7 +79,7 @@ impl Transport for UdpTransport {
         let local = Endpoint::socket(SCHEME, dialable(own, &view));
         let private = Arc::new(private);
         let links = Links::new(lane, self.config.max_links);
-        let shared = Arc::new(Shared::new(self.stats.clone(), own, loopback, links, view));
+        let shared = Arc::new(Shared::new(self.stats.clone(), own, scope, links, view));
         for (setting, asked, granted) in [
             ("receive_buffer", self.config.receive_buffer, granted.receive),
             ("send_buffer", self.config.send_buffer, granted.send),
@@ -88,7 +90,7 @@ impl Transport for UdpTransport {
         }
         let limits = self.capabilities();
         let inlet = UdpInlet::new(Arc::clone(&private), shared_socket, Arc::clone(&shared));
-        let outlet = UdpOutlet::new(private, shared, limits, scope, self.config.port);
+        let outlet = UdpOutlet::new(private, shared, limits, self.config.port);
         Ok(Opened { outlet: Box::new(outlet), inlet: Box::new(inlet), local })
     }
 
@@ -124,14 +126,18 @@ pub(crate) struct Shared {
     pub(crate) stats: UdpStats,
     /// The private socket's address.
     pub(crate) own: SocketAddr,
-    /// Whether only this host is spoken to.
-    pub(crate) loopback: bool,
+    pub(crate) scope: Scope,
     state: Mutex<State>,
 }
+
+/// Reading the interfaces costs system calls: at most this often.
+const REREAD: Duration = Duration::from_millis(250);
 
 pub(crate) struct State {
     pub(crate) links: Links,
     pub(crate) view: View,
+    /// When the interfaces were looked at.
+    last_read: Instant,
     /// Wakes the task that polls the inlet; set while it has nothing to do.
     pub(crate) waker: Option<Waker>,
     /// The outlet left something for the inlet to tell or to wait for.
@@ -147,16 +153,58 @@ pub(crate) enum Blocked {
     ForAWhile,
 }
 
+impl State {
+    /// Whether what is known of the interfaces may be out of date.
+    pub(crate) fn may_reread(&self, scope: &Scope) -> bool {
+        *scope != Scope::Loopback && self.last_read.elapsed() >= REREAD
+    }
+}
+
 impl Shared {
-    fn new(stats: UdpStats, own: SocketAddr, loopback: bool, links: Links, view: View) -> Self {
-        let state = State { links, view, waker: None, attention: false, blocked: Blocked::No };
-        Self { stats, own, loopback, state: Mutex::new(state) }
+    fn new(stats: UdpStats, own: SocketAddr, scope: Scope, links: Links, view: View) -> Self {
+        let state = State {
+            links,
+            view,
+            last_read: Instant::now(),
+            waker: None,
+            attention: false,
+            blocked: Blocked::No,
+        };
+        Self { stats, own, scope, state: Mutex::new(state) }
+    }
+
+    /// Looks at the interfaces again, unless that was done just now.
+    pub(crate) fn reread(&self) {
+        let is_due = self.with(|state| {
+            let is_due = state.may_reread(&self.scope);
+            if is_due {
+                state.last_read = Instant::now();
+            }
+            is_due
+        });
+        if !is_due {
+            return;
+        }
+        let view = match View::read(&self.scope) {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::debug!(%error, "the interfaces could not be listed");
+                return;
+            }
+        };
+        if self.with(|state| state.view == view) {
+            return;
+        }
+        self.leave(|state| {
+            state.links.interfaces_changed(|address| view.origin(address.ip()));
+            state.view = view;
+        });
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(own: SocketAddr, lane: Lane) -> Self {
         let links = Links::new(lane, 4);
-        Self::new(UdpStats::default(), own, true, links, View::default())
+        Self::new(UdpStats::default(), own, Scope::Loopback, links, View::default())
     }
 
     /// Works on the state. The lock is held for a few lookups, never for a system call.
