@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use lanc::{Config, ErrorCode, Event, Events, Node};
+use lanc::{Config, Endpoint, ErrorCode, Event, Node};
 use tokio::task::JoinHandle;
 
 use crate::args::ServeArgs;
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     }
     output::note(&keys::mode(&node));
     let metrics = metrics.map(|metrics| serve_metrics(&node, metrics));
-    let news = tokio::spawn(tell(node.events()));
+    let news = tokio::spawn(tell(&node));
     let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();
     output::line(&format!("ready {address}"))?;
     let remembering = Remembering::of(&node, settings);
@@ -97,17 +97,40 @@ fn not_registered(option: &str, error: lanc::RegisterError) -> Failure {
     Failure::usage(format!("{option}: {error}"), "choose another name for the function")
 }
 
-/// Logs the node's news.
-async fn tell(mut events: Events) {
-    while let Some(event) = events.next().await {
-        log(&event);
+/// Logs the node's news, and first who was met before anybody listened to them.
+fn tell(node: &Node) -> impl Future<Output = ()> + use<> {
+    let mut events = node.events();
+    let mut met = node.peers();
+    async move {
+        for peer in &met {
+            log_met(&peer.name, &peer.endpoint);
+        }
+        while let Some(event) = events.next().await {
+            // The news of them may be among what comes first.
+            let told = match &event {
+                Event::PeerUp { session, .. } | Event::PeerDown { session, .. } => {
+                    met.iter().position(|peer| peer.session == *session)
+                }
+                _ => None,
+            };
+            if let Some(place) = told {
+                met.swap_remove(place);
+            }
+            if told.is_none() || !matches!(event, Event::PeerUp { .. }) {
+                log(&event);
+            }
+        }
     }
+}
+
+fn log_met(name: &str, endpoint: &Endpoint) {
+    tracing::info!("{} is here, at {}", escape::line(name), endpoint.address());
 }
 
 fn log(event: &Event) {
     match event {
         Event::PeerUp { name, endpoint, .. } => {
-            tracing::info!("{} is here, at {}", escape::line(name), endpoint.address());
+            log_met(name, endpoint);
         }
         Event::PeerDown { name, reason, .. } => {
             tracing::info!("{} is gone ({reason:?})", escape::line(name));
