@@ -13,7 +13,7 @@ use crate::time::Time;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum RingError {
-    /// There are [`Ring::MOST`] keys.
+    /// There are 16 keys.
     #[error("a node holds at most 16 keys: remove one that is not used any more")]
     Full,
     /// A node without a key stays without: it said so to its neighbours.
