@@ -13,7 +13,6 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::destination::poll_shared;
-use crate::interfaces::Scope;
 use crate::refusal::is_noise;
 use crate::stats::Count;
 use crate::transport::{Blocked, Shared};
@@ -169,42 +168,57 @@ impl UdpInlet {
     /// Finds the link of a datagram that lies in `into`, or drops it. Returns whether anything
     /// was added.
     fn accept(&self, from: SocketAddr, cast: Cast, length: usize, into: &mut RecvBatch) -> bool {
-        // Who is on no network that is known may be on one that has just come up.
-        let has_networks = self.shared.scope != Scope::Loopback;
-        let is_stranger = has_networks
-            && self.shared.with(|state| {
-                let is_unheard = cast != Cast::Unicast && !state.view.hears(from.ip());
-                let is_beyond = state.view.origin(from.ip()) == Origin::Beyond;
-                (is_unheard || is_beyond) && state.may_reread(&self.shared.scope)
-            });
-        if is_stranger {
+        let judged = self.judge(from, cast, length, into, true).or_else(|| {
+            // Who is on no network that is known may be on one that has just come up.
             self.shared.reread();
-        }
-        let (added, count) = self.shared.with(|state| {
+            self.judge(from, cast, length, into, false)
+        });
+        let Some(count) = judged else { return false };
+        let added = matches!(count, Count::FrameIn);
+        self.shared.stats.count(count);
+        added
+    }
+
+    /// What becomes of a datagram. `None`: that depends on interfaces, which are to be looked at
+    /// again first if `rereads` allows it.
+    fn judge(
+        &self,
+        from: SocketAddr,
+        cast: Cast,
+        length: usize,
+        into: &mut RecvBatch,
+        rereads: bool,
+    ) -> Option<Count> {
+        self.shared.with(|state| {
             let view = &state.view;
             let is_shared = cast != Cast::Unicast;
             if is_shared && from.port() == self.shared.own.port() && {
                 let own = self.shared.own.ip();
                 from.ip() == own || own.is_unspecified() && view.is_own(from.ip())
             } {
-                return (false, Count::DroppedOwn);
+                return Some(Count::DroppedOwn);
             }
-            if from.port() == 0 || is_shared && !view.hears(from.ip()) {
-                return (false, Count::DroppedForeign);
+            if from.port() == 0 {
+                return Some(Count::DroppedForeign);
+            }
+            if is_shared && !view.hears(from.ip()) {
+                let may_change = rereads && state.may_reread(&self.shared.scope);
+                return (!may_change).then_some(Count::DroppedForeign);
             }
             let origin = |address: SocketAddr| view.origin(address.ip());
             let Some((link, origin)) = state.links.link(from, Initiator::Them, origin) else {
                 state.links.limited("max_links");
                 state.attention = true;
-                return (false, Count::DroppedTableFull);
+                return Some(Count::DroppedTableFull);
             };
+            if origin == Origin::Beyond && rereads && state.may_reread(&self.shared.scope) {
+                return None;
+            }
             // The Up of a new link is among the events, and goes before its frame.
             state.links.tell(into);
             into.commit(length, link, cast, origin);
-            (true, Count::FrameIn)
-        });
-        self.shared.stats.count(count);
-        added
+            Some(Count::FrameIn)
+        })
     }
 }
 
