@@ -150,9 +150,7 @@ impl Results {
         cell: Cell,
         figure: Figure,
     ) -> impl Iterator<Item = (u32, f64)> {
-        let base: BTreeMap<_, _> = self.figures(to, cell, figure).collect();
-        self.figures(row, cell, figure)
-            .filter_map(move |(round, value)| Some((round, value - base.get(&round)?)))
+        self.beside(row, to, cell, figure, |value, base| Some(value - base))
     }
 
     /// The same, each divided by what another row has in the same round.
@@ -163,10 +161,20 @@ impl Results {
         cell: Cell,
         figure: Figure,
     ) -> impl Iterator<Item = (u32, f64)> {
+        self.beside(row, to, cell, figure, |value, base| (base > 0.0).then(|| value / base))
+    }
+
+    /// A figure of every round in which two rows have it, made of both.
+    fn beside(
+        &self,
+        row: &'static str,
+        to: &'static str,
+        cell: Cell,
+        figure: Figure,
+        combined: impl Fn(f64, f64) -> Option<f64>,
+    ) -> impl Iterator<Item = (u32, f64)> {
         let base: BTreeMap<_, _> = self.figures(to, cell, figure).collect();
-        self.figures(row, cell, figure).filter_map(move |(round, value)| {
-            let base = base.get(&round).filter(|base| **base > 0.0)?;
-            Some((round, value / base))
-        })
+        self.figures(row, cell, figure)
+            .filter_map(move |(round, value)| Some((round, combined(value, *base.get(&round)?)?)))
     }
 }
