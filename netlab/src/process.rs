@@ -15,8 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Process {
     child: Child,
     input: Option<ChildStdin>,
-    lines: Receiver<String>,
-    seen: Vec<String>,
+    lines: Receiver<Line>,
+    seen: Vec<Line>,
+}
+
+/// A line of one of the two streams. Nothing orders the lines of one by those of the other.
+struct Line {
+    stream: usize,
+    text: String,
+    /// A line of the same stream that came later has been waited for.
+    is_passed: bool,
 }
 
 /// How a command ended.
@@ -48,11 +56,11 @@ impl Process {
         let (sender, lines) = sync_channel(10_000);
         let streams: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
+        for (stream, source) in streams.into_iter().enumerate() {
             let sender = sender.clone();
             std::thread::spawn(move || {
-                for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    if sender.send(line).is_err() {
+                for text in BufReader::new(source).lines().map_while(Result::ok) {
+                    if sender.send(Line { stream, text, is_passed: false }).is_err() {
                         break;
                     }
                 }
@@ -76,24 +84,43 @@ impl Process {
 
     /// The next line it prints within `patience`. `None`: it printed none, or has ended.
     pub fn next_line(&mut self, patience: Duration) -> Option<String> {
-        self.lines.recv_timeout(patience).ok()
+        self.lines.recv_timeout(patience).ok().map(|line| line.text)
     }
 
-    /// Waits for a line that holds `text` and returns it.
+    /// Waits for a line that holds `text` and returns it: one that came, on its stream, after the
+    /// last one waited for there.
     #[track_caller]
     pub fn line(&mut self, text: &str) -> String {
         let began = now();
         loop {
+            if let Some(line) = self.take(text) {
+                return line;
+            }
             let left = PATIENCE.saturating_sub(began.elapsed());
             match self.lines.recv_timeout(left) {
-                Ok(line) if line.contains(text) => return line,
                 Ok(line) => self.seen.push(line),
-                Err(RecvTimeoutError::Timeout) => panic!("no `{text}` in {:#?}", self.seen),
+                Err(RecvTimeoutError::Timeout) => panic!("no `{text}` in\n{}", self.said()),
                 Err(RecvTimeoutError::Disconnected) => {
-                    panic!("it ended without `{text}`: {:#?}", self.seen)
+                    panic!("it ended without `{text}`:\n{}", self.said())
                 }
             }
         }
+    }
+
+    /// The first line seen and not passed that holds `text`; passes those of its stream before it.
+    fn take(&mut self, text: &str) -> Option<String> {
+        let fits = |line: &Line| !line.is_passed && line.text.contains(text);
+        let at = self.seen.iter().position(fits)?;
+        let taken = self.seen.remove(at);
+        for line in self.seen.iter_mut().take(at) {
+            line.is_passed |= line.stream == taken.stream;
+        }
+        Some(taken.text)
+    }
+
+    /// What it has printed and nobody waited for.
+    fn said(&self) -> String {
+        self.seen.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     /// Waits for `ready ADDR:PORT` and returns the address.
@@ -127,8 +154,8 @@ impl Process {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(began.elapsed())) {
             self.seen.push(line);
         }
-        assert!(began.elapsed() < PATIENCE, "it hangs: {:#?}", self.seen);
-        (self.child.wait().unwrap().code(), self.seen.join("\n"))
+        assert!(began.elapsed() < PATIENCE, "it hangs:\n{}", self.said());
+        (self.child.wait().unwrap().code(), self.said())
     }
 
     /// Waits for its end and returns the exit code, and how long that took.
@@ -139,7 +166,7 @@ impl Process {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(began.elapsed())) {
             self.seen.push(line);
         }
-        assert!(began.elapsed() < PATIENCE, "it hangs: {:#?}", self.seen);
+        assert!(began.elapsed() < PATIENCE, "it hangs:\n{}", self.said());
         (self.child.wait().unwrap().code(), began.elapsed())
     }
 }

@@ -91,6 +91,17 @@ fn in_every_mode(test: impl Fn(&Ground, Lane)) {
     }
 }
 
+/// The same from a member and from a stranger, each with its counter.
+fn from_both(ground: &Ground, lane: Lane, what: &str, plain: &[u8], counters: [&str; 2]) {
+    let [of_member, of_stranger] = counters;
+    let mut villain = Villain::member(ground, lane);
+    let frame = villain.frame(plain);
+    ground.drops(what, of_member, &mut villain, &frame);
+    let mut villain = Villain::stranger(ground, lane);
+    let frame = villain.framed(plain);
+    ground.drops(&format!("{what} of a stranger"), of_stranger, &mut villain, &frame);
+}
+
 fn what(ground: &Ground, lane: Lane, what: &str) -> String {
     let mode = if ground.is_keyed { "keyed" } else { "open" };
     format!("{mode}, {lane:?}: {what}")
@@ -181,13 +192,8 @@ fn a_claim_of_4_gib() {
     in_every_mode(|ground, lane| {
         for (number, plain) in claims().iter().enumerate() {
             let what = what(ground, lane, &format!("claim {number}"));
-            let mut villain = Villain::member(ground, lane);
-            let frame = villain.frame(plain);
-            ground.drops(&what, "malformed", &mut villain, &frame);
-            let mut villain = Villain::stranger(ground, lane);
-            let frame = villain.framed(plain);
-            let counter = if ground.is_keyed { "plaintext" } else { "malformed" };
-            ground.drops(&format!("{what} of a stranger"), counter, &mut villain, &frame);
+            let of_stranger = if ground.is_keyed { "plaintext" } else { "malformed" };
+            from_both(ground, lane, &what, plain, ["malformed", of_stranger]);
         }
         if lane == Lane::Connection {
             for kind in 0..5 {
@@ -237,18 +243,13 @@ fn lists_that_are_1024_deep() {
     in_every_mode(|ground, lane| {
         for (number, plain) in nests().iter().enumerate() {
             let what = what(ground, lane, &format!("nest {number}"));
-            let mut villain = Villain::member(ground, lane);
-            let frame = villain.frame(plain);
-            ground.drops(&what, "too_deep", &mut villain, &frame);
-            let mut villain = Villain::stranger(ground, lane);
-            let frame = villain.framed(plain);
-            let counter = match lane {
+            let of_stranger = match lane {
                 // More than a stranger's datagram may hold.
                 Lane::Datagrams if plain.len() > 4096 => "oversized",
                 _ if ground.is_keyed => "plaintext",
                 _ => "too_deep",
             };
-            ground.drops(&format!("{what} of a stranger"), counter, &mut villain, &frame);
+            from_both(ground, lane, &what, plain, ["too_deep", of_stranger]);
         }
     });
 }
