@@ -1,6 +1,7 @@
 //! What must hold of every frame and every table.
 
 use lanc_core::{Core, Time};
+use memchr::memmem::find;
 
 use super::invariant::{Broken, Invariant};
 
@@ -9,20 +10,6 @@ const MAX_BROADCAST: usize = 1024;
 
 /// Timers of a node that nothing is under way on: hello, announcement, sweep, older programs.
 const OWN_TIMERS: usize = 8;
-
-/// Where `key` first stands in `bytes`.
-pub(super) fn find(bytes: &[u8], key: &[u8]) -> Option<usize> {
-    let first = *key.first()?;
-    let mut from = 0;
-    while let Some(step) = bytes.get(from..)?.iter().position(|byte| *byte == first) {
-        let at = from + step;
-        if bytes.get(at..)?.starts_with(key) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-    None
-}
 
 /// Whether a JSON frame holds a message of this method.
 pub(super) fn has_method(bytes: &[u8], method: &str) -> bool {

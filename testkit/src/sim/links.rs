@@ -186,6 +186,6 @@ impl LinkTable {
 
 /// The 16 bytes behind the first occurrence of `key`.
 fn after(bytes: &[u8], key: &[u8]) -> Option<[u8; 16]> {
-    let start = super::check::find(bytes, key)? + key.len();
+    let start = memchr::memmem::find(bytes, key)? + key.len();
     bytes.get(start..)?.first_chunk().copied()
 }

@@ -9,8 +9,8 @@ use lanc_core::carriage;
 use lanc_core::id::SessionId;
 use lanc_core::ports::{Format, KeyId};
 use lanc_core::{Core, PeerInfo, Tables, Time, Token, Trust};
+use memchr::memmem::find;
 
-use super::check::find;
 use super::envelope::Envelope;
 use super::input::KeyChange;
 use super::invariant::{Broken, Invariant};

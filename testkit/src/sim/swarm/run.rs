@@ -386,16 +386,24 @@ impl<'p> Run<'p> {
         }
         self.lan.rules(Rules::default().loss(1000));
         // A verified peer may say that it greets every five minutes.
-        let longest = if self.plan.hostiles.is_empty() { 7 } else { 300 };
-        self.lan.run_for(ms(2 * longest * 3500 + 70_000));
-        for node in self.nodes.values() {
-            if self.lan.violation.is_none() {
-                let own = self.lan.nodes[node.index()].spec.functions.len();
-                check::silence(self.lan.core(*node), own).map_err(|broken| Broken {
-                    why: format!("{node:?}: {}", broken.why),
-                    ..broken
-                })?;
+        let greets = if self.plan.hostiles.is_empty() { 7 } else { 300 };
+        let ends = self.lan.now() + ms(2 * greets * 3500 + 70_000);
+        // Nothing new is heard any more: who is silent before that stays silent.
+        loop {
+            self.lan.run_for(secs(40));
+            match self.silence() {
+                Err(_) if self.lan.violation.is_none() && self.lan.now() < ends => {}
+                done => return done,
             }
+        }
+    }
+
+    /// Whether every node has forgotten everybody.
+    fn silence(&self) -> Result<(), Broken> {
+        for node in self.nodes.values().filter(|_| self.lan.violation.is_none()) {
+            let own = self.lan.nodes[node.index()].spec.functions.len();
+            check::silence(self.lan.core(*node), own)
+                .map_err(|broken| Broken { why: format!("{node:?}: {}", broken.why), ..broken })?;
         }
         Ok(())
     }
