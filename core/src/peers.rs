@@ -50,7 +50,7 @@ pub(crate) struct Peer {
     pub(crate) lease_ends: Time,
     pub(crate) lease_fires: Time,
     /// Set while the answer to its first hello is owed.
-    pub(crate) greet: Option<TimerKey>,
+    greet: Option<TimerKey>,
     /// Set while its list of functions is behind what its hello says.
     pub(crate) want: Option<TimerKey>,
     pub(crate) wants_asked: u32,
@@ -144,6 +144,11 @@ impl Peer {
         u32::from(self.load).saturating_add(own.saturating_mul(4))
     }
 
+    /// Whether the answer to its first hello is owed.
+    pub(crate) fn is_owed_greeting(&self) -> bool {
+        self.greet.is_some()
+    }
+
     /// Whether our broadcasts reach it, as far as we can tell: its own reach us, or it is a
     /// neighbour whose next broadcast is not due yet.
     pub(crate) fn is_reached_by_broadcast(&self, now: Time) -> bool {
@@ -177,6 +182,8 @@ pub(crate) struct Peers {
     /// Tentative peers, oldest first. Holds verified and stale keys too until they are met.
     tentative: VecDeque<PeerKey>,
     tentative_count: usize,
+    /// How many are owed the answer to their first hello.
+    owed_greetings: usize,
     max_verified: usize,
     max_tentative: usize,
 }
@@ -194,6 +201,7 @@ impl Peers {
             by_name: KeyedMap::new(hash),
             tentative: VecDeque::new(),
             tentative_count: 0,
+            owed_greetings: 0,
             max_verified,
             max_tentative,
         }
@@ -288,6 +296,25 @@ impl Peers {
         self.tentative.push_back(key);
         self.tentative_count += 1;
         Ok(key)
+    }
+
+    /// The answer to a peer's first hello is due when the timer fires.
+    pub(crate) fn owe_greeting(&mut self, key: PeerKey, timer: TimerKey) {
+        if let Some(peer) = self.table.get_mut(key) {
+            self.owed_greetings += usize::from(peer.greet.replace(timer).is_none());
+        }
+    }
+
+    /// The answer is given, or no longer owed. Returns its timer.
+    pub(crate) fn settle_greeting(&mut self, key: PeerKey) -> Option<TimerKey> {
+        let timer = self.table.get_mut(key)?.greet.take()?;
+        self.owed_greetings -= 1;
+        Some(timer)
+    }
+
+    /// How many peers are owed an answer.
+    pub(crate) fn owed_greetings(&self) -> usize {
+        self.owed_greetings
     }
 
     /// Makes a tentative peer a verified one. `false`: it is one already, or there is no room.

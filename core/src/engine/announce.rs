@@ -210,7 +210,7 @@ impl Core {
             if peer.is_reached_by_broadcast(now) && self.config.discovery {
                 // This broadcast is the answer that was owed.
                 peer.told_functions = true;
-                let owed = peer.greet.take();
+                let owed = self.peers.settle_greeting(key);
                 self.cancel_timer(owed);
             } else if peer.trust == Trust::Verified {
                 let link = peer.link;

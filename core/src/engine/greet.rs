@@ -208,7 +208,7 @@ impl Core {
         self.outbox.again(&mut self.links, link);
         self.verify(now, key);
         // A list that did not fit the budget of a stranger is owed now.
-        let owed = self.peers.get(key).is_some_and(|p| p.greet.is_none() && !p.told_functions);
+        let owed = self.peers.get(key).is_some_and(|p| !p.is_owed_greeting() && !p.told_functions);
         if owed && self.directory.revision() > 0 {
             self.send_functions(key, link);
         }
@@ -274,7 +274,7 @@ impl Core {
         let delay = self.random.duration_up_to(self.spread());
         let Some(peer) = self.peers.get_mut(key) else { return };
         let is_new = peer.trust == Trust::Tentative && peer.link == link;
-        if is_new && peer.greet.is_none() && self.directory.revision() > 0 {
+        if is_new && !peer.is_owed_greeting() && self.directory.revision() > 0 {
             peer.told_functions = false;
             self.greet_at(now + delay, key);
         }
@@ -282,9 +282,9 @@ impl Core {
 
     /// Sends hello and, where the budget allows it, the functions: on the link that was asked.
     pub(super) fn greet(&mut self, now: Time, key: PeerKey, link: LinkId) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(peer) = self.peers.get(key) else { return };
         let told = peer.told_functions;
-        let pending = if peer.link == link { peer.greet.take() } else { None };
+        let pending = if peer.link == link { self.peers.settle_greeting(key) } else { None };
         self.cancel_timer(pending);
         self.send(link, Outgoing::Hello { wants: false });
         if !told && self.directory.revision() > 0 && self.may_tell_functions(now, link) {
@@ -368,15 +368,14 @@ impl Core {
 
     fn greet_at(&mut self, due: Time, peer: PeerKey) {
         let timer = self.timers.set(due, Timer::Greet(peer));
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.greet = Some(timer);
-        }
+        self.peers.owe_greeting(peer, timer);
     }
 
     /// Whether a crowd of newcomers that hear broadcasts waits for an answer.
     fn owes_a_crowd(&self, now: Time) -> bool {
-        let owed = |peer: &Peer| peer.greet.is_some() && peer.is_reached_by_broadcast(now);
-        self.peers.iter().filter(|(_, peer)| owed(peer)).take(CROWD).count() == CROWD
+        let owed = |peer: &Peer| peer.is_owed_greeting() && peer.is_reached_by_broadcast(now);
+        self.peers.owed_greetings() >= CROWD
+            && self.peers.iter().filter(|(_, peer)| owed(peer)).take(CROWD).count() == CROWD
     }
 
     /// One broadcast answers all newcomers at once: when a whole room starts together, N answers

@@ -67,9 +67,10 @@ impl Core {
 
     /// Forgets a peer, its functions, and ends the calls that wait for it.
     pub(super) fn remove_peer(&mut self, now: Time, key: PeerKey, reason: PeerDownReason) {
+        let greet = self.peers.settle_greeting(key);
         let Some(peer) = self.peers.remove(key) else { return };
         let recovery = peer.recovery.timer.map(|(_, timer)| timer);
-        for timer in [peer.lease, peer.greet, peer.want, recovery] {
+        for timer in [peer.lease, greet, peer.want, recovery] {
             self.cancel_timer(timer);
         }
         self.links.disown(peer.link);

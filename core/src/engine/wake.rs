@@ -21,9 +21,7 @@ impl Core {
                     self.farewell_over(now, peer, PeerDownReason::Left);
                 }
                 Timer::Greet(peer) => {
-                    if let Some(peer) = self.peers.get_mut(peer) {
-                        peer.greet = None;
-                    }
+                    self.peers.settle_greeting(peer);
                     self.greet_when_due(now, peer);
                 }
                 Timer::Want(peer) => self.ask_functions(now, peer),
