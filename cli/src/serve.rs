@@ -168,6 +168,11 @@ fn log(event: &Event) {
         Event::PlaintextRefused { endpoint } => {
             tracing::warn!("{endpoint} speaks without a key, and this node has one: not heard");
         }
+        Event::LateAnswer { call, function, peer, executed } => tracing::info!(
+            "`{}` of {} has answered call {call} after it had failed here; it ran: {executed}",
+            escape::line(function),
+            escape::line(peer),
+        ),
         Event::KeyWorn { key } => {
             tracing::warn!("key {key} has been attacked very often: see `lanc key rotate --help`");
         }

@@ -208,6 +208,10 @@ settings! {
     /// it is closed, [`Event::SlowPeer`](crate::event::Event::SlowPeer). Default 16 MiB, ceiling
     /// 256 MiB.
     max_backlog, with_max_backlog: usize = 16 << 20, in 1200..=256 << 20;
+    /// Calls that ended without anybody knowing whether their function ran, and that are
+    /// remembered so that a late answer can be told:
+    /// [`Event::LateAnswer`](crate::event::Event::LateAnswer). Default 256.
+    max_doubts, with_max_doubts: usize = 256, in 0..=1 << 20;
     /// Pings in flight. Default 1024.
     max_pings, with_max_pings: usize = 1024, in 1..=1 << 20;
     /// Whether sources that are on no directly attached network are heard. Default no;

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::endpoint::Endpoint;
-use crate::id::SessionId;
+use crate::error::Executed;
+use crate::id::{ExeId, SessionId};
 use crate::ports::KeyId;
 
 /// Something happened that an application or a person may want to know.
@@ -124,6 +125,19 @@ pub enum Event {
         function: String,
         /// How long it took, in microseconds.
         took_us: u64,
+    },
+    /// A call had failed without anybody knowing whether its function ran; now its callee has
+    /// answered after all: it did, or was refused. Told once a call, of calls to one provider
+    /// that may not run more than once.
+    LateAnswer {
+        /// The call.
+        call: ExeId,
+        /// The function.
+        function: String,
+        /// The callee's name.
+        peer: String,
+        /// Whether it ran: `Maybe` if not even the callee knows.
+        executed: Executed,
     },
     /// The node has said farewell and nothing runs any more.
     Closed,

@@ -21,6 +21,7 @@ mod copies;
 pub mod counters;
 pub mod dialect;
 mod directory;
+mod doubts;
 pub mod endpoint;
 mod engine;
 pub mod error;

@@ -141,6 +141,7 @@ const ROWS: &[(&str, Tried)] = &[
     ),
     ("max_deadline", Here(calls::deadlines)),
     ("max_error_text", Here(calls::error_texts)),
+    ("max_doubts", Here(calls::doubts)),
     ("max_pings", Here(calls::pings)),
     ("max_outbox", There(KEEPING, "a_link_that_takes_nothing_holds_no_more_than_its_share")),
     ("max_events", There("core/src/event.rs", "what_nobody_fetches_is_bounded")),

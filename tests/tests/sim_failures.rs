@@ -4,6 +4,7 @@
 use lanc_core::Config;
 use lanc_core::counters::Drop;
 use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::event::Event;
 use lanc_testkit::sim::{
     Ask, CallId, Ended, Function, NodeId, Place, Reply, Rules, Spec, World, ms, secs,
 };
@@ -245,6 +246,28 @@ fn a_partition_that_lasts_is_a_timeout_once_and_a_late_answer_is_dropped() {
     s.lan.run_for(secs(10));
     s.fails(call, ErrorCode::TIMEOUT, Executed::Maybe);
     assert_eq!(s.lan.tables(s.a).stored_bytes, 0);
+}
+
+#[test]
+fn an_answer_that_comes_after_the_failure_is_told_once() {
+    let mut s = scene(18);
+    s.lan.pair_rules(s.a, s.b, Rules::default().delay(ms(700)..=ms(800)).duplication(1000));
+    let calls = [500, 600].map(|time| s.sleep(time, 1_000));
+    s.lan.run_for(ms(1_050));
+    for call in calls {
+        s.fails(call, ErrorCode::TIMEOUT, Executed::Maybe);
+    }
+    s.lan.run_for(secs(10));
+    let told = s.lan.events(s.b).filter_map(|(_, event)| match event {
+        Event::LateAnswer { function, peer, executed, .. } => Some((function, peer, executed)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    let (function, peer) = ("sleep".to_owned(), "a".to_owned());
+    assert_eq!(told, [(&function, &peer, &Executed::Yes); 2]);
+    for call in calls {
+        s.fails(call, ErrorCode::TIMEOUT, Executed::Maybe);
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ use crate::calls::Calls;
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
 use crate::directory::Directory;
+use crate::doubts::Doubts;
 use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::event::{Event, Events};
 use crate::homes::Homes;
@@ -227,6 +228,7 @@ pub struct Core {
     calls: Calls,
     tasks: Tasks,
     inbound: Inbound,
+    doubts: Doubts,
     pings: Slots<Ping, tag::Ping>,
     pings_by_number: KeyedMap<u64, PingKey>,
     done: VecDeque<Done>,
@@ -308,6 +310,7 @@ impl Core {
             calls: Calls::new(config.max_calls, config.max_results, hash, budget.account()),
             tasks: Tasks::new(Room::of(&config), config.max_outbox, hash, budget.account()),
             inbound: Inbound::new(Bounds::of(&config), hash),
+            doubts: Doubts::new(config.max_doubts),
             pings: Slots::new(config.max_pings),
             pings_by_number: KeyedMap::new(hash),
             done: VecDeque::new(),

@@ -6,9 +6,10 @@ use super::Core;
 use super::receive::From;
 use crate::calls::{Answer, Call, Carrier, Outcome, Stage};
 use crate::counters::Drop;
+use crate::doubts::Doubt;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
-use crate::event::PeerDownReason;
+use crate::event::{Event, PeerDownReason};
 use crate::id::{CallKey, ExeId, PeerKey};
 use crate::message::{Features, WireId};
 use crate::mutant::planted;
@@ -52,10 +53,10 @@ impl Core {
         let open = key.and_then(|key| Some((key, self.calls.get(key)?)));
         let is_its = |call: &Call| call.wire == id || planted!(AnswerToAnother);
         let Some((key, call)) = open.filter(|(_, call)| is_its(call)) else {
-            return Err(self.late(now, from, id));
+            return Err(self.late(now, from, id, &result));
         };
         let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
-            return Err(self.late(now, from, id));
+            return Err(self.late(now, from, id, &result));
         };
         // Only the callee may answer: on the link the call left by, on another it has proved, or
         // on a new one with what only the callee has been told.
@@ -85,12 +86,39 @@ impl Core {
     }
 
     /// An answer to a call that is over, or never was: whoever sent it need not do so again.
-    fn late(&mut self, now: Time, from: From, id: ExeId) -> Drop {
+    fn late(&mut self, now: Time, from: From, id: ExeId, result: &Result<&[u8], Fault>) -> Drop {
         let why = self.late_or_unknown(id);
         if why == Drop::Late {
             self.owe_receipt(now, from.link, id);
+            self.settle_doubt(from.link, id, result);
         }
         why
+    }
+
+    /// The callee of a call that failed without anybody knowing whether it ran says so now.
+    fn settle_doubt(&mut self, link: LinkId, id: ExeId, result: &Result<&[u8], Fault>) {
+        let callee = self.links.get(link).and_then(|link| link.proved_for);
+        let Some(doubt) = self.doubts.settle(id, |asked| callee == Some(asked)) else { return };
+        let executed = match result {
+            Ok(_) => Executed::Yes,
+            Err(fault) => CallError::from_fault(fault.clone()).executed,
+        };
+        let (function, peer) = (doubt.function, doubt.peer.to_string());
+        self.event(Event::LateAnswer { call: id, function, peer, executed });
+    }
+
+    /// A call fails, and nobody knows whether its function ran.
+    fn note_doubt(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let is_sole = call.parent.is_none() && call.attempts.is_none();
+        let Stage::Remote { peer: callee, peer_name, .. } = &call.stage else { return };
+        if is_sole {
+            let (peer, function) = (Arc::clone(peer_name), call.request.function.to_string());
+            let doubt = Doubt { wire: call.wire, callee: *callee, peer, function };
+            if !self.doubts.note(doubt) {
+                self.limit_hit(now, "max_doubts");
+            }
+        }
     }
 
     /// Ends a call with an outcome, or its own attempt if it goes on elsewhere.
@@ -160,6 +188,9 @@ impl Core {
 
     /// Ends a call with a failure of this side, and its byte stream with it.
     pub(super) fn finish_failed(&mut self, now: Time, key: CallKey, error: CallError) {
+        if error.executed == Executed::Maybe {
+            self.note_doubt(now, key);
+        }
         let (from, stream, code) = (self.callee_name(key), self.stream_of(key), error.code);
         self.finish(now, key, Outcome::One(Answer { from, result: Err(error) }));
         if let Some(stream) = stream {

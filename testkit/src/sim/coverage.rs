@@ -102,6 +102,7 @@ impl Coverage {
             Event::FunctionConflict { .. } => "FunctionConflict",
             Event::LimitHit { .. } => "LimitHit",
             Event::Closed => "Closed",
+            Event::LateAnswer { .. } => "LateAnswer",
             other => return self.rare(&format!("{other:?}")),
         };
         count(&mut self.events, text, 1);

@@ -151,6 +151,7 @@ impl Trace {
             Event::RateLimited { endpoint } => self.named(13, &endpoint.to_string(), ""),
             Event::SlowPeer { endpoint } => self.named(14, &endpoint.to_string(), ""),
             Event::SendBufferFull => self.number(15),
+            Event::LateAnswer { function, peer, .. } => self.named(16, function, peer),
             _ => self.number(u64::MAX),
         }
     }

@@ -155,3 +155,14 @@ pub(crate) fn pings() {
     room.lan.run_for(ms(10));
     assert!(pings.iter().all(|ping| matches!(room.lan.pong(*ping), Some(Some(_)))));
 }
+
+pub(crate) fn doubts() {
+    let mut room = Room::new(|c| c.with_max_doubts(2));
+    for hits in [0, 0, 1] {
+        let ask = Ask::new("long", json!([])).deadline(ms(50));
+        let call = room.lan.ask(room.node, ask);
+        room.lan.run_for(ms(60));
+        assert_eq!(room.lan.failure(call).executed, Executed::Maybe);
+        assert_eq!(room.hits("max_doubts"), hits);
+    }
+}
