@@ -2,7 +2,7 @@
 //!
 //! | file | what flows through it |
 //! |---|---|
-//! | `link` | a link, from up to down |
+//! | `link` | a link, from up to down; frames it refused |
 //! | `lane` | which lane a message takes; connections beside datagrams |
 //! | `keepalive` | connections that are kept, found dead, or idle |
 //! | `receive` | a frame, to the handler of each message |
@@ -22,7 +22,9 @@
 //! | `serve` | a call from elsewhere, to a task |
 //! | `answer` | what a function returned, to the link it leaves by |
 //! | `form` | which form a message goes out in |
-//! | `send` | what waits in the outbox, to one frame; and frames that were refused |
+//! | `send` | what waits in the outbox, to one frame |
+//! | `write` | each message, written |
+//! | `unsent` | messages that are too large, or whose link went down |
 //! | `stream` | large messages and byte streams of a link |
 //! | `stream_end` | what the application does with a byte stream |
 //! | `pipe` | byte streams between this node and itself |
@@ -72,8 +74,10 @@ mod shutdown;
 mod siblings;
 mod stream;
 mod stream_end;
+mod unsent;
 mod view;
 mod wake;
+mod write;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
