@@ -18,7 +18,9 @@
 //! | `everybody` | calls to all providers |
 //! | `register` | this node's own functions |
 //! | `recovery` | calls that are sent again, asked about, acknowledged |
-//! | `inbound` | copies of a call, receipts, answers that are sent again |
+//! | `inbound` | calls that come, for the first time or again; receipts for them |
+//! | `kept_answer` | answers that are kept and sent again until their receipt comes |
+//! | `caller` | who has called, and how long it is remembered |
 //! | `serve` | a call from elsewhere, to a task |
 //! | `answer` | what a function returned, to the link it leaves by |
 //! | `form` | which form a message goes out in |
@@ -43,6 +45,7 @@ mod answer;
 mod attempts;
 mod budget;
 mod call;
+mod caller;
 mod everybody;
 mod foreign;
 mod form;
@@ -50,6 +53,7 @@ mod greet;
 mod homes;
 mod inbound;
 mod keepalive;
+mod kept_answer;
 mod keys;
 mod lane;
 mod leave;
