@@ -17,7 +17,9 @@
 //! | `attempts` | another provider for a call, after the first or beside it |
 //! | `everybody` | calls to all providers |
 //! | `register` | this node's own functions |
-//! | `recovery` | calls that are sent again, asked about, acknowledged |
+//! | `recovery` | calls that are sent again and asked about |
+//! | `receipt` | receipts that came for calls, receipts owed for answers |
+//! | `watermark` | below which number nobody waits any more |
 //! | `inbound` | calls that come, for the first time or again; receipts for them |
 //! | `kept_answer` | answers that are kept and sent again until their receipt comes |
 //! | `caller` | who has called, and how long it is remembered |
@@ -68,6 +70,7 @@ mod outcome;
 mod ping;
 mod pipe;
 mod place;
+mod receipt;
 mod receive;
 mod recovery;
 mod register;
@@ -81,6 +84,7 @@ mod stream_end;
 mod unsent;
 mod view;
 mod wake;
+mod watermark;
 mod write;
 
 use std::collections::VecDeque;
