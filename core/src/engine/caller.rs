@@ -47,7 +47,7 @@ impl Core {
     }
 
     /// Forgets a caller: its session is over, or was silent for too long.
-    pub(super) fn forget_caller(&mut self, key: CallerKey) {
+    fn forget_caller(&mut self, key: CallerKey) {
         let Some(caller) = self.inbound.forget(key) else { return };
         if let Some((_, timer)) = caller.timer {
             self.timers.cancel(timer);
