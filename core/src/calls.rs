@@ -1,171 +1,25 @@
 //! Outgoing calls: from the request to the outcome, and until somebody takes it.
 
+mod outcome;
+mod request;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::byte_budget::Account;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
-use crate::error::{CallError, ErrorCode};
-use crate::id::{CallKey, ExeId, FunctionKey, FunctionName, PeerKey, SessionId, TaskKey, tag};
+use crate::error::CallError;
+use crate::id::{CallKey, ExeId, FunctionKey, PeerKey, SessionId, TaskKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
-use crate::payload::{Arguments, Payload};
-use crate::policy::Policy;
-use crate::ports::Format;
+use crate::payload::Arguments;
 use crate::recovery::Flight;
 use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
 
-/// To whom a call may go.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Target {
-    /// This node if it has the function, else a provider chosen by the policy.
-    #[default]
-    Any,
-    /// The peer with this session.
-    Session(SessionId),
-    /// The peer with this name, or whose session begins with these hex digits, or whose
-    /// endpoint or address is written like this.
-    Peer(String),
-}
-
-/// How many answers a call wants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Mode {
-    /// One provider, one answer.
-    #[default]
-    One,
-    /// Up to so many providers at once, at most five; the first success wins and the others are
-    /// cancelled.
-    Fastest(usize),
-    /// One provider, and a copy to another each time the answer is later than such answers are,
-    /// if the call may run more than once; else like [`Self::One`].
-    Hedged,
-    /// Every provider; all answers are collected.
-    All,
-    /// One provider, no answer: the call is over once it has left.
-    OneWay,
-}
-
-/// What a call travels by, where its callee has both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Carrier {
-    /// Datagrams; a connection for what is larger than 1200 bytes. So is the answer.
-    #[default]
-    Auto,
-    /// A datagram: what does not fit one fails with `too_large`. An answer that does not fit one
-    /// may still be brought by a connection that the callee makes.
-    Datagrams,
-    /// A connection, however small the call. The answer comes by it too.
-    Connection,
-    /// A datagram; the answer comes by a connection that the callee makes for it and closes (S0).
-    OneShot,
-}
-
-/// A request to call a function.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CallRequest {
-    /// The function's name.
-    pub function: FunctionName,
-    /// Its arguments.
-    pub args: Arguments,
-    /// Time until the outcome must be there; the configured default if absent.
-    pub deadline: Option<Duration>,
-    /// How long to wait for a provider to appear. If absent, a node that has just started waits
-    /// the configured time after its first hello, a settled one does not wait.
-    pub wait: Option<Duration>,
-    /// To whom.
-    pub target: Target,
-    /// Which of several.
-    pub policy: Policy,
-    /// How many.
-    pub mode: Mode,
-    /// What it travels by.
-    pub carrier: Carrier,
-    /// Whether a byte stream belongs to it. Such a call travels by a connection.
-    pub stream: bool,
-    /// What it must be written in. If absent, what this node prefers and its callee reads.
-    pub format: Option<Format>,
-    /// Whether the function may run more than once. What its providers have announced so may in
-    /// any case.
-    pub idempotent: bool,
-    /// In keyed mode, whether its arguments may be compressed: see
-    /// [`LocalFunction::compress`](crate::LocalFunction::compress).
-    pub compress: bool,
-    /// The running function that makes the call: the call ends with it in time, and with the
-    /// call that it serves.
-    pub within: Option<TaskKey>,
-}
-
-impl CallRequest {
-    /// A call with all defaults.
-    pub fn new(function: FunctionName, args: Arguments) -> Self {
-        Self {
-            function,
-            args,
-            deadline: None,
-            wait: None,
-            target: Target::Any,
-            policy: Policy::default(),
-            mode: Mode::One,
-            carrier: Carrier::Auto,
-            stream: false,
-            format: None,
-            idempotent: false,
-            compress: false,
-            within: None,
-        }
-    }
-}
-
-/// A result and where it came from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
-    /// The name of the node that ran the function.
-    pub from: Arc<str>,
-    /// What it answered.
-    pub result: Result<Payload, CallError>,
-}
-
-/// How a call ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// One answer, or the failure of this side.
-    One(Answer),
-    /// The answers of all providers, in the order of the policy; never empty.
-    All(Vec<Answer>),
-}
-
-impl Outcome {
-    /// Whether it holds a result.
-    pub fn is_success(&self) -> bool {
-        match self {
-            Self::One(answer) => answer.result.is_ok(),
-            Self::All(answers) => answers.iter().any(|answer| answer.result.is_ok()),
-        }
-    }
-
-    /// What it counts as: of several answers the first result, else the first failure.
-    pub(crate) fn code(&self) -> ErrorCode {
-        let code = |answer: &Answer| answer.result.as_ref().err().map(|error| error.code);
-        match self {
-            Self::One(answer) => code(answer),
-            Self::All(_) if self.is_success() => None,
-            Self::All(answers) => answers.iter().find_map(code),
-        }
-        .unwrap_or(ErrorCode::OK)
-    }
-
-    fn bytes(&self) -> usize {
-        let size = |answer: &Answer| answer.result.as_ref().map_or(0, |p| p.bytes.capacity());
-        match self {
-            Self::One(answer) => size(answer),
-            Self::All(answers) => answers.iter().map(size).sum(),
-        }
-    }
-}
+pub use outcome::{Answer, Outcome};
+pub use request::{CallRequest, Carrier, Mode, Target};
 
 /// Where a call stands at its caller.
 pub(crate) enum Stage {

@@ -2,7 +2,7 @@
 //!
 //! | file | what flows through it |
 //! |---|---|
-//! | `link` | a link, from up to down |
+//! | `link` | a link, from up to down; frames it refused |
 //! | `lane` | which lane a message takes; connections beside datagrams |
 //! | `keepalive` | connections that are kept, found dead, or idle |
 //! | `receive` | a frame, to the handler of each message |
@@ -17,12 +17,18 @@
 //! | `attempts` | another provider for a call, after the first or beside it |
 //! | `everybody` | calls to all providers |
 //! | `register` | this node's own functions |
-//! | `recovery` | calls that are sent again, asked about, acknowledged |
-//! | `inbound` | copies of a call, receipts, answers that are sent again |
+//! | `recovery` | calls that are sent again and asked about |
+//! | `receipt` | receipts that came for calls, receipts owed for answers |
+//! | `watermark` | below which number nobody waits any more |
+//! | `inbound` | calls that come, for the first time or again; receipts for them |
+//! | `kept_answer` | answers that are kept and sent again until their receipt comes |
+//! | `caller` | who has called, and how long it is remembered |
 //! | `serve` | a call from elsewhere, to a task |
 //! | `answer` | what a function returned, to the link it leaves by |
 //! | `form` | which form a message goes out in |
-//! | `send` | what waits in the outbox, to one frame; and frames that were refused |
+//! | `send` | what waits in the outbox, to one frame |
+//! | `write` | each message, written |
+//! | `unsent` | messages that are too large, or whose link went down |
 //! | `stream` | large messages and byte streams of a link |
 //! | `stream_end` | what the application does with a byte stream |
 //! | `pipe` | byte streams between this node and itself |
@@ -30,10 +36,12 @@
 //! | `budget` | what strangers may be sent, and the challenge that sets it free |
 //! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
 //! | `siblings` | what one node of a host has heard for the others |
+//! | `start` | the beginning: from a configuration to the first hello |
 //! | `shutdown` | the end: what runs may finish, then the farewell |
 //! | `measure` | what calls and functions cost |
 //! | `note` | the steps of calls, where somebody traces them |
 //! | `wake` | a timer that fired |
+//! | `poll` | what the driver is told: links, waiters to wake, news, the next timer |
 //! | `view` | the tables, for people; and whom a person means |
 
 mod announce;
@@ -41,6 +49,7 @@ mod answer;
 mod attempts;
 mod budget;
 mod call;
+mod caller;
 mod everybody;
 mod foreign;
 mod form;
@@ -48,6 +57,7 @@ mod greet;
 mod homes;
 mod inbound;
 mod keepalive;
+mod kept_answer;
 mod keys;
 mod lane;
 mod leave;
@@ -62,6 +72,8 @@ mod outcome;
 mod ping;
 mod pipe;
 mod place;
+mod poll;
+mod receipt;
 mod receive;
 mod recovery;
 mod register;
@@ -70,10 +82,14 @@ mod send;
 mod serve;
 mod shutdown;
 mod siblings;
+mod start;
 mod stream;
 mod stream_end;
+mod unsent;
 mod view;
 mod wake;
+mod watermark;
+mod write;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -82,24 +98,23 @@ use std::time::Duration;
 use crate::buffers::Buffers;
 use crate::byte_budget::{Account, ByteBudget};
 use crate::calls::Calls;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::doubts::Doubts;
-use crate::endpoint::{Endpoint, Lane, LinkId};
+use crate::endpoint::{Endpoint, LinkId};
 use crate::event::{Event, Events};
 use crate::homes::Homes;
 use crate::id::{CallKey, FunctionName, PingKey, SessionId, tag};
-use crate::inbound::{Bounds, Inbound};
+use crate::inbound::Inbound;
 use crate::keyed::{HashKey, KeyedMap};
 use crate::measures::{Measured, Measures};
 use crate::message::{Features, Watermark};
 use crate::note::Notes;
 use crate::peers::Peers;
-use crate::ports::{Capabilities, Close, Entropy};
 use crate::random::Random;
 use crate::slots::Slots;
-use crate::tasks::{Room, Tasks};
+use crate::tasks::Tasks;
 use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
 use crate::wire::hosts::{Bucket, Hosts};
@@ -112,33 +127,11 @@ use keys::Keyring;
 pub use foreign::ForeignGroup;
 pub use keys::KeyInfo;
 pub use pipe::PipeKey;
+pub use poll::{Done, LinkCommand};
 pub use register::RegisterError;
 pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
 pub use view::{FunctionInfo, InFlight, PeerInfo, Sealing, Tables};
-
-/// Something the driver must do with a link.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LinkCommand {
-    /// Begin a link to this endpoint, on the lane whose scheme it has.
-    Connect(Endpoint),
-    /// End this link.
-    Close(LinkId, Close),
-}
-
-/// Something a waiter was waiting for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Done {
-    /// The call has an outcome: [`Core::take`] it.
-    Call(CallKey),
-    /// The ping came back after this time, or not at all.
-    Ping(PingKey, Option<Duration>),
-    /// There is something to read on a stream, or room to write, or its end.
-    Stream(StreamKey),
-    /// The call is on its way, and its byte stream with it: [`Core::stream_of`]. Comes before
-    /// its [`Self::Call`].
-    Opened(CallKey),
-}
 
 /// An endpoint from the configuration, greeted by unicast for ever.
 struct Configured {
@@ -264,130 +257,7 @@ pub struct Core {
     sealing: Keyring,
 }
 
-/// Configured endpoints a node may have.
-const MAX_CONFIGURED: usize = 1024;
-
 impl Core {
-    /// A node that has not said anything yet. Add its lanes, then [`Self::start`] it.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the first setting that is out of its range.
-    pub fn new(
-        mut config: Config,
-        pipeline: Pipeline,
-        entropy: Box<dyn Entropy>,
-        now: Time,
-    ) -> Result<Self, ConfigError> {
-        config.check()?;
-        let mut random = Random::new(entropy);
-        let hash = HashKey::new(random.bytes());
-        let session = SessionId(random.bytes());
-        let token_key = HashKey::new(random.bytes());
-        let budget = ByteBudget::new(config.max_buffered);
-        let sealing = Keyring::new(&mut config, pipeline.keys(), session, &mut random, hash);
-        Ok(Self {
-            features: pipeline.features().with(Features::EVERYWHERE),
-            pipeline: Arc::new(pipeline),
-            random,
-            session,
-            token_key,
-            phase: Phase::Fresh,
-            counters: Counters::default(),
-            measures: Measures::new(hash),
-            notes: Notes::default(),
-            events: Events::new(config.max_events),
-            told: Vec::new(),
-            timers: Timers::new(),
-            homes: Homes::new(hash),
-            homes_timer: None,
-            links: Links::new(),
-            hosts: Hosts::new(&config, hash, now),
-            strangers: Bucket::full(now, config.unproved_rate_total),
-            replies: Bucket::full(now, config.hello_replies),
-            outbox: Outbox::new(config.max_outbox),
-            peers: Peers::new(config.max_peers, config.max_tentative, hash),
-            directory: Directory::new(config.max_functions, hash),
-            calls: Calls::new(config.max_calls, config.max_results, hash, budget.account()),
-            tasks: Tasks::new(Room::of(&config), config.max_outbox, hash, budget.account()),
-            inbound: Inbound::new(Bounds::of(&config), hash),
-            doubts: Doubts::new(config.max_doubts),
-            pings: Slots::new(config.max_pings),
-            pings_by_number: KeyedMap::new(hash),
-            done: VecDeque::new(),
-            outbox_full: false,
-            results_forgotten: false,
-            configured: Vec::new(),
-            one_shots: Vec::new(),
-            pipes: Slots::new(config.max_calls),
-            pipe_bytes: budget.account(),
-            budget,
-            unread: KeyedMap::new(hash),
-            leftovers: KeyedMap::new(hash),
-            answers_leaving: 0,
-            link_commands: VecDeque::new(),
-            sweep_timer: None,
-            sweep_due: now,
-            awake_since: now,
-            announcing: Announcing::default(),
-            in_frame: Vec::new(),
-            frame_watermark: None,
-            scratch: Vec::new(),
-            buffers: Buffers::default(),
-            sealing,
-            name: config.name.as_str().into(),
-            config,
-        })
-    }
-
-    /// Adds a lane; its links carry the number returned. `None` after 256 of them.
-    pub fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {
-        let capabilities = self.within_envelope(capabilities);
-        self.links.add_lane(capabilities)
-    }
-
-    /// Says where a lane was opened. One that takes connections at a port is told to others in
-    /// hello, so do it before [`Self::start`].
-    pub fn lane_opened(&mut self, lane: Lane, local: &Endpoint) {
-        self.links.opened(lane, local);
-        if self.links.connection_lane().is_some() {
-            self.features = self.features.with(Features::STREAM);
-        }
-    }
-
-    /// Says the first hello, and with it the functions there are. Does nothing the second time.
-    pub fn start(&mut self, now: Time) {
-        if self.phase == Phase::Fresh {
-            self.phase = Phase::Running;
-            self.announcing.first_hello = Some(now);
-            self.keep_token(now);
-            self.say_hello(now);
-            if self.directory.revision() > 0 {
-                let pending = self.announcing.announce_timer.take();
-                self.cancel_timer(pending);
-                self.announcing.announced = self.directory.revision();
-                self.broadcast_functions();
-            }
-        }
-    }
-
-    /// Adds an endpoint that is greeted by unicast at every hello, on whatever network it is.
-    /// `false`: there are 1024 already.
-    pub fn add_peer(&mut self, now: Time, endpoint: Endpoint) -> bool {
-        if self.configured.iter().any(|known| known.endpoint == endpoint) {
-            return true;
-        }
-        if self.configured.len() >= MAX_CONFIGURED {
-            return false;
-        }
-        self.link_commands.push_back(LinkCommand::Connect(endpoint.clone()));
-        self.configured.push(Configured { endpoint, link: None });
-        // A call that follows at once should wait for the answer as a cold one does.
-        if self.phase == Phase::Running {
-            self.announcing.first_hello = Some(now);
-        }
-        true
-    }
-
     /// Whether [`Self::shutdown`] has come to its end and nothing waits to be sent.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed && !self.outbox.is_ready()
@@ -440,36 +310,6 @@ impl Core {
     pub fn known_name(&self, name: &str) -> Option<FunctionName> {
         let function = self.directory.get(self.directory.find(name)?)?;
         Some(function.name.clone())
-    }
-
-    /// When to call [`Self::handle_timeout`] next, and the reason, for the log. Changed by every
-    /// input; never later than the earliest timer.
-    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
-        if crate::mutant::planted!(TimerStandsStill) {
-            return self.timers.next().map(|(_, why)| (Time::ZERO, why));
-        }
-        self.timers.next()
-    }
-
-    /// The next piece of news. Filled by inputs and timeouts.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop()
-    }
-
-    /// The next link to begin or to end. Filled by inputs and timeouts.
-    pub fn poll_link(&mut self) -> Option<LinkCommand> {
-        let command = self.link_commands.pop_front();
-        if command.is_none() {
-            self.link_commands.shrink_to(64);
-        }
-        command
-    }
-
-    /// The next waiter to wake. Filled by inputs, timeouts and [`Self::call`] itself.
-    pub fn poll_done(&mut self) -> Option<Done> {
-        // A stream that was opened is told before its call's outcome can be taken.
-        let other = self.done.pop_front();
-        other.or_else(|| self.next_done().map(Done::Call))
     }
 
     fn event(&mut self, event: Event) {

@@ -1,0 +1,53 @@
+//! How a call ended: the answers to it.
+
+use std::sync::Arc;
+
+use crate::error::{CallError, ErrorCode};
+use crate::payload::Payload;
+
+/// A result and where it came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// The name of the node that ran the function.
+    pub from: Arc<str>,
+    /// What it answered.
+    pub result: Result<Payload, CallError>,
+}
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// One answer, or the failure of this side.
+    One(Answer),
+    /// The answers of all providers, in the order of the policy; never empty.
+    All(Vec<Answer>),
+}
+
+impl Outcome {
+    /// Whether it holds a result.
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::One(answer) => answer.result.is_ok(),
+            Self::All(answers) => answers.iter().any(|answer| answer.result.is_ok()),
+        }
+    }
+
+    /// What it counts as: of several answers the first result, else the first failure.
+    pub(crate) fn code(&self) -> ErrorCode {
+        let code = |answer: &Answer| answer.result.as_ref().err().map(|error| error.code);
+        match self {
+            Self::One(answer) => code(answer),
+            Self::All(_) if self.is_success() => None,
+            Self::All(answers) => answers.iter().find_map(code),
+        }
+        .unwrap_or(ErrorCode::OK)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let size = |answer: &Answer| answer.result.as_ref().map_or(0, |p| p.bytes.capacity());
+        match self {
+            Self::One(answer) => size(answer),
+            Self::All(answers) => answers.iter().map(size).sum(),
+        }
+    }
+}
