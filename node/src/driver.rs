@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use lanc_core::endpoint::LinkId;
 use lanc_core::error::Fault;
@@ -25,6 +26,10 @@ use crate::{trace, workers};
 /// frame leave while the rest of the callers still run, which keeps both sides busy; measured
 /// against a fixed yield, feedback and sending from callers in `docs/decisions`.
 const CHUNK: usize = 43;
+/// Trips through the run queue before what the woken callers have submitted is sent.
+const TRIPS: u32 = 4;
+/// Longer than these take no further one is begun.
+const TRIPS_TAKE: Duration = Duration::from_micros(50);
 
 /// What the driver owns.
 pub(crate) struct Driver {
@@ -73,11 +78,12 @@ impl Driver {
                 poll_fn(|cx| self.poll_work(cx)).await;
                 self.turn();
             }
+            let before = self.hub.state().submitted;
             let woken = self.wake_chunk();
             if woken > 1 {
-                // One trip through the run queue: what the woken callers submit next shares a
-                // frame. A single caller has nobody to share with.
-                tokio::task::yield_now().await;
+                // What the woken callers submit next shares a frame. A single caller has nobody
+                // to share with.
+                self.wait_for_submissions(before, woken).await;
                 self.turn();
             }
             self.flush();
@@ -93,6 +99,21 @@ impl Driver {
         self.inlets.clear();
         self.hub.outlets().close_all();
         self.hub.closed.send_replace(true);
+    }
+
+    /// Goes through the run queue until as many callers as were woken have submitted something:
+    /// another thread may have taken some of them. A few times at most, and not for long: some
+    /// have nothing more to say, and others may have much to do first.
+    async fn wait_for_submissions(&mut self, before: u64, woken: usize) {
+        let woken = u64::try_from(woken).unwrap_or(u64::MAX);
+        let began = self.hub.clock.now();
+        for _ in 0..TRIPS {
+            tokio::task::yield_now().await;
+            let submitted = self.hub.state().submitted.wrapping_sub(before);
+            if submitted >= woken || self.hub.clock.now().since(began) > TRIPS_TAKE {
+                return;
+            }
+        }
     }
 
     /// Ready when a frame arrived, a timer is due, or a caller submitted something.

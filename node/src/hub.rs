@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub(crate) running: Vec<Option<Arc<Cancellation>>>,
     /// Something changed that the driver has not seen.
     flush_wanted: bool,
+    /// How often callers have changed something.
+    pub(crate) submitted: u64,
     driver: Option<Waker>,
     /// The last handle is gone.
     pub(crate) orphaned: bool,
@@ -133,6 +135,7 @@ impl Hub {
                 opening: BTreeMap::new(),
                 running: Vec::new(),
                 flush_wanted: false,
+                submitted: 0,
                 driver: None,
                 orphaned: false,
             }),
@@ -165,6 +168,7 @@ impl Hub {
 
     /// Ends a change of the state: wakes the driver if it does not know yet.
     pub(crate) fn changed(&self, mut state: MutexGuard<'_, State>) {
+        state.submitted = state.submitted.wrapping_add(1);
         let first = !std::mem::replace(&mut state.flush_wanted, true);
         let waker = if first { state.driver.take() } else { None };
         drop(state);
