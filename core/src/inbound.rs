@@ -27,6 +27,8 @@ pub(crate) enum Standing {
     Over,
     /// It ended like this, and the answer is not kept.
     Expired(Executed),
+    /// It was taken back, or its time was up, while its function ran: nobody was answered.
+    GivenUp(Executed),
     /// It did not start and never will: it was refused, or cancelled before it came.
     Refused(ErrorCode),
 }

@@ -5,6 +5,7 @@ use lanc_core::Config;
 use lanc_core::counters::Drop;
 use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::event::Event;
+use lanc_core::ports::Cast;
 use lanc_testkit::sim::{
     Ask, CallId, Ended, Function, NodeId, Place, Reply, Rules, Spec, World, ms, secs,
 };
@@ -268,6 +269,39 @@ fn an_answer_that_comes_after_the_failure_is_told_once() {
     for call in calls {
         s.fails(call, ErrorCode::TIMEOUT, Executed::Maybe);
     }
+}
+
+#[test]
+fn a_call_is_taken_back_by_its_caller_alone() {
+    let mut s = scene(19);
+    s.lan.register_function(s.a, Function::new("nap", sleep).stops_when_cancelled());
+    s.lan.run_for(secs(2));
+    s.lan.record_frames();
+    let call = s.lan.ask(s.b, Ask::new("nap", json!([5_000])).deadline(secs(10)));
+    s.lan.run_for(ms(100));
+    s.lose(s.b, s.a);
+    s.lan.cancel(call);
+    s.lan.run_for(ms(1));
+    s.good();
+    let of_b = s.lan.frames().filter(|frame| frame.from == s.b).map(|frame| frame.bytes.to_vec());
+    let [call, cancel] = of_b.collect::<Vec<_>>().try_into().unwrap();
+
+    let own = s.lan.address(s.b);
+    s.lan.inject("10.0.0.77:5127".parse().unwrap(), s.a, Cast::Unicast, &cancel);
+    s.lan.run_for(ms(10));
+    assert_eq!(s.lan.tables(s.a).running, 1, "whoever has seen the id is not its caller");
+    assert_eq!(s.counters(s.a).dropped(Drop::UnknownPeer), 1);
+    s.lan.inject(own, s.a, Cast::Unicast, &cancel);
+    s.lan.run_for(ms(10));
+    assert_eq!(s.lan.tables(s.a).running, 0);
+
+    // A copy of the call that comes late is told what became of it.
+    s.lan.record_frames();
+    s.lan.inject(own, s.a, Cast::Unicast, &call);
+    s.lan.run_for(ms(10));
+    let told = s.lan.frames().find(|frame| frame.from == s.a).unwrap();
+    let told = String::from_utf8_lossy(&told.bytes).into_owned();
+    assert!(told.contains("while its function ran") && told.contains("maybe"), "{told}");
 }
 
 #[test]

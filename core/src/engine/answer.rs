@@ -30,11 +30,18 @@ impl Core {
 
     /// Forgets a task whose answer has left, or which nobody waits for.
     pub(super) fn end_task(&mut self, key: TaskKey) {
-        let executed = match self.tasks.get(key).map(|task| &task.progress) {
-            Some(Progress::Answered(Err(fault))) => fault.executed,
+        let Some(task) = self.tasks.get(key) else { return };
+        let executed = match &task.progress {
+            Progress::Answered(Err(fault)) => fault.executed,
             _ => Executed::Yes,
         };
-        self.remove_task(key, Standing::Expired(executed));
+        let standing = match executed {
+            // It had begun when it was told to end.
+            Executed::No if task.cancelled => Standing::GivenUp(Executed::Maybe),
+            executed if task.cancelled => Standing::GivenUp(executed),
+            executed => Standing::Expired(executed),
+        };
+        self.remove_task(key, standing);
     }
 
     /// Moves a task to its end and sends the answer on its way.

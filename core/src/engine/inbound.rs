@@ -148,6 +148,12 @@ impl Core {
                 fault.executed = executed;
                 self.refuse(from, WireId::Native(id), fault, arrival);
             }
+            Standing::GivenUp(executed) => {
+                let text = "the call was cancelled, or its time was up, while its function ran";
+                let mut fault = Fault::new(ErrorCode::CANCELLED, text);
+                fault.executed = executed;
+                self.refuse(from, WireId::Native(id), fault, arrival);
+            }
             Standing::Refused(code) => {
                 let mut fault = Fault::new(code, "the call was refused when it first came");
                 fault.executed = Executed::No;

@@ -383,8 +383,24 @@ impl Core {
         name.or_else(remote).unwrap_or_default()
     }
 
-    /// The caller takes its call back.
+    /// The caller takes its call back: on the link that the call came by, or on one of its own.
+    /// Whoever has only seen the call's id is not heard.
     pub(super) fn on_cancel(&mut self, now: Time, from: From, id: &WireId<'_>) -> Result<(), Drop> {
+        let came_by = |key| match self.tasks.get(key).map(|task| &task.caller) {
+            Some(Caller::Remote { link, .. }) => Some(*link),
+            _ => None,
+        };
+        let is_callers = match (self.task_of(from.link, id), id) {
+            (Some(task), _) if came_by(task) == Some(from.link) => true,
+            (Some(_), WireId::Native(id)) => {
+                let caller = self.peers.by_short(id.session);
+                caller.is_some_and(|caller| self.speaks_for(from.link, caller))
+            }
+            _ => true,
+        };
+        if !is_callers {
+            return Err(Drop::UnknownPeer);
+        }
         match (self.task_of(from.link, id), id) {
             (Some(key), _) => drop(self.cancel_task(now, key)),
             (None, WireId::Native(id)) => self.cancel_beforehand(now, from, *id),
