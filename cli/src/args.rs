@@ -207,7 +207,7 @@ pub(crate) struct ServeArgs {
 /// Options of `join`, `get` and `cancel`.
 #[derive(Args, Debug)]
 pub(crate) struct JobArgs {
-    /// What `call --async` printed, or its first digits.
+    /// What `call --async` printed, or its first 8 digits or more.
     #[arg(value_name = "EXE_ID")]
     pub(crate) id: String,
 }
@@ -240,7 +240,7 @@ pub(crate) struct FunctionsArgs {
 #[command(after_help = "Example:
   lanc ping workshop --count 10")]
 pub(crate) struct PingArgs {
-    /// Its name, address or the first digits of its session.
+    /// Its name, address or the first 8 digits or more of its session.
     #[arg(value_name = "PEER")]
     pub(crate) whom: String,
     /// How many pings.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::KeyVerb;
 use crate::failure::Failure;
 use crate::keys::ring::Ring;
-use crate::keys::{Keys, hex, unreadable};
+use crate::keys::{Keying, Keys, hex, unreadable};
 use crate::settings::Settings;
 use crate::{duration, escape, exit, local, output, remembered, table};
 
@@ -31,6 +31,9 @@ pub(crate) async fn run(verb: KeyVerb, settings: &Settings, as_json: bool) -> Re
         KeyVerb::Show { file, secret } => show(file.as_deref(), secret, settings, as_json)?,
         KeyVerb::Rotate { file, primary, remove } => {
             let mut ring = Ring::read()?;
+            if let Some(id) = &remove {
+                refuse_last(&ring, id, settings)?;
+            }
             let is_changed = change(&mut ring, file.as_deref(), primary, remove)?;
             let refused = if is_changed { local::rekey().await? } else { Vec::new() };
             for failure in refused {
@@ -66,13 +69,24 @@ fn store_first(key: &MasterKey) -> Result<(), Failure> {
     ring.add(key).map(drop)
 }
 
+/// Without a key nodes are open, which nobody gets by a slip.
+fn refuse_last(ring: &Ring, id: &str, settings: &Settings) -> Result<(), Failure> {
+    let is_last = matches!(ring.keys(), [key] if key.key_id().to_string() == id);
+    if !is_last || matches!(settings.keying, Some(Keying::Open)) {
+        return Ok(());
+    }
+    let text = format!("{id} is the only key: without it nodes that start from now on are open");
+    let next = "exchange it (`lanc key rotate --help`), or add --open if you mean it";
+    Err(Failure::usage(text, next))
+}
+
 /// There is one key, unless it is being exchanged.
 pub(crate) fn refuse_second(ring: &Ring) -> Result<(), Failure> {
     let Some(stored) = ring.keys().first() else { return Ok(()) };
     let id = stored.key_id();
     let text = format!("key {id} is stored here already");
     let next = format!(
-        "exchange it (`lanc key rotate --help`), or forget it: `lanc key rotate --remove {id}`"
+        "exchange it (`lanc key rotate --help`), or forget it: `lanc key rotate --remove {id} --open`"
     );
     Err(Failure::usage(text, next))
 }

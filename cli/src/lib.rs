@@ -96,6 +96,7 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
         Failure::before_call(ErrorCode::INTERNAL, format!("cannot start the runtime: {error}"))
     })?;
     let outcome = runtime.block_on(dispatch(verb, &settings, output.json));
+    program::end_all();
     // A blocking function that still runs must not hold up the exit.
     runtime.shutdown_background();
     outcome

@@ -46,7 +46,7 @@ pub(crate) struct CallArgs {
     /// How long to look for a provider [default: 1.5s].
     #[arg(long, value_name = "DUR", value_parser = duration::parse)]
     pub(crate) wait: Option<Duration>,
-    /// Call this peer: its name, address or the first digits of its session.
+    /// Call this peer: its name, address or the first 8 digits or more of its session.
     #[arg(long, value_name = "PEER")]
     pub(crate) on: Option<String>,
     /// Ask N providers at once, 1 to 5, and take the first answer.

@@ -53,7 +53,7 @@ Nodes that run with the stored key follow at once; start all others anew.")]
         /// Seal under this stored key.
         #[arg(long, value_name = "ID", group = "change")]
         primary: Option<String>,
-        /// Open this stored key no more.
+        /// Open this stored key no more. The last one goes only with --open.
         #[arg(long, value_name = "ID", group = "change")]
         remove: Option<String>,
     },

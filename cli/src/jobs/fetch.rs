@@ -121,6 +121,11 @@ async fn asked(entry: &Entry, what: Ask) -> Answer {
 
 /// The call that a person means, by its id or the first digits of it.
 fn find(text: &str) -> Result<Entry, Failure> {
+    if text.len() < FEWEST_DIGITS {
+        let text = format!("`{text}` is too short for a call");
+        let next = format!("write {FEWEST_DIGITS} digits of it or more; `lanc jobs` lists them");
+        return Err(Failure::usage(text, next));
+    }
     let mut found = Vec::new();
     for folder in Folder::existing()? {
         found.extend(folder.entries()?);

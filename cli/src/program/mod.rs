@@ -1,5 +1,6 @@
 //! Programs as functions: `serve --cmd NAME='program {0}'`.
 
+mod group;
 mod run;
 mod template;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::as_json::AsJson;
 
+pub(crate) use group::end_all;
 pub(crate) use template::Template;
 
 /// A program that runs once for each call.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
+use super::group::Group;
 use crate::values;
 
 /// Most bytes a program may print as its result.
@@ -17,7 +18,7 @@ const STDERR_CHARS: usize = 500;
 
 /// Runs `words` (program and arguments) without a shell and returns what it prints: JSON if it
 /// parses, else text without the last line feed. The program is killed once `cancelled` is
-/// ready or this future is dropped; processes it has started itself are not.
+/// ready or this future is dropped, with the processes it has started (Unix).
 ///
 /// # Errors
 /// `execution_error` when it cannot be started, fails, or prints no UTF-8; `too_large` when it
@@ -41,16 +42,17 @@ async fn finish(words: &[String]) -> Result<Value, Fault> {
     };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
+    let mut group = Group::spawn(&mut command).map_err(|error| {
         let fault = failed(format!("cannot start `{program}`: {error}"));
         Fault { executed: Executed::No, ..fault }
     })?;
     let broken = |error: std::io::Error| failed(format!("`{program}`: {error}"));
+    let child = group.child();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let output = async { read_bounded(stdout).await.map_err(broken)?.ok_or_else(too_large) };
     let errors = async { last_chars(stderr).await.map_err(broken) };
     let (output, errors) = tokio::try_join!(output, errors)?;
-    let status = child.wait().await.map_err(broken)?;
+    let status = group.wait().await.map_err(broken)?;
     if status.success() { result(output) } else { Err(unsuccessful(program, status, &errors)) }
 }
 
@@ -154,6 +156,34 @@ mod tests {
     async fn a_program_that_is_not_there_did_not_run() {
         let fault = run(&["/no/such/program".to_owned()], pending()).await.unwrap_err();
         assert_eq!((fault.code, fault.executed), (ErrorCode::EXECUTION_ERROR, Executed::No));
+    }
+
+    #[tokio::test]
+    async fn what_a_cancelled_program_has_started_ends_with_it() {
+        let path = std::env::temp_dir().join(format!("lanc-group-{}", std::process::id()));
+        // The inner program goes on writing until it is killed.
+        let script =
+            format!("sh -c 'while echo x >> {}; do sleep 0.01; done' & wait", path.display());
+        let words = ["sh".to_owned(), "-c".to_owned(), script];
+        let runs = async {
+            while !path.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let fault = run(&words, runs).await.unwrap_err();
+        assert_eq!(fault.code, ErrorCode::CANCELLED);
+        // Killed processes still finish the system call they are in.
+        let size = || std::fs::metadata(&path).unwrap().len();
+        let mut before = u64::MAX;
+        for _ in 0..100 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            if size() == before {
+                break;
+            }
+            before = size();
+        }
+        assert_eq!(size(), before, "it goes on");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[tokio::test]

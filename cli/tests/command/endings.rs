@@ -1,5 +1,7 @@
 //! How `serve` ends, and what it says while it lives.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use crate::support::{Lan, end};
@@ -48,8 +50,16 @@ fn running_functions_finish_first() {
 #[test]
 fn the_second_signal_cuts_running_functions_off() {
     let lan = Lan::new();
-    let mut server = lan.serve(&["--cmd", &hold(&lan)]);
-    let call = start(&lan);
+    // Both processes of the program hold the pipe open as long as they live.
+    let hold =
+        hold(&lan).replace("echo started >", "exec 3>").replace("; cat", "; echo started >&3; cat");
+    let mut server = lan.serve(&["--cmd", &hold]);
+    let mut command = lan.command(&["call", "hold", "--timeout", "10s"]);
+    let call = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = BufReader::new(File::open(lan.folder().join("out")).unwrap());
+    let mut said = String::new();
+    pipe.read_line(&mut said).unwrap();
+    assert_eq!(said, "started\n");
     server.signal("-INT");
     server.wait_for_log("going down");
     server.signal("-TERM");
@@ -57,8 +67,7 @@ fn the_second_signal_cuts_running_functions_off() {
     done.expect_error(130, &["interrupted", "maybe"]);
     // The farewell says that no answer comes.
     end(call).expect_error(7, &["lost", "maybe"]);
-    // Lets the program's own process end: nobody reads from it any more.
-    std::fs::write(lan.folder().join("in"), "").unwrap();
+    assert_eq!(pipe.read_line(&mut said).unwrap(), 0, "the program and what it has started ended");
 }
 
 #[test]

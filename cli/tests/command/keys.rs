@@ -234,8 +234,10 @@ fn a_stored_key_is_exchanged_while_a_node_runs() {
     calls(&new, 0);
     drop(server);
 
-    // The last one may go, and says what that means.
-    let last = finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id]));
+    // The last one goes only if somebody says what that means.
+    let slip = finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id]));
+    slip.expect_error(2, &["the only key", "--open"]);
+    let last = finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id, "--open"]));
     assert!(last.code == 0 && last.err.contains("are open"), "{last:?}");
     finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id])).expect_error(2, &["no key"]);
 }

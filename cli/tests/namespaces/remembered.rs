@@ -67,6 +67,6 @@ fn who_has_met_across_a_router_meets_again_with_no_option() {
 
     // With the last key goes what is known of its group.
     let id = run(&mut homes.lanc(&desk, &["key", "show"])).out;
-    let removed = run(&mut homes.lanc(&desk, &["key", "rotate", "--remove", id.trim()]));
+    let removed = run(&mut homes.lanc(&desk, &["key", "rotate", "--remove", id.trim(), "--open"]));
     assert!(removed.code == Some(0) && !file.exists(), "{removed:?}");
 }
