@@ -5,8 +5,8 @@ use divan::{Bencher, black_box};
 use lanc::{Group, MasterKey};
 use lanc_core::ports::{GroupKey as _, SessionKey};
 
-/// A small call, a full packet, a large frame.
-const SIZES: [usize; 3] = [64, 1400, 64 << 10];
+/// A small call, a full packet, a record of a large message, a large frame.
+const SIZES: [usize; 4] = [64, 1400, 16 << 10, 64 << 10];
 const NONCE: [u8; 12] = [3; 12];
 const HEAD: [u8; 44] = [5; 44];
 
