@@ -33,6 +33,7 @@ mod manual;
 mod metrics;
 mod network;
 mod output;
+mod pace;
 mod pair;
 mod ping;
 mod program;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use lanc::{Config, Endpoint, ErrorCode, Event, Node};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::args::ServeArgs;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::program::{self, Program};
 use crate::remembered::Remembering;
 use crate::settings::Settings;
@@ -105,6 +107,7 @@ fn tell(node: &Node) -> impl Future<Output = ()> + use<> {
         for peer in &met {
             log_met(&peer.name, &peer.endpoint);
         }
+        let mut pace = Pace::new(Instant::now());
         while let Some(event) = events.next().await {
             // The news of them may be among what comes first.
             let told = match &event {
@@ -116,7 +119,21 @@ fn tell(node: &Node) -> impl Future<Output = ()> + use<> {
             if let Some(place) = told {
                 met.swap_remove(place);
             }
-            if told.is_none() || !matches!(event, Event::PeerUp { .. }) {
+            if told.is_some() && matches!(event, Event::PeerUp { .. }) {
+                continue;
+            }
+            // Whoever sends enough hellos causes any number of these.
+            let (may, left_out) = match &event {
+                Event::PeerUp { .. }
+                | Event::PeerDown { .. }
+                | Event::FunctionConflict { .. }
+                | Event::Unreachable { .. } => pace.next(Instant::now()),
+                _ => (true, 0),
+            };
+            if left_out > 0 {
+                tracing::warn!("{left_out} more came, went or could not be reached: not logged");
+            }
+            if may {
                 log(&event);
             }
         }

@@ -74,7 +74,7 @@ fn the_second_signal_cuts_running_functions_off() {
 fn a_full_disk_changes_neither_the_exit_code_nor_what_is_known() {
     let lan = Lan::new();
     let _server = lan.serve(&["--demo"]);
-    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
     let child =
         lan.command(&["call", "add", "1", "2"]).stdout(full()).stderr(Stdio::piped()).spawn();
     end(child.unwrap()).expect_error(1, &["standard output", "yes, the function ran"]);
