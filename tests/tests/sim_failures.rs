@@ -29,7 +29,10 @@ fn scene(seed: u64) -> Scene {
 }
 
 fn scene_with(seed: u64, callee: impl Fn(Config) -> Config) -> Scene {
-    let mut lan = World::new(seed);
+    scene_in(World::new(seed), callee)
+}
+
+fn scene_in(mut lan: World, callee: impl Fn(Config) -> Config) -> Scene {
     let spec = Spec::new("a").offers(Function::new("sleep", sleep)).config(callee);
     let (a, b) = (lan.add(spec), lan.node("b"));
     lan.run_for(secs(8));
@@ -273,7 +276,8 @@ fn an_answer_that_comes_after_the_failure_is_told_once() {
 
 #[test]
 fn a_call_is_taken_back_by_its_caller_alone() {
-    let mut s = scene(19);
+    // With a key nobody but its caller could have sealed it.
+    let mut s = scene_in(World::open(19), |config| config);
     s.lan.register_function(s.a, Function::new("nap", sleep).stops_when_cancelled());
     s.lan.run_for(secs(2));
     s.lan.record_frames();

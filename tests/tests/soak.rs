@@ -1,5 +1,5 @@
 //! The same for a long time: nothing grows, nothing is forgotten. `LANC_SOAK` says for how many
-//! seconds; 10 unless it is set. Needs root; elsewhere it says why it checks nothing.
+//! seconds; 5 unless it is set. Needs root; elsewhere it says why it checks nothing.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
 #![allow(dead_code, reason = "the helpers serve the scenarios too")]
@@ -22,7 +22,7 @@ const MOST_SLOPE: f64 = 1.0;
 
 fn duration() -> Duration {
     let text = std::env::var("LANC_SOAK").unwrap_or_default();
-    Duration::from_secs(text.parse().unwrap_or(10).clamp(1, 24 * 3600))
+    Duration::from_secs(text.parse().unwrap_or(5).clamp(1, 24 * 3600))
 }
 
 /// What a process used, second by second.

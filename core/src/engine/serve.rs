@@ -390,9 +390,12 @@ impl Core {
             Some(Caller::Remote { link, .. }) => Some(*link),
             _ => None,
         };
-        let is_callers = match (self.task_of(from.link, id), id) {
-            (Some(task), _) if came_by(task) == Some(from.link) => true,
-            (Some(_), WireId::Native(id)) => {
+        let task = self.task_of(from.link, id);
+        let is_callers = match (task, id, &from.seal) {
+            // A seal says who speaks, wherever it comes from.
+            (_, WireId::Native(id), Some(seal)) => seal.sender.short() == id.session,
+            (Some(task), ..) if came_by(task) == Some(from.link) => true,
+            (Some(_), WireId::Native(id), None) => {
                 let caller = self.peers.by_short(id.session);
                 caller.is_some_and(|caller| self.speaks_for(from.link, caller))
             }
@@ -401,7 +404,7 @@ impl Core {
         if !is_callers {
             return Err(Drop::UnknownPeer);
         }
-        match (self.task_of(from.link, id), id) {
+        match (task, id) {
             (Some(key), _) => drop(self.cancel_task(now, key)),
             (None, WireId::Native(id)) => self.cancel_beforehand(now, from, *id),
             (None, _) => {}
