@@ -78,11 +78,11 @@ impl Driver {
                 poll_fn(|cx| self.poll_work(cx)).await;
                 self.turn();
             }
-            let before = self.hub.state().submitted;
+            // What the woken callers submit next shares a frame. A single caller has nobody to
+            // share with.
+            let before = (self.held.len() > 1).then(|| self.hub.state().submitted);
             let woken = self.wake_chunk();
-            if woken > 1 {
-                // What the woken callers submit next shares a frame. A single caller has nobody
-                // to share with.
+            if let Some(before) = before {
                 self.wait_for_submissions(before, woken).await;
                 self.turn();
             }
