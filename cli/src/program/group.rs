@@ -1,15 +1,15 @@
 //! A program and what it has started: ended together.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::process::{Child, Command};
 
 /// Leaders of the groups that have not ended.
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-fn change(change: impl FnOnce(&mut BTreeSet<u32>) -> bool) -> bool {
-    change(&mut RUNNING.lock().unwrap_or_else(PoisonError::into_inner))
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A running program, which leads a process group of its own. Whoever drops this before the
@@ -30,7 +30,7 @@ impl Group {
         #[cfg(unix)]
         command.process_group(0);
         let child = command.kill_on_drop(true).spawn()?;
-        let leader = child.id().filter(|leader| change(|running| running.insert(*leader)));
+        let leader = child.id().filter(|leader| running().insert(*leader));
         Ok(Self { leader, child })
     }
 
@@ -45,7 +45,7 @@ impl Group {
     pub(super) async fn wait(mut self) -> std::io::Result<std::process::ExitStatus> {
         let status = self.child.wait().await?;
         if let Some(leader) = self.leader.take() {
-            change(|running| running.remove(&leader));
+            running().remove(&leader);
         }
         Ok(status)
     }
@@ -53,7 +53,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.leader.take().filter(|leader| change(|set| set.remove(leader))) {
+        if let Some(leader) = self.leader.take().filter(|leader| running().remove(leader)) {
             kill(leader);
         }
     }
@@ -61,10 +61,7 @@ impl Drop for Group {
 
 /// Kills the programs that run, and what they have started: this process is about to end.
 pub(crate) fn end_all() {
-    change(|running| {
-        std::mem::take(running).into_iter().for_each(kill);
-        true
-    });
+    std::mem::take(&mut *running()).into_iter().for_each(kill);
 }
 
 #[cfg(unix)]
