@@ -6,12 +6,13 @@ mod request;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::by_number::ByNumber;
 use crate::byte_budget::Account;
 use crate::endpoint::LinkId;
 use crate::engine::StreamKey;
 use crate::error::CallError;
 use crate::id::{CallKey, ExeId, FunctionKey, PeerKey, SessionId, TaskKey, tag};
-use crate::keyed::{HashKey, KeyedMap};
+use crate::keyed::HashKey;
 use crate::payload::Arguments;
 use crate::recovery::Flight;
 use crate::slots::Slots;
@@ -88,6 +89,8 @@ pub(crate) struct Call {
     /// The waiter was told of the outcome: from now on it is kept only within the limits.
     pub(crate) told: bool,
     pub(crate) started: Time,
+    /// Until when its outcome is kept, once there is one.
+    pub(crate) kept_until: Time,
 }
 
 impl Call {
@@ -100,7 +103,7 @@ impl Call {
 /// All calls of this node.
 pub(crate) struct Calls {
     table: Slots<Call, tag::Call>,
-    by_number: KeyedMap<u64, CallKey>,
+    by_number: ByNumber,
     next_number: u64,
     /// Calls that wait for a provider, in the order they began.
     seeking: Vec<CallKey>,
@@ -109,6 +112,8 @@ pub(crate) struct Calls {
     finished_count: usize,
     finished_bytes: usize,
     done: VecDeque<CallKey>,
+    /// A timer is set for when the oldest result has been kept long enough.
+    pub(crate) expiry_is_set: bool,
     max_open: usize,
     account: Account,
 }
@@ -122,13 +127,14 @@ impl Calls {
     ) -> Self {
         Self {
             table: Slots::new(max_open.saturating_add(max_results).saturating_add(1)),
-            by_number: KeyedMap::new(hash),
+            by_number: ByNumber::new(hash),
             next_number: 1,
             seeking: Vec::new(),
             finished: VecDeque::new(),
             finished_count: 0,
             finished_bytes: 0,
             done: VecDeque::new(),
+            expiry_is_set: false,
             max_open,
             account,
         }
@@ -204,7 +210,7 @@ impl Calls {
         let Some(call) = self.table.get_mut(key) else { return };
         let old = std::mem::replace(&mut call.wire, ExeId { number, ..call.id });
         if old != call.id {
-            self.by_number.remove(&old.number);
+            self.by_number.remove(old.number);
         }
         self.by_number.insert(number, key);
     }
@@ -242,7 +248,7 @@ impl Calls {
     }
 
     pub(crate) fn by_id(&self, id: ExeId) -> Option<CallKey> {
-        let key = self.by_number.get(&id.number).copied()?;
+        let key = self.by_number.get(id.number)?;
         self.table.get(key).filter(|call| call.id == id || call.wire == id).map(|_| key)
     }
 
@@ -295,27 +301,26 @@ impl Calls {
     }
 
     /// Takes a finished call out of the table.
-    pub(crate) fn take(&mut self, key: CallKey) -> Option<(Outcome, Option<TimerKey>)> {
+    pub(crate) fn take(&mut self, key: CallKey) -> Option<Outcome> {
         if !matches!(self.table.get(key)?.stage, Stage::Done(_)) {
             return None;
         }
-        let (held, told, numbers, timer, outcome) = self.table.end(key, |call| {
+        let (held, told, numbers, outcome) = self.table.end(key, |call| {
             let outcome = match std::mem::replace(&mut call.stage, Stage::Elsewhere) {
                 Stage::Done(outcome) => Some(outcome),
                 _ => None,
             };
-            let numbers = [call.id.number, call.wire.number];
-            (call.held, call.told, numbers, call.other_timer, outcome)
+            (call.held, call.told, [call.id.number, call.wire.number], outcome)
         })?;
         let outcome = outcome?;
         self.account.refund(held);
         let [id, wire] = numbers;
-        self.by_number.remove(&id);
+        self.by_number.remove(id);
         if wire != id {
-            self.by_number.remove(&wire);
+            self.by_number.remove(wire);
         }
         if !told {
-            return Some((outcome, timer));
+            return Some(outcome);
         }
         self.finished_count -= 1;
         self.finished_bytes -= outcome.bytes();
@@ -326,7 +331,20 @@ impl Calls {
             let table = &self.table;
             self.finished.retain(|key| table.get(*key).is_some());
         }
-        Some((outcome, timer))
+        Some(outcome)
+    }
+
+    /// The outcome that was told of first and is still here, and until when it is kept; a later
+    /// one that nobody was told of yet, if there is no other.
+    pub(crate) fn oldest_result(&mut self) -> Option<(Time, CallKey)> {
+        while let Some(key) = self.finished.front() {
+            if let Some(call) = self.table.get(*key) {
+                return Some((call.kept_until, *key));
+            }
+            self.finished.pop_front();
+        }
+        let of = |key: &CallKey| Some((self.table.get(*key)?.kept_until, *key));
+        self.done.iter().find_map(of)
     }
 
     /// The oldest outcome nobody has fetched, once more is kept than the limits allow. The one

@@ -100,6 +100,8 @@ pub(crate) struct FairQueue {
     places: Vec<Option<Place>>,
     lanes: Vec<Lane>,
     by_owner: KeyedMap<Owner, u32>,
+    /// The lane that was asked for last: calls of one caller come one after the other.
+    last: u32,
     hash: HashKey,
     idle: Vec<u32>,
     rounds: [VecDeque<u32>; 2],
@@ -118,6 +120,7 @@ impl FairQueue {
             places: Vec::new(),
             lanes: Vec::new(),
             by_owner: KeyedMap::new(hash),
+            last: 0,
             hash,
             idle: Vec::new(),
             rounds: [VecDeque::new(), VecDeque::new()],
@@ -138,7 +141,7 @@ impl FairQueue {
     /// # Errors
     /// Which bound is in the way.
     pub(crate) fn check(&self, owner: Owner, bytes: usize) -> Result<(), Full> {
-        let lane = self.by_owner.get(&owner).and_then(|lane| self.lanes.get(index(*lane)));
+        let lane = self.known_lane(owner).and_then(|lane| self.lanes.get(index(lane)));
         let (own_count, own_bytes) = lane.map_or((0, 0), |lane| (lane.count, lane.bytes));
         let others_wait = self.busy > usize::from(own_count > 0);
         let share = self.bounds.share();
@@ -157,7 +160,7 @@ impl FairQueue {
 
     /// How many calls have their turn before the next one of this caller.
     pub(crate) fn before(&self, owner: Owner) -> usize {
-        let lane = self.by_owner.get(&owner).and_then(|lane| self.lanes.get(index(*lane)));
+        let lane = self.known_lane(owner).and_then(|lane| self.lanes.get(index(lane)));
         let own = lane.map_or(0, |lane| lane.count);
         let callers = self.busy + usize::from(own == 0);
         self.count.min(own.saturating_add(1).saturating_mul(callers).saturating_sub(1))
@@ -270,10 +273,19 @@ impl FairQueue {
         self.lanes.get_mut(index(lane))?.lines.get_mut(kind.place())
     }
 
+    /// The lane a caller has.
+    fn known_lane(&self, owner: Owner) -> Option<u32> {
+        if self.lanes.get(index(self.last)).is_some_and(|lane| lane.owner == owner) {
+            return Some(self.last);
+        }
+        self.by_owner.get(&owner).copied()
+    }
+
     /// The lane of a caller: the one it has, one of a caller of whom nothing waits, or a new one.
     fn lane_of(&mut self, owner: Owner) -> u32 {
-        if let Some(lane) = self.by_owner.get(&owner) {
-            return *lane;
+        if let Some(lane) = self.known_lane(owner) {
+            self.last = lane;
+            return lane;
         }
         let idle = if self.lanes.len() < KEPT { None } else { self.next_idle() };
         let number = match idle {

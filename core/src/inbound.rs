@@ -429,6 +429,10 @@ impl Caller {
         if self.entries.get(guess).is_some_and(|entry| entry.number == number) {
             return Some(guess);
         }
+        // A new call, mostly.
+        if self.entries.back().is_some_and(|last| last.number < number) {
+            return None;
+        }
         self.entries.binary_search_by_key(&number, |entry| entry.number).ok()
     }
 

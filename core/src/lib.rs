@@ -14,6 +14,7 @@
 
 mod agenda;
 mod buffers;
+mod by_number;
 mod byte_budget;
 mod calls;
 pub mod config;

@@ -31,6 +31,8 @@ const COPIES: usize = 6;
 pub(crate) struct RoundTrip {
     smoothed: Option<Duration>,
     variation: Duration,
+    /// The first timeout that follows from them, so that it is not worked out for each message.
+    base: Option<Duration>,
     doubts: Doubts,
 }
 
@@ -54,11 +56,13 @@ impl RoundTrip {
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(measured);
             self.variation = measured / 2;
+            self.base = Some(self.first_timeout());
             return;
         };
         let difference = smoothed.abs_diff(measured);
         self.variation = (self.variation * 3 + difference) / 4;
         self.smoothed = Some((smoothed * 7 + measured) / 8);
+        self.base = Some(self.first_timeout());
     }
 
     /// Takes in the time until something came back that does not say which copy it answers. One
@@ -88,10 +92,10 @@ impl RoundTrip {
         }
     }
 
-    /// How long a receipt takes at most, as far as is known.
-    fn expected(&self) -> Duration {
+    /// How long a receipt takes at most, as far as is known, within the bounds.
+    fn first_timeout(&self) -> Duration {
         let known = self.smoothed.map(|smoothed| smoothed + self.variation * 4 + ACK_DELAY);
-        known.unwrap_or(FIRST_TIMEOUT)
+        known.unwrap_or(FIRST_TIMEOUT).clamp(LEAST_TIMEOUT, MOST_TIMEOUT)
     }
 
     /// Takes in a time that is no shorter than the round trip: what came back was not sent at
@@ -111,8 +115,11 @@ impl RoundTrip {
     /// How long to wait for a receipt of what was sent for the `sends`-th time; doubles with
     /// each.
     pub(crate) fn timeout(&self, sends: u8) -> Duration {
-        let base = self.expected().clamp(LEAST_TIMEOUT, MOST_TIMEOUT);
+        let base = self.base.unwrap_or(FIRST_TIMEOUT);
         let sends = if planted!(TimeoutNotDoubled) { 1 } else { sends };
+        if sends <= 1 {
+            return base;
+        }
         let doublings = u32::from(sends.saturating_sub(1)).min(16);
         base.saturating_mul(1 << doublings).min(MOST_TIMEOUT)
     }
@@ -279,13 +286,13 @@ impl Recovery {
 
     /// Notes that a call was handed to the peer.
     pub(crate) fn opened(&mut self, call: Open) {
-        let place = match self.open.back() {
+        match self.open.back() {
             Some(last) if last.number > call.number => {
-                self.open.partition_point(|open| open.number < call.number)
+                let place = self.open.partition_point(|open| open.number < call.number);
+                self.open.insert(place, call);
             }
-            _ => self.open.len(),
-        };
-        self.open.insert(place, call);
+            _ => self.open.push_back(call),
+        }
     }
 }
 

@@ -30,8 +30,8 @@ pub(crate) enum Timer {
     Seek(CallKey),
     /// The provider has had its time to answer before another is asked too.
     Late(CallKey),
-    /// Nobody fetched the result.
-    Forget(CallKey),
+    /// Nobody fetched the oldest result.
+    Forget,
     /// The caller's deadline has passed.
     TaskDeadline(TaskKey),
     /// No pong came.
@@ -70,7 +70,7 @@ impl Timer {
             Self::Deadline(_) => "call deadline",
             Self::Seek(_) => "wait for a provider",
             Self::Late(_) => "ask another provider",
-            Self::Forget(_) => "forget a result",
+            Self::Forget => "forget a result",
             Self::TaskDeadline(_) => "task deadline",
             Self::Ping(_) => "ping timeout",
             Self::OneShot(_) => "accept a connection for an answer",

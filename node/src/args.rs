@@ -8,6 +8,8 @@ use lanc_core::ports::{Codec, EncodeError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::flat;
+
 /// What may stand as the arguments of a call: a tuple of up to eight values, a vector or array
 /// of values of one type, or `()` for none.
 #[diagnostic::on_unimplemented(
@@ -44,7 +46,7 @@ macro_rules! tuples {
     ($($($name:ident)+;)*) => {$(
         impl<$($name: Serialize),+> IntoArgs for ($($name,)+) {
             fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-                codec.serialize(self, out)
+                flat::encode(self, codec, out)
             }
         }
     )*};
@@ -119,6 +121,17 @@ impl std::fmt::Debug for Args {
 
 /// Decodes one value.
 pub(crate) fn decode<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Result<T, String> {
+    match flat::decode(codec, bytes) {
+        Some(value) => Ok(value),
+        None => decode_long(codec, bytes),
+    }
+}
+
+/// The same for whatever is not flat.
+pub(crate) fn decode_long<T: DeserializeOwned>(
+    codec: &dyn Codec,
+    bytes: &[u8],
+) -> Result<T, String> {
     let mut value = None;
     codec.deserialize(bytes, &mut |deserializer| {
         value = Some(T::deserialize(deserializer)?);

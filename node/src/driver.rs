@@ -22,10 +22,10 @@ use crate::patience::Patience;
 use crate::serving::Serving;
 use crate::{trace, workers};
 
-/// Callers woken before what they submit is sent. Waking a batch in chunks lets the first full
-/// frame leave while the rest of the callers still run, which keeps both sides busy; measured
-/// against a fixed yield, feedback and sending from callers in `docs/decisions`.
-const CHUNK: usize = 43;
+/// Callers woken before what they submit is sent, and calls answered before the answers are. Work
+/// in chunks leaves while the rest is still being done, which keeps both sides busy; measured
+/// against other policies and sizes in `docs/decisions/0007`.
+const CHUNK: usize = 32;
 /// Trips through the run queue before what the woken callers have submitted is sent.
 const TRIPS: u32 = 4;
 /// Longer than these take no further one is begun.
@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     effects: Effects,
     /// What inline functions returned in this turn.
     done: Vec<Ended>,
+    /// How many of them have been answered since the last flush.
+    answered: usize,
     /// Callers whose outcome is there and who have not been woken yet.
     held: VecDeque<Waker>,
     writable: Vec<LinkId>,
@@ -60,6 +62,7 @@ impl Driver {
             batch: RecvBatch::default(),
             effects: Effects::default(),
             done: Vec::new(),
+            answered: 0,
             held: VecDeque::new(),
             writable: Vec::new(),
             down: Vec::new(),
@@ -183,6 +186,9 @@ impl Driver {
             state.collect(now, &mut self.effects);
             drop(state);
             self.apply();
+            if self.answered >= CHUNK / 2 {
+                self.flush();
+            }
         });
         self.batch = batch;
         let mut state = hub.state();
@@ -224,6 +230,7 @@ impl Driver {
             let hub = Arc::clone(&self.hub);
             let now = hub.clock.now();
             let mut state = hub.state();
+            self.answered += self.done.len();
             for ended in self.done.drain(..) {
                 state.complete(ended);
             }
@@ -332,6 +339,7 @@ impl Driver {
     }
 
     fn flush(&mut self) {
+        self.answered = 0;
         let mut outlets = self.hub.outlets();
         for link in self.down.drain(..) {
             outlets.forget(link);

@@ -20,6 +20,7 @@ mod clock;
 mod context;
 mod driver;
 mod events;
+mod flat;
 mod functions;
 mod hub;
 mod keys;

@@ -6,6 +6,7 @@ use lanc_core::ports::Codec;
 use serde::ser::{self, Serialize};
 
 use crate::context::Rest;
+use crate::flat;
 
 /// A result, encoded.
 #[derive(Clone, Debug)]
@@ -29,8 +30,7 @@ fn encode<T: Serialize + ?Sized>(
     codec: &dyn Codec,
     mut bytes: Vec<u8>,
 ) -> Result<Payload, Fault> {
-    codec
-        .serialize(&value, &mut bytes)
+    flat::encode(value, codec, &mut bytes)
         .map_err(|error| Fault::new(ErrorCode::UNENCODABLE, error.to_string()))?;
     Ok(Payload { format: codec.format(), bytes })
 }

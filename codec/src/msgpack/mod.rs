@@ -8,11 +8,13 @@ mod write;
 mod tests;
 
 use lanc_core::ports::{
-    Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue,
+    Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnLetter, OnValue,
+    Short, Shorts,
 };
 use rmp_serde::{Deserializer, Serializer};
 
 use scan::Scanner;
+use token::Rest;
 
 /// MessagePack as its specification has it, without an extension type of our own.
 ///
@@ -68,6 +70,18 @@ impl Codec for MsgpackCodec {
         result
     }
 
+    fn read_letters<'a>(
+        &self,
+        input: &'a [u8],
+        budget: &mut Budget,
+        each: &mut OnLetter<'_, 'a>,
+    ) -> Result<usize, DecodeError> {
+        let mut scanner = Scanner::new(input, *budget);
+        let result = scanner.letters(each);
+        budget.nodes = scanner.nodes_left();
+        result
+    }
+
     fn read_list<'a>(
         &self,
         input: &'a [u8],
@@ -80,12 +94,20 @@ impl Codec for MsgpackCodec {
         result
     }
 
+    fn read_shorts<'a>(&self, input: &'a [u8], into: &mut [Short<'a>]) -> Option<Shorts> {
+        Rest(input, input.len()).shorts(into)
+    }
+
     fn write_item(&self, item: &Item<'_>, out: &mut Vec<u8>) {
         write::item(item, out);
     }
 
     fn write_map(&self, entries: &[(&str, Item<'_>)], out: &mut Vec<u8>) {
         write::map(entries, out);
+    }
+
+    fn write_letters(&self, entries: &[(u8, Short<'_>)], out: &mut Vec<u8>) {
+        write::letters(entries, out);
     }
 
     fn write_list(&self, items: &[Item<'_>], out: &mut Vec<u8>) {

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use lanc_core::ports::{Budget, DecodeError, Item, OnEntry, OnItem, Value};
+use lanc_core::ports::{
+    Budget, DecodeError, Item, Letter, OnEntry, OnItem, OnLetter, Short, Value,
+};
 
 use super::MsgpackCodec;
 use super::token::{Rest, Token};
@@ -40,6 +42,44 @@ impl<'a> Scanner<'a> {
             each(key, value)?;
         }
         Ok(self.rest.at())
+    }
+
+    /// Reads a map and returns where it ends. Keys of more than a letter mean nothing.
+    pub(super) fn letters(&mut self, each: &mut OnLetter<'_, 'a>) -> Result<usize, DecodeError> {
+        self.budget.spend(1)?;
+        let Token::Map(entries) = self.rest.token()? else { return Err(DecodeError::Malformed(0)) };
+        self.children(u64::from(entries) * 2)?;
+        let inner = self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
+        for _ in 0..entries {
+            let key = self.rest.letter()?;
+            let begin = self.rest.0;
+            let value = match self.rest.uint() {
+                Some(number) => Short::Uint(number),
+                None => self.short(inner)?,
+            };
+            if let Some(key) = key {
+                each(Letter { key, value, raw: self.since(begin) });
+            }
+        }
+        Ok(self.rest.at())
+    }
+
+    /// Reads one value, which has been counted, and in which at most `depth` containers may
+    /// stand inside each other.
+    fn short(&mut self, depth: u32) -> Result<Short<'a>, DecodeError> {
+        // A list of numbers, as arguments often are.
+        let begin = self.rest.0;
+        if let Some(items) = self.rest.short_list() {
+            self.contents(u64::from(items), depth)?;
+            return Ok(Short::List(self.since(begin)));
+        }
+        self.value(depth).map(|value| Short::of(&value))
+    }
+
+    /// What has been read behind `begin`.
+    fn since(&self, begin: &'a [u8]) -> &'a [u8] {
+        let used = begin.len().saturating_sub(self.rest.0.len());
+        begin.get(..used).unwrap_or_default()
     }
 
     /// Reads a list and returns where it ends.
@@ -87,8 +127,7 @@ impl<'a> Scanner<'a> {
         if matches!(token, Token::List(_) | Token::Map(_)) {
             self.contents(children, depth)?;
         }
-        let used = begin.len().saturating_sub(self.rest.0.len());
-        let raw = begin.get(..used).unwrap_or_default();
+        let raw = self.since(begin);
         let item = match token {
             Token::Nil => Item::Null,
             Token::Bool(is) => Item::Bool(is),
@@ -148,6 +187,9 @@ impl<'a> Scanner<'a> {
     /// Passes one token; how many children follow, if it begins a container.
     #[inline]
     fn pass_token(&mut self) -> Result<Option<u64>, DecodeError> {
+        if self.rest.uint().is_some() {
+            return Ok(None);
+        }
         Ok(match self.rest.token()? {
             Token::List(items) => Some(u64::from(items)),
             Token::Map(entries) => Some(u64::from(entries) * 2),

@@ -1,6 +1,6 @@
 //! The smallest pieces: a marker byte and what belongs to it.
 
-use lanc_core::ports::DecodeError;
+use lanc_core::ports::{DecodeError, Short, Shorts};
 
 /// A value without what stands inside it.
 #[derive(Clone, Copy)]
@@ -65,6 +65,79 @@ impl<'a> Rest<'a> {
         match self.token()? {
             Token::Text(key) => Ok(key),
             _ => Err(DecodeError::WrongType),
+        }
+    }
+
+    /// Reads a key; which it is, if it is one byte.
+    #[inline(always)]
+    pub(super) fn letter(&mut self) -> Result<Option<u8>, DecodeError> {
+        if let [0xa1, letter @ 0x00..=0x7f, behind @ ..] = self.0 {
+            self.0 = behind;
+            return Ok(Some(*letter));
+        }
+        Ok(match self.key()?.as_bytes() {
+            [letter] => Some(*letter),
+            _ => None,
+        })
+    }
+
+    /// Reads a whole number if one is next that is not below zero and stands in a form for such.
+    #[inline(always)]
+    pub(super) fn uint(&mut self) -> Option<u64> {
+        let (&marker, behind) = self.0.split_first()?;
+        let (number, behind) = match marker {
+            0x00..=0x7f => (u64::from(marker), behind),
+            0xcc => behind.split_first().map(|(byte, behind)| (u64::from(*byte), behind))?,
+            0xcd => {
+                let (bytes, behind) = behind.split_first_chunk()?;
+                (u64::from(u16::from_be_bytes(*bytes)), behind)
+            }
+            0xce => {
+                let (bytes, behind) = behind.split_first_chunk()?;
+                (u64::from(u32::from_be_bytes(*bytes)), behind)
+            }
+            0xcf => {
+                let (bytes, behind) = behind.split_first_chunk()?;
+                (u64::from_be_bytes(*bytes), behind)
+            }
+            _ => return None,
+        };
+        self.0 = behind;
+        Some(number)
+    }
+
+    /// Reads the beginning of a list of at most 15 items if that is next; how many it has.
+    #[inline(always)]
+    pub(super) fn short_list(&mut self) -> Option<u8> {
+        let (marker @ 0x90..=0x9f, behind) = self.0.split_first()? else { return None };
+        self.0 = behind;
+        Some(marker & 0x0f)
+    }
+
+    /// See [`Codec::read_shorts`](lanc_core::ports::Codec::read_shorts).
+    pub(super) fn shorts(&mut self, into: &mut [Short<'a>]) -> Option<Shorts> {
+        let (places, shape) = match self.short_list().map(usize::from) {
+            Some(count) => (into.get_mut(..count)?, Shorts::List(count)),
+            None => (into.get_mut(..1)?, Shorts::One),
+        };
+        for place in places {
+            *place = self.plain()?;
+        }
+        self.0.is_empty().then_some(shape)
+    }
+
+    /// Reads a value that is a number, a truth value or text.
+    #[inline]
+    fn plain(&mut self) -> Option<Short<'a>> {
+        if let Some(number) = self.uint() {
+            return Some(Short::Uint(number));
+        }
+        match self.token().ok()? {
+            Token::Bool(is) => Some(Short::Bool(is)),
+            Token::Int(number @ ..0) => Some(Short::Int(number)),
+            Token::Int(number) => u64::try_from(number).ok().map(Short::Uint),
+            Token::Text(text) => Some(Short::Text(text)),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Writing MessagePack, each value in its smallest form.
 
-use lanc_core::ports::Item;
+use lanc_core::ports::{Item, Short};
 
 pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
     match item {
@@ -23,13 +23,56 @@ pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
 }
 
 pub(super) fn map(entries: &[(&str, Item<'_>)], out: &mut Vec<u8>) {
-    match u8::try_from(entries.len()) {
-        Ok(count @ 0..=15) => out.push(0x80 | count),
-        _ => long(entries.len(), [None, Some(0xde), Some(0xdf)], out),
-    }
+    head(entries.len(), out);
     for (key, value) in entries {
         text(key, out);
         item(value, out);
+    }
+}
+
+/// A map of letters.
+pub(super) fn letters(entries: &[(u8, Short<'_>)], out: &mut Vec<u8>) {
+    head(entries.len(), out);
+    for (key, value) in entries {
+        let key = [0xa1, *key];
+        match *value {
+            Short::Uint(number) => keyed_uint(key, number, out),
+            Short::Text(value) => {
+                out.extend_from_slice(&key);
+                text(value, out);
+            }
+            value => {
+                out.extend_from_slice(&key);
+                item(&value.item(), out);
+            }
+        }
+    }
+}
+
+/// A number behind its key.
+fn keyed_uint([marker, letter]: [u8; 2], number: u64, out: &mut Vec<u8>) {
+    if let Ok(number @ 0..=0x7f) = u8::try_from(number) {
+        out.extend_from_slice(&[marker, letter, number]);
+    } else if let Ok(number) = u16::try_from(number) {
+        if let Ok(number) = u8::try_from(number) {
+            return out.extend_from_slice(&[marker, letter, 0xcc, number]);
+        }
+        let [a, b] = number.to_be_bytes();
+        out.extend_from_slice(&[marker, letter, 0xcd, a, b]);
+    } else if let Ok(number) = u32::try_from(number) {
+        let [a, b, c, d] = number.to_be_bytes();
+        out.extend_from_slice(&[marker, letter, 0xce, a, b, c, d]);
+    } else {
+        let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+        out.extend_from_slice(&[marker, letter, 0xcf, a, b, c, d, e, f, g, h]);
+    }
+}
+
+/// How many entries a map has.
+fn head(entries: usize, out: &mut Vec<u8>) {
+    match u8::try_from(entries) {
+        Ok(count @ 0..=15) => out.push(0x80 | count),
+        _ => long(entries, [None, Some(0xde), Some(0xdf)], out),
     }
 }
 

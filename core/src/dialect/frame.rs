@@ -64,25 +64,38 @@ impl<'c, 'a> FrameReader<'c, 'a> {
     ///
     /// # Errors
     /// [`DecodeError`]: nothing behind this can be read.
+    #[inline]
     pub fn read(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
-        let (codec, rest, budget) = (self.codec, self.rest, &mut self.budget);
-        let (message, used) = match &self.head {
-            Some(head) => {
-                let mut fields = lean::Fields::default();
-                let used = fields.read(codec, rest, budget)?;
-                let message = lean::read(&fields, head);
-                (message.map_err(|why| Unread { why, call: fields.call(head), bytes: &[] }), used)
-            }
-            None => {
-                let (fields, used) = Fields::read(codec, rest, budget)?;
-                let message = native::read(&fields, codec, budget);
-                let bytes = rest.get(..used).unwrap_or_default();
-                let call = || native_call(&fields);
-                (message.map_err(|why| Unread { why, call: call(), bytes }), used)
-            }
-        };
-        self.rest = rest.get(used..).filter(|_| used > 0).ok_or(DecodeError::Malformed(0))?;
-        Ok(message)
+        match self.head {
+            Some(head) => self.read_lean(&head),
+            None => self.read_native(),
+        }
+    }
+
+    #[inline]
+    fn read_lean(&mut self, head: &Head) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
+        let mut fields = lean::Fields::default();
+        let used = fields.read(self.codec, self.rest, &mut self.budget)?;
+        self.pass(used)?;
+        Ok(match lean::read(&fields, head) {
+            Ok(message) => Ok(message),
+            Err(why) => Err(Unread { why, call: fields.call(head), bytes: &[] }),
+        })
+    }
+
+    fn read_native(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
+        let (codec, rest) = (self.codec, self.rest);
+        let (fields, used) = Fields::read(codec, rest, &mut self.budget)?;
+        let message = native::read(&fields, codec, &mut self.budget);
+        self.pass(used)?;
+        let bytes = rest.get(..used).unwrap_or_default();
+        Ok(message.map_err(|why| Unread { why, call: native_call(&fields), bytes }))
+    }
+
+    /// Goes on behind a message.
+    fn pass(&mut self, used: usize) -> Result<(), DecodeError> {
+        self.rest = self.rest.get(used..).filter(|_| used > 0).ok_or(DecodeError::Malformed(0))?;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::lane::Way;
 use super::{Core, Done, Phase, StreamKey};
 use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
-use crate::id::{CallKey, ExeId, PeerKey};
+use crate::id::{CallKey, ExeId, FunctionKey, PeerKey};
 use crate::peers::Peer;
 use crate::ports::Format;
 use crate::recovery::Flight;
@@ -102,6 +102,7 @@ impl Core {
             told: false,
             held: 0,
             started: now,
+            kept_until: Time::NEVER,
         };
         let key = self.calls.insert(call).ok_or_else(busy)?;
         let timer = self.timers.set(deadline, Timer::Deadline(key));
@@ -216,16 +217,17 @@ impl Core {
     /// `true` when the call has a place to go, or its outcome.
     pub(super) fn route_one(&mut self, now: Time, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return true };
-        let name = call.request.function.clone();
+        let function = self.directory.find(call.request.function.as_str());
         let peer = match &call.request.target {
             Target::Any => {
-                if self.directory.local(name.as_str()).is_some() {
+                let known = function.and_then(|function| self.directory.get(function));
+                if known.is_some_and(|known| known.local.is_some()) {
                     self.dispatch_local(now, key);
                     return true;
                 }
                 let policy = call.request.policy;
                 let draw = self.random.u64();
-                let providers = self.directory.providers(name.as_str());
+                let providers = known.map_or(&[][..], |known| &known.providers);
                 let picked = policy.pick(providers.len(), draw, |at| self.backlog(providers, at));
                 match picked.and_then(|place| providers.get(place)) {
                     Some(peer) => *peer,
@@ -249,7 +251,7 @@ impl Core {
                 None => return false,
             },
         };
-        self.dispatch_if_offered(now, key, peer, name.as_str())
+        self.dispatch_if_offered(now, key, peer, function)
     }
 
     /// How much the provider at a place of a list has to do.
@@ -259,9 +261,14 @@ impl Core {
     }
 
     /// Sends the call to this peer if it offers the function; fails it if it surely does not.
-    fn dispatch_if_offered(&mut self, now: Time, key: CallKey, to: PeerKey, name: &str) -> bool {
+    fn dispatch_if_offered(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        to: PeerKey,
+        function: Option<FunctionKey>,
+    ) -> bool {
         let Some(peer) = self.peers.get(to) else { return false };
-        let function = self.directory.find(name);
         if let Some(function) = function.filter(|function| peer.functions.contains(function)) {
             self.note_idempotent(key, function, to);
             self.dispatch(now, key, to);
@@ -271,7 +278,8 @@ impl Core {
         // Its hello spoke of a list, and we hold all of it. A peer that has announced nothing may
         // be about to.
         if peer.revision > 0 && peer.held_revision == peer.revision {
-            let text = format!("`{}` offers no function `{name}`", peer.name);
+            let Some(call) = self.calls.get(key) else { return true };
+            let text = format!("`{}` offers no function `{}`", peer.name, call.request.function);
             let error = CallError::new(ErrorCode::NOT_FOUND, Executed::No, text);
             self.finish_failed(now, key, error);
             return true;
@@ -357,7 +365,12 @@ impl Core {
         };
         let (name, features) = (&peer.name, peer.features);
         let has_home = peer.dialect.profile().has_home;
-        let plain = self.pipeline.plain().format();
+        let own = self.pipeline.first_format();
+        let is_as_usual = call.request.format.is_none() && call.request.args.format() == own;
+        if is_as_usual && !has_home && self.pipeline.is_read_by(own, features) {
+            return Ok(());
+        }
+        let plain = self.pipeline.plain_format();
         let fitting = if has_home { plain } else { self.pipeline.form_for(features).format };
         let format = call.request.format.unwrap_or(fitting);
         if has_home && format != plain {

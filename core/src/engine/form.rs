@@ -17,23 +17,23 @@ impl Core {
     /// An answer goes out in the form its call came in, what anybody must be able to read in the
     /// plain one, everything else in the form that its peer reads.
     pub(super) fn form_of(&self, link: LinkId, message: &Outgoing) -> Form {
-        let plain = Form::native(self.pipeline.plain().format());
+        let plain = || Form::native(self.pipeline.plain_format());
         match message {
-            Outgoing::Hello { .. } | Outgoing::Func { .. } | Outgoing::Bye => plain,
+            Outgoing::Hello { .. } | Outgoing::Func { .. } | Outgoing::Bye => plain(),
             Outgoing::Answer(key) | Outgoing::Ack(key) => {
                 match self.tasks.get(*key).map(|task| &task.caller) {
                     Some(Caller::Remote { form, id: Some(id), .. }) => {
                         self.form_of_answer(link, *form, id)
                     }
-                    _ => plain,
+                    _ => plain(),
                 }
             }
             Outgoing::Unknown(asked) => {
                 self.form_of_answer(link, asked.1, &WireId::Native(asked.0))
             }
             Outgoing::Refusal(refusal) => self.form_of_answer(link, refusal.form, &refusal.id),
-            Outgoing::Call(key) => self.form_of_call(link, *key).unwrap_or(plain),
-            Outgoing::Relay(_) => plain,
+            Outgoing::Call(key) => self.form_of_call(link, *key).unwrap_or_else(plain),
+            Outgoing::Relay(_) => plain(),
             Outgoing::Ripe(message) => self.form_of(link, message),
             Outgoing::Receipt(..)
             | Outgoing::Probe(_)
@@ -42,7 +42,7 @@ impl Core {
             | Outgoing::Pong(_) => {
                 let peer = self.links.get(link).and_then(|link| link.peer);
                 let peer = peer.and_then(|key| self.peers.get(key));
-                peer.map_or(plain, |peer| self.pipeline.form_for(peer.features))
+                peer.map_or_else(plain, |peer| self.pipeline.form_for(peer.features))
             }
         }
     }

@@ -209,19 +209,37 @@ impl Core {
     /// A call that wants no answer has left.
     pub(super) fn finish_one_way(&mut self, now: Time, key: CallKey) {
         let from = self.callee_name(key);
-        let format = self.pipeline.first().format();
+        let format = self.pipeline.first_format();
         let result = Ok(Payload { format, bytes: Vec::new() });
         self.finish(now, key, Outcome::One(Answer { from, result }));
     }
 
     /// Keeps an outcome until it is taken, or for a while.
     fn keep_result(&mut self, now: Time, key: CallKey) {
-        let timer = self.timers.set(now + self.config.result_lifetime, Timer::Forget(key));
+        let until = now + self.config.result_lifetime;
         if let Some(call) = self.calls.get_mut(key) {
-            call.other_timer = Some(timer);
+            call.kept_until = until;
+        }
+        // One timer for all: they are kept for the same time.
+        if !std::mem::replace(&mut self.calls.expiry_is_set, true) {
+            self.timers.set(until, Timer::Forget);
         }
         if std::mem::take(&mut self.results_forgotten) {
             self.limit_hit(now, "max_results");
+        }
+    }
+
+    /// Drops the results that nobody has fetched in their time.
+    pub(super) fn forget_expired(&mut self, now: Time) {
+        let oldest = loop {
+            match self.calls.oldest_result() {
+                Some((until, key)) if until <= now => self.forget(key),
+                oldest => break oldest,
+            }
+        };
+        self.calls.expiry_is_set = oldest.is_some();
+        if let Some((until, _)) = oldest {
+            self.timers.set(until, Timer::Forget);
         }
     }
 
@@ -239,16 +257,12 @@ impl Core {
 
     /// Drops a finished call.
     pub(super) fn forget(&mut self, key: CallKey) {
-        if let Some((_, timer)) = self.calls.take(key) {
-            self.cancel_timer(timer);
-        }
+        drop(self.calls.take(key));
     }
 
     /// Takes the outcome of a call; `None` while there is none. The key is stale afterwards.
     pub fn take(&mut self, key: CallKey) -> Option<Outcome> {
-        let (outcome, timer) = self.calls.take(key)?;
-        self.cancel_timer(timer);
-        Some(outcome)
+        self.calls.take(key)
     }
 
     /// The id of a call that is open or whose outcome waits.

@@ -87,7 +87,7 @@ impl Core {
             }
             return Err(why);
         }
-        let form = Form::native(self.pipeline.plain().format());
+        let form = Form::native(self.pipeline.plain_format());
         let (link, cast, origin) = (frame.link, frame.cast, frame.origin);
         let from = From { link, cast, origin, form, seal: None };
         if self.is_keyed() && !planted!(PlaintextHeard) {
@@ -219,15 +219,16 @@ impl Core {
         while !frame.is_empty() {
             count += 1;
             self.counters.messages_received += 1;
-            let read = match count > self.config.max_messages_per_frame {
-                true => Err(Drop::TooManyMessages),
-                false => frame.read().map_err(drop_of),
-            };
-            let result = match read {
+            if count > self.config.max_messages_per_frame {
+                self.counters.drop_message(Drop::TooManyMessages);
+                return Err(Drop::TooManyMessages);
+            }
+            let result = match frame.read() {
                 Ok(Ok(message)) => self.handle_message(now, from, message),
                 Ok(Err(unread)) => self.read_otherwise(now, from, cast, codec, unread),
                 // Nobody can tell where the next one would begin.
                 Err(why) => {
+                    let why = drop_of(why);
                     self.counters.drop_message(why);
                     return Err(why);
                 }

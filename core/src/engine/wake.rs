@@ -28,7 +28,7 @@ impl Core {
                 Timer::Deadline(call) => self.deadline_passed(now, call),
                 Timer::Seek(call) => self.seek_over(now, call),
                 Timer::Late(call) => self.answer_is_late(now, call),
-                Timer::Forget(call) => self.forget(call),
+                Timer::Forget => self.forget_expired(now),
                 Timer::TaskDeadline(task) => self.task_deadline(now, task),
                 Timer::OneShot(task) => self.one_shot_over(task),
                 Timer::KeepAlive(link) => self.look_after(now, link),

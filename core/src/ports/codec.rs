@@ -8,15 +8,41 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+/// The bytes of names that are compared often: a static has one address in the whole program, which
+/// a constant need not have.
+static JSON: [u8; 4] = *b"json";
+static MSGPACK: [u8; 7] = *b"msgpack";
+
+const fn ascii(bytes: &'static [u8]) -> &'static str {
+    match std::str::from_utf8(bytes) {
+        Ok(name) => name,
+        Err(_) => "",
+    }
+}
+
 /// The name of a data format on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord, Debug)]
 pub struct Format(&'static str);
+
+impl PartialEq for Format {
+    /// Names are compared several times for each message, nearly always with themselves.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0) || self.0 == other.0
+    }
+}
+
+impl std::hash::Hash for Format {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl Format {
     /// JSON, RFC 8259: S0's own form.
-    pub const JSON: Self = Self("json");
+    pub const JSON: Self = Self(ascii(&JSON));
     /// MessagePack.
-    pub const MSGPACK: Self = Self("msgpack");
+    pub const MSGPACK: Self = Self(ascii(&MSGPACK));
 
     /// A format by a short name of lower-case ASCII letters and digits.
     pub const fn new(name: &'static str) -> Self {
@@ -93,6 +119,91 @@ impl<'a> Item<'a> {
     }
 }
 
+/// A value of a map of letters: what small messages are made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Short<'a> {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number, not below zero.
+    Uint(u64),
+    /// One below zero.
+    Int(i64),
+    /// Text without escapes.
+    Text(&'a str),
+    /// A list: its encoded bytes, already checked against the budget.
+    List(&'a [u8]),
+    /// A map: its encoded bytes, already checked against the budget.
+    Map(&'a [u8]),
+    /// Anything else, checked too. An empty slice is written as nothing.
+    Encoded(&'a [u8]),
+}
+
+impl<'a> Short<'a> {
+    /// A value that was read.
+    pub fn of(value: &Value<'a>) -> Self {
+        match &value.item {
+            Item::Null => Self::Null,
+            Item::Bool(is) => Self::Bool(*is),
+            Item::Text(Cow::Borrowed(text)) => Self::Text(text),
+            Item::List(raw) => Self::List(raw),
+            Item::Map(raw) => Self::Map(raw),
+            Item::Int(number @ ..0) => Self::Int(*number),
+            item => item.as_u64().map_or(Self::Encoded(value.raw), Self::Uint),
+        }
+    }
+
+    /// As a value to be written.
+    pub fn item(self) -> Item<'a> {
+        match self {
+            Self::Null => Item::Null,
+            Self::Bool(is) => Item::Bool(is),
+            Self::Uint(number) => Item::Uint(number),
+            Self::Int(number) => Item::Int(number),
+            Self::Text(text) => Item::Text(Cow::Borrowed(text)),
+            Self::List(raw) => Item::List(raw),
+            Self::Map(raw) => Item::Map(raw),
+            Self::Encoded(raw) => Item::Encoded(raw),
+        }
+    }
+}
+
+/// An entry of a map of letters that was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Letter<'a> {
+    /// The key, one byte of ASCII.
+    pub key: u8,
+    /// What it is.
+    pub value: Short<'a>,
+    /// The bytes it stood in.
+    pub raw: &'a [u8],
+}
+
+/// What [`Codec::read_shorts`] has read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shorts {
+    /// One value that stands alone.
+    One,
+    /// A list of so many.
+    List(usize),
+}
+
+impl Shorts {
+    /// How many values there are.
+    pub fn len(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::List(count) => count,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Bounds for reading one message. Reading takes from it; what is left bounds the rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget {
@@ -162,6 +273,8 @@ pub const BYTES_NEWTYPE: &str = "lanc::Bytes";
 
 /// Called with a map's entries, in order.
 pub type OnEntry<'f, 'a> = dyn FnMut(&str, Value<'a>) -> Result<(), DecodeError> + 'f;
+/// Called with the entries of a map whose keys are one byte of ASCII, in order.
+pub type OnLetter<'f, 'a> = dyn FnMut(Letter<'a>) + 'f;
 /// Called with a list's items, in order.
 pub type OnItem<'f, 'a> = dyn FnMut(Value<'a>) -> Result<(), DecodeError> + 'f;
 /// Called with a deserializer over the value.
@@ -199,6 +312,25 @@ pub trait Codec: Send + Sync {
         each: &mut OnEntry<'_, 'a>,
     ) -> Result<usize, DecodeError>;
 
+    /// [`Self::read_map`], for a map in which only the keys of one byte mean something; others are
+    /// passed over. A format in which small messages are written should have a shorter way here.
+    ///
+    /// # Errors
+    /// [`DecodeError`] from the bytes.
+    fn read_letters<'a>(
+        &self,
+        input: &'a [u8],
+        budget: &mut Budget,
+        each: &mut OnLetter<'_, 'a>,
+    ) -> Result<usize, DecodeError> {
+        self.read_map(input, budget, &mut |key, value| {
+            if let [key] = key.as_bytes() {
+                each(Letter { key: *key, value: Short::of(&value), raw: value.raw });
+            }
+            Ok(())
+        })
+    }
+
     /// Reads the list at the start of `input`, item by item, and returns how many bytes it took.
     ///
     /// # Errors
@@ -210,6 +342,13 @@ pub trait Codec: Send + Sync {
         each: &mut OnItem<'_, 'a>,
     ) -> Result<usize, DecodeError>;
 
+    /// Reads all of `input`, if that is a number, a truth value or text without escapes, or a list of
+    /// no more of them than there are places in `into`. `None` for anything else, and where the
+    /// format has no short way for it: [`Self::deserialize`] reads everything.
+    fn read_shorts<'a>(&self, _input: &'a [u8], _into: &mut [Short<'a>]) -> Option<Shorts> {
+        None
+    }
+
     /// Appends one value. Containers must be bytes of this codec's own format; an empty slice
     /// stands for an empty container, or for nothing in [`Item::Encoded`]. A text format escapes
     /// so that the frame is one line; JSON never writes a raw apostrophe either.
@@ -217,6 +356,14 @@ pub trait Codec: Send + Sync {
 
     /// Appends a map of `entries`, in their order; a key that occurs twice is written twice.
     fn write_map(&self, entries: &[(&str, Item<'_>)], out: &mut Vec<u8>);
+
+    /// [`Self::write_map`], of letters of ASCII. A format in which small messages are written
+    /// should have a shorter way here.
+    fn write_letters(&self, entries: &[(u8, Short<'_>)], out: &mut Vec<u8>) {
+        let keys: Vec<_> = entries.iter().map(|(key, _)| char::from(*key).to_string()).collect();
+        let entries = entries.iter().zip(&keys).map(|((_, value), key)| (&**key, value.item()));
+        self.write_map(&entries.collect::<Vec<_>>(), out);
+    }
 
     /// Appends a list of `items`.
     fn write_list(&self, items: &[Item<'_>], out: &mut Vec<u8>);

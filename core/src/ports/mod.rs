@@ -22,8 +22,8 @@ mod transport;
 pub use crate::random::Entropy;
 pub use batch::{Arrived, RecvBatch};
 pub use codec::{
-    BYTES_NEWTYPE, Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue,
-    Value,
+    BYTES_NEWTYPE, Budget, Codec, DecodeError, EncodeError, Format, Item, Letter, OnEntry, OnItem,
+    OnLetter, OnValue, Short, Shorts, Value,
 };
 pub use compressor::{Compressor, ExpandError};
 pub use normalizer::Normalizer;

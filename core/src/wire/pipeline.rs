@@ -25,6 +25,10 @@ const MAX_RATIO: usize = 100;
 #[derive(Clone)]
 pub struct Pipeline {
     codecs: Vec<Arc<dyn Codec>>,
+    /// The format of each: asked for several times for each message.
+    formats: Vec<Format>,
+    /// The place of [`Self::plain`].
+    plain: usize,
     /// Whether lean frames are read, and so may be written.
     lean: bool,
     compressor: Option<(Arc<dyn Compressor>, usize)>,
@@ -36,15 +40,24 @@ impl Pipeline {
     /// A pipeline of one or more codecs. This node's own arguments are written in the first;
     /// peers that do not read it get them in JSON.
     pub fn new(first: Arc<dyn Codec>) -> Self {
-        let lean = lean::is_claimed_by(first.as_ref());
-        Self { codecs: vec![first], lean, compressor: None, normalizer: None, keys: Vec::new() }
+        Self {
+            lean: lean::is_claimed_by(first.as_ref()),
+            formats: vec![first.format()],
+            codecs: vec![first],
+            plain: 0,
+            compressor: None,
+            normalizer: None,
+            keys: Vec::new(),
+        }
     }
 
     /// Adds a codec to read, and to write to peers that read it.
     #[must_use]
     pub fn with_codec(mut self, codec: Arc<dyn Codec>) -> Self {
         self.lean |= lean::is_claimed_by(codec.as_ref());
+        self.formats.push(codec.format());
         self.codecs.push(codec);
+        self.plain = self.place(Format::JSON).unwrap_or(0);
         self
     }
 
@@ -88,14 +101,28 @@ impl Pipeline {
     /// The codec of what anybody must be able to read: hello, func, bye, and everything to peers
     /// that announce no other. JSON, unless the node was built without it.
     pub fn plain(&self) -> &Arc<dyn Codec> {
-        self.codec(Format::JSON).unwrap_or_else(|| self.first())
+        self.codecs.get(self.plain).unwrap_or_else(|| self.first())
+    }
+
+    /// The format of [`Self::plain`].
+    pub(crate) fn plain_format(&self) -> Format {
+        self.formats.get(self.plain).copied().unwrap_or(Format::JSON)
+    }
+
+    /// The format of [`Self::first`].
+    pub(crate) fn first_format(&self) -> Format {
+        self.formats.first().copied().unwrap_or(Format::JSON)
+    }
+
+    fn place(&self, format: Format) -> Option<usize> {
+        self.formats.iter().position(|own| *own == format)
     }
 
     /// How messages to a peer with these features are written, unless a call says otherwise.
     pub(crate) fn form_for(&self, far_end: Features) -> Form {
-        let first = self.first().format();
+        let first = self.first_format();
         let is_read = self.is_read_by(first, far_end);
-        self.form_in(if is_read { first } else { self.plain().format() }, far_end)
+        self.form_in(if is_read { first } else { self.plain_format() }, far_end)
     }
 
     /// How messages in this format are written to a peer with these features.
@@ -108,7 +135,7 @@ impl Pipeline {
     /// have no bit: who uses one sees to it that all nodes do.
     pub(crate) fn is_read_by(&self, format: Format, far_end: Features) -> bool {
         let announced = format != Format::MSGPACK || far_end.has(Features::MSGPACK);
-        announced && self.codec(format).is_some()
+        announced && self.place(format).is_some()
     }
 
     /// Appends `value`, one value of format `from`, in format `to`. `false`: one of the formats
@@ -152,7 +179,7 @@ impl Pipeline {
 
     /// The codec of a format.
     pub fn codec(&self, format: Format) -> Option<&Arc<dyn Codec>> {
-        self.codecs.iter().find(|codec| codec.format() == format)
+        self.codecs.get(self.place(format)?)
     }
 
     /// The codec that reads frames beginning with `first`.

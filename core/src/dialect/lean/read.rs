@@ -10,7 +10,7 @@ use crate::id::ExeId;
 use crate::message::{
     Ack, Call, Callback, Failure, Message, Method, NO_COPY, Receipt, ReplyTo, WireId,
 };
-use crate::ports::{Budget, Codec, DecodeError, Item};
+use crate::ports::{Budget, Codec, DecodeError, Letter, Short};
 
 /// What stands where a whole number should.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,8 +23,11 @@ enum Number {
 }
 
 impl Number {
-    fn of(item: &Item<'_>) -> Self {
-        item.as_u64().map_or(Self::Wrong, Self::Is)
+    fn of(value: Short<'_>) -> Self {
+        match value {
+            Short::Uint(number) => Self::Is(number),
+            _ => Self::Wrong,
+        }
     }
 
     fn optional(self) -> Result<Option<u64>, DecodeError> {
@@ -65,16 +68,23 @@ impl<'a> Encoded<'a> {
     }
 }
 
+fn text_of(value: Short<'_>) -> Option<&str> {
+    match value {
+        Short::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// The fields of one lean message, before anybody asks what they mean. Unknown ones are
 /// ignored; of a field given twice the last one counts. Small, because there is one for each
 /// message.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Fields<'a> {
     method: Number,
     number: Number,
     random: Number,
     /// `None` where it is no text.
-    function: Option<Option<Cow<'a, str>>>,
+    function: Option<Option<&'a str>>,
     args: Encoded<'a>,
     kwargs: Encoded<'a>,
     deadline: Number,
@@ -85,7 +95,7 @@ pub struct Fields<'a> {
     result: Option<&'a [u8]>,
     code: Number,
     executed: Number,
-    text: Option<Cow<'a, str>>,
+    text: Option<&'a str>,
     retry: Number,
     state: Number,
     count: Number,
@@ -102,46 +112,46 @@ impl<'a> Fields<'a> {
         input: &'a [u8],
         budget: &mut Budget,
     ) -> Result<usize, DecodeError> {
-        let fields = self;
-        codec.read_map(input, budget, &mut |key, value| {
-            let item = value.item;
-            match key.as_bytes() {
-                b"m" => fields.method = Number::of(&item),
-                // No id at all, as in the form with nine keys.
-                b"i" if item == Item::Null => fields.number = Number::Absent,
-                b"i" => fields.number = Number::of(&item),
-                b"r" => fields.random = Number::of(&item),
-                b"f" => fields.function = Some(item.into_text()),
-                b"a" => {
-                    fields.args = match item {
-                        Item::List(raw) => Encoded::Is(raw),
-                        Item::Null => Encoded::Absent,
-                        _ => Encoded::Wrong,
-                    }
+        codec.read_letters(input, budget, &mut |letter| self.take(letter))
+    }
+
+    #[inline]
+    fn take(&mut self, Letter { key, value, raw }: Letter<'a>) {
+        match key {
+            b'm' => self.method = Number::of(value),
+            // No id at all, as in the form with nine keys.
+            b'i' if value == Short::Null => self.number = Number::Absent,
+            b'i' => self.number = Number::of(value),
+            b'r' => self.random = Number::of(value),
+            b'f' => self.function = Some(text_of(value)),
+            b'a' => {
+                self.args = match value {
+                    Short::List(raw) => Encoded::Is(raw),
+                    Short::Null => Encoded::Absent,
+                    _ => Encoded::Wrong,
                 }
-                b"k" => {
-                    fields.kwargs = match item {
-                        Item::Map(raw) => Encoded::Is(raw),
-                        Item::Null => Encoded::Absent,
-                        _ => Encoded::Wrong,
-                    }
-                }
-                b"d" => fields.deadline = Number::of(&item),
-                b"o" => fields.one_way = item == Item::Bool(true),
-                b"b" => fields.stream = Number::of(&item),
-                b"p" => fields.port = Number::of(&item),
-                b"q" => fields.token = Number::of(&item),
-                b"v" => fields.result = Some(value.raw),
-                b"e" => fields.code = Number::of(&item),
-                b"x" => fields.executed = Number::of(&item),
-                b"t" => fields.text = item.into_text(),
-                b"w" => fields.retry = Number::of(&item),
-                b"s" => fields.state = Number::of(&item),
-                b"n" => fields.count = Number::of(&item),
-                _ => {}
             }
-            Ok(())
-        })
+            b'k' => {
+                self.kwargs = match value {
+                    Short::Map(raw) => Encoded::Is(raw),
+                    Short::Null => Encoded::Absent,
+                    _ => Encoded::Wrong,
+                }
+            }
+            b'd' => self.deadline = Number::of(value),
+            b'o' => self.one_way = value == Short::Bool(true),
+            b'b' => self.stream = Number::of(value),
+            b'p' => self.port = Number::of(value),
+            b'q' => self.token = Number::of(value),
+            b'v' => self.result = Some(raw),
+            b'e' => self.code = Number::of(value),
+            b'x' => self.executed = Number::of(value),
+            b't' => self.text = text_of(value),
+            b'w' => self.retry = Number::of(value),
+            b's' => self.state = Number::of(value),
+            b'n' => self.count = Number::of(value),
+            _ => {}
+        }
     }
 
     /// The id of a call, whatever else of it is wrong.
@@ -183,6 +193,7 @@ impl<'a> Fields<'a> {
         Ok(port.zip(self.token.optional()?).map(|(port, token)| ReplyTo { port, token }))
     }
 
+    #[inline]
     fn call_message(&self, head: &Head) -> Result<Call<'a>, DecodeError> {
         Ok(Call {
             id: self.id(Some(head.sender))?,
@@ -195,7 +206,7 @@ impl<'a> Fields<'a> {
             stream: self.stream.small()?,
             attempt: self.count.small()?.unwrap_or_default(),
             watermark: head.watermark,
-            function: self.function.clone().flatten().ok_or(DecodeError::WrongType)?,
+            function: Cow::Borrowed(self.function.flatten().ok_or(DecodeError::WrongType)?),
         })
     }
 
@@ -221,7 +232,7 @@ impl<'a> Fields<'a> {
             Number::Is(2) => Executed::Yes,
             Number::Is(_) | Number::Wrong => Executed::Maybe,
         };
-        let message = self.text.as_deref().unwrap_or_default().to_owned();
+        let message = self.text.unwrap_or_default().to_owned();
         let retry_after = self.retry.optional().ok().flatten().map(Duration::from_millis);
         Fault { code, message, executed, retry_after }
     }
@@ -231,6 +242,7 @@ impl<'a> Fields<'a> {
 ///
 /// # Errors
 /// [`Unreadable`], a reason to drop and count the message.
+#[inline]
 pub fn read<'a>(fields: &Fields<'a>, head: &Head) -> Result<Message<'a>, Unreadable> {
     Ok(match fields.method()? {
         Method::Call => Message::Call(fields.call_message(head)?),

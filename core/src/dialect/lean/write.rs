@@ -1,11 +1,9 @@
 //! From messages to lean bytes.
 
-use std::borrow::Cow;
-
 use super::{Head, number_of, number_of_executed, number_of_state};
 use crate::error::Fault;
 use crate::message::{Call, Message, Receipt, WireId};
-use crate::ports::{Codec, Item};
+use crate::ports::{Codec, Short};
 
 /// Appends a message. `false`, and nothing appended, for what this head cannot carry: methods
 /// without a lean form, ids of other sessions, a call that is meant for somebody else.
@@ -14,7 +12,7 @@ pub fn write(message: &Message<'_>, head: &Head, codec: &dyn Codec, out: &mut Ve
     if entries.fill(message, head).is_none() {
         return false;
     }
-    codec.write_map(entries.filled(), out);
+    codec.write_letters(entries.filled(), out);
     true
 }
 
@@ -23,22 +21,23 @@ const MOST: usize = 11;
 
 /// The entries of one message: on the stack, since this is done for each.
 struct Entries<'m> {
-    places: [(&'static str, Item<'m>); MOST],
+    places: [(u8, Short<'m>); MOST],
     used: usize,
 }
 
 impl<'m> Entries<'m> {
     fn new() -> Self {
-        Self { places: [const { ("", Item::Null) }; MOST], used: 0 }
+        Self { places: [(0, Short::Null); MOST], used: 0 }
     }
 
-    fn filled(&self) -> &[(&'static str, Item<'m>)] {
+    fn filled(&self) -> &[(u8, Short<'m>)] {
         self.places.get(..self.used).unwrap_or_default()
     }
 
-    fn put(&mut self, key: &'static str, item: Item<'m>) {
+    #[inline]
+    fn put(&mut self, key: u8, value: Short<'m>) {
         if let Some(place) = self.places.get_mut(self.used) {
-            *place = (key, item);
+            *place = (key, value);
             self.used += 1;
         }
     }
@@ -47,14 +46,14 @@ impl<'m> Entries<'m> {
     fn fill(&mut self, message: &'m Message<'_>, head: &Head) -> Option<()> {
         // Who a call, a result and an error are is told by `f`, `v` and `e`.
         if !matches!(message, Message::Call(_) | Message::Callback(_) | Message::Error(_)) {
-            self.put("m", Item::Uint(number_of(message.method())?));
+            self.put(b'm', Short::Uint(number_of(message.method())?));
         }
         match message {
             Message::Call(call) => self.call(call, head)?,
             Message::Callback(callback) => {
                 self.id(&callback.id, head.receiver)?;
                 let null = callback.result.is_empty();
-                self.put("v", if null { Item::Null } else { Item::Encoded(callback.result) });
+                self.put(b'v', if null { Short::Null } else { Short::Encoded(callback.result) });
                 self.token(callback.token);
                 self.attempt(callback.attempt);
             }
@@ -75,11 +74,11 @@ impl<'m> Entries<'m> {
                     }
                 };
                 self.id(&ack.id, head.receiver)?;
-                self.put("s", Item::Uint(number_of_state(state)));
-                self.put("n", Item::Uint(u64::from(attempt)));
+                self.put(b's', Short::Uint(number_of_state(state)));
+                self.put(b'n', Short::Uint(u64::from(attempt)));
             }
             Message::Probe(id) | Message::Cancel(id) => self.id(id, Some(head.sender))?,
-            Message::Ping(number) | Message::Pong(number) => self.put("n", Item::Uint(*number)),
+            Message::Ping(number) | Message::Pong(number) => self.put(b'n', Short::Uint(*number)),
             Message::Hello(_) | Message::Func(_) | Message::Bye(_) => return None,
         }
         Some(())
@@ -90,22 +89,22 @@ impl<'m> Entries<'m> {
         if Some(id.session) != session || id.number == 0 {
             return None;
         }
-        self.put("i", Item::Uint(id.number));
-        self.put("r", Item::Uint(u64::from(id.random)));
+        self.put(b'i', Short::Uint(id.number));
+        self.put(b'r', Short::Uint(u64::from(id.random)));
         Some(())
     }
 
     /// Of an answer that is to come, or comes, by a connection of its own.
     fn token(&mut self, token: Option<u64>) {
         if let Some(token) = token {
-            self.put("q", Item::Uint(token));
+            self.put(b'q', Short::Uint(token));
         }
     }
 
     /// Nothing of the first transmission.
     fn attempt(&mut self, attempt: u8) {
         if attempt > 0 {
-            self.put("n", Item::Uint(u64::from(attempt)));
+            self.put(b'n', Short::Uint(u64::from(attempt)));
         }
     }
 
@@ -116,38 +115,38 @@ impl<'m> Entries<'m> {
         if let Some(id) = &call.id {
             self.id(id, Some(head.sender))?;
         }
-        self.put("f", Item::Text(Cow::Borrowed(call.function.as_ref())));
-        for (key, encoded) in [("a", call.args), ("k", call.kwargs)] {
+        self.put(b'f', Short::Text(&call.function));
+        for (key, encoded) in [(b'a', call.args), (b'k', call.kwargs)] {
             if !encoded.is_empty() {
-                self.put(key, Item::Encoded(encoded));
+                self.put(key, Short::Encoded(encoded));
             }
         }
         if let Some(deadline) = call.deadline_ms {
-            self.put("d", Item::Uint(deadline));
+            self.put(b'd', Short::Uint(deadline));
         }
         if call.one_way {
-            self.put("o", Item::Bool(true));
+            self.put(b'o', Short::Bool(true));
         }
         if let Some(stream) = call.stream {
-            self.put("b", Item::Uint(u64::from(stream)));
+            self.put(b'b', Short::Uint(u64::from(stream)));
         }
         self.attempt(call.attempt);
         if let Some(reply) = call.reply_to {
-            self.put("p", Item::Uint(u64::from(reply.port)));
+            self.put(b'p', Short::Uint(u64::from(reply.port)));
         }
         self.token(call.reply_to.map(|reply| reply.token));
         Some(())
     }
 
     fn fault(&mut self, fault: &'m Fault) {
-        self.put("e", Item::Uint(u64::from(fault.code.0)));
-        self.put("x", Item::Uint(number_of_executed(fault.executed)));
+        self.put(b'e', Short::Uint(u64::from(fault.code.0)));
+        self.put(b'x', Short::Uint(number_of_executed(fault.executed)));
         if !fault.message.is_empty() {
-            self.put("t", Item::Text(Cow::Borrowed(fault.message.as_str())));
+            self.put(b't', Short::Text(&fault.message));
         }
         if let Some(after) = fault.retry_after {
             let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-            self.put("w", Item::Uint(millis));
+            self.put(b'w', Short::Uint(millis));
         }
     }
 }

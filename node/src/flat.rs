@@ -1,0 +1,45 @@
+//! A short way for values that most calls consist of: whole numbers, truth values and text, alone
+//! or in a tuple.
+//!
+//! Any serialisable type goes through the codec as a trait object, a call for each value. These are
+//! handed over by value instead; the compiler sees through the whole of it. Whatever is not flat,
+//! or does not fit, says so, and goes the long way: that one words the errors.
+
+mod read;
+mod write;
+
+use lanc_core::ports::{Codec, EncodeError, Short};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed};
+
+/// Most values of a list that are handed over at once: a function has at most eight parameters.
+const MOST: usize = 8;
+
+/// Appends a value.
+///
+/// # Errors
+/// [`EncodeError`] when the format cannot express it; `out` is then as it was.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    codec: &dyn Codec,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    match write::values(value) {
+        Some(values) => {
+            values.write(codec, out);
+            Ok(())
+        }
+        None => codec.serialize(&value, out),
+    }
+}
+
+/// Reads a value that is flat; `None` for any other, and for what does not fit.
+pub(crate) fn decode<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Option<T> {
+    let mut values = [Short::Null; MOST];
+    let shape = codec.read_shorts(bytes, &mut values)?;
+    let values = values.get(..shape.len())?;
+    std::marker::PhantomData::<T>.deserialize(read::Values { values, shape }).ok()
+}
+
+#[cfg(test)]
+mod tests;
