@@ -200,7 +200,7 @@ impl NodeBuilder {
         let owner = Arc::new(Owner::new(Arc::clone(&hub), endpoints, statistics));
         let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets);
         runtime.spawn(driver.run());
-        Ok(Node::from_parts(hub, owner))
+        Ok(Node::of(owner))
     }
 }
 

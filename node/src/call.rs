@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{IntoArgs, decode, printable};
-use crate::hub::Hub;
+use crate::hub::{Hub, State};
 use crate::node::Node;
 use crate::serving::Serving;
 use crate::stream::ByteStream;
@@ -218,6 +218,14 @@ impl<T> Call<T> {
 
     /// Puts the call into the core.
     fn submit(self) -> Result<Pending, CallError> {
+        self.submit_and(|_, _| ()).map(|(pending, ())| pending)
+    }
+
+    /// Puts the call into the core, and does something more while that is locked.
+    fn submit_and<R>(
+        self,
+        then: impl FnOnce(&mut State, CallKey) -> R,
+    ) -> Result<(Pending, R), CallError> {
         let (function, positional) = (self.function?, self.positional?);
         let mut bytes = positional;
         let named_at = bytes.len();
@@ -248,12 +256,12 @@ impl<T> Call<T> {
         }
         let hub = Arc::clone(self.node.hub());
         let now = hub.clock.now();
-        let key = hub.submit(|state| {
+        let (key, result) = hub.submit(|state| {
             let key = state.core.call(now, request)?;
             state.begin_call(key);
-            Ok(key)
+            Ok((key, then(state, key)))
         })?;
-        Ok(Pending { hub, key, over: false })
+        Ok((Pending { hub, key, over: false }, result))
     }
 }
 
@@ -334,13 +342,16 @@ impl<T: DeserializeOwned> Future for Calling<T> {
     type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut pending = match (self.pending.take(), self.call.take()) {
-            (Some(pending), _) => pending,
-            (None, Some(call)) => call.submit()?,
+        let (mut pending, polled) = match (self.pending.take(), self.call.take()) {
+            (Some(pending), _) => {
+                let polled = pending.hub.poll_outcome(pending.key, cx);
+                (pending, polled)
+            }
+            (None, Some(call)) => call.submit_and(|state, key| state.poll_outcome(key, cx))?,
             // It was polled again after it was ready; no reason to panic.
             (None, None) => return Poll::Ready(Err(taken())),
         };
-        match pending.hub.poll_outcome(pending.key, cx) {
+        match polled {
             Poll::Pending => {
                 self.pending = Some(pending);
                 Poll::Pending

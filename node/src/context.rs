@@ -81,13 +81,15 @@ impl Call {
     /// What is needed once the arguments are read: a format and buffers.
     pub(crate) fn into_rest(self) -> Rest {
         let (spent, codec) = self.args.into_parts();
-        Rest { hub: Arc::clone(self.node.hub()), codec, room: self.room, spent }
+        let hub = self.room.is_none().then(|| Arc::clone(self.node.hub()));
+        Rest { hub, codec, room: self.room, spent }
     }
 }
 
 /// What is left of a call whose arguments were read.
 pub(crate) struct Rest {
-    hub: Arc<Hub>,
+    /// Where buffers come from, if there is none yet.
+    hub: Option<Arc<Hub>>,
     pub(crate) codec: Arc<dyn Codec>,
     room: Option<Vec<u8>>,
     spent: Vec<u8>,
@@ -96,7 +98,8 @@ pub(crate) struct Rest {
 impl Rest {
     /// An empty buffer for the result.
     pub(crate) fn room(&mut self) -> Vec<u8> {
-        self.room.take().unwrap_or_else(|| self.hub.take_buffer())
+        let fresh = || self.hub.as_ref().map(|hub| hub.take_buffer()).unwrap_or_default();
+        self.room.take().unwrap_or_else(fresh)
     }
 
     /// The same buffer for the next value of the same call.
@@ -133,7 +136,7 @@ impl Context {
     pub(crate) fn rest(&self) -> Rest {
         let call = &self.inner.call;
         let (hub, codec) = (Arc::clone(call.node.hub()), Arc::clone(call.args.codec()));
-        Rest { hub, codec, room: None, spent: Vec::new() }
+        Rest { hub: Some(hub), codec, room: None, spent: Vec::new() }
     }
 
     /// The node that runs the function, to call others from it.

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use lanc_core::endpoint::LinkId;
 use lanc_core::error::Fault;
+use lanc_core::id::TaskKey;
 use lanc_core::ports::{Arrived, Inlet, LinkEvent, RecvBatch};
-use lanc_core::{Class, Task, TaskStep};
+use lanc_core::{Class, Task, TaskStep, Time};
 use tokio::time::Sleep;
 
 use crate::args::Args;
 use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Ended, Function, Started};
-use crate::hub::{Effects, Hub, slot};
+use crate::hub::{Effects, Hub, Means};
 use crate::node::{Node, Owner};
 use crate::patience::Patience;
 use crate::serving::Serving;
@@ -39,6 +40,10 @@ pub(crate) struct Driver {
     first_lane: usize,
     batch: RecvBatch,
     effects: Effects,
+    /// Tasks that are about to start, and what for. Empty between two turns.
+    tasks: Vec<(Task, Option<Means>)>,
+    /// Functions that are to be told that nobody waits. Empty between two turns.
+    cancelled: Vec<Arc<Cancellation>>,
     /// What inline functions returned in this turn.
     done: Vec<Ended>,
     /// How many of them have been answered since the last flush.
@@ -61,6 +66,8 @@ impl Driver {
             first_lane: 0,
             batch: RecvBatch::default(),
             effects: Effects::default(),
+            tasks: Vec::new(),
+            cancelled: Vec::new(),
             done: Vec::new(),
             answered: 0,
             held: VecDeque::new(),
@@ -241,33 +248,47 @@ impl Driver {
     /// Starts functions and keeps the results of those that were done at once.
     fn start_tasks(&mut self) {
         let mut steps = std::mem::take(&mut self.effects.steps);
-        for step in steps.drain(..) {
-            match step {
-                TaskStep::Cancel(key) => {
-                    let running = self.hub.state().running.get(key.slot()).cloned().flatten();
-                    if let Some(cancellation) = running {
-                        cancellation.cancel();
+        let node = self.owner.upgrade().map(Node::of);
+        let mut tasks = std::mem::take(&mut self.tasks);
+        {
+            let mut state = self.hub.state();
+            for step in steps.drain(..) {
+                match step {
+                    TaskStep::Cancel(key) => {
+                        let running = state.running.get(key.slot()).cloned().flatten();
+                        self.cancelled.extend(running);
                     }
-                }
-                TaskStep::Run(task) => {
-                    if let Some(ended) = self.start_task(task) {
-                        self.done.push(ended);
+                    TaskStep::Run(task) => {
+                        let means = node.as_ref().and_then(|_| state.means(&task));
+                        tasks.push((task, means));
                     }
                 }
             }
         }
         self.effects.steps = steps;
+        self.cancelled.drain(..).for_each(|running| running.cancel());
+        // Short functions run one after the other: one begins when the one before it ends.
+        let mut free = None;
+        for (task, means) in tasks.drain(..) {
+            let ended = match (&node, means) {
+                (Some(node), Some(means)) => self.start_task(node, task, means, &mut free),
+                _ => Some(self.not_started(task.key)),
+            };
+            self.done.extend(ended);
+        }
+        self.tasks = tasks;
     }
 
-    /// Starts a function; what has ended at once is returned.
-    fn start_task(&mut self, task: Task) -> Option<Ended> {
+    /// Starts a function; what has ended at once is returned, and when.
+    fn start_task(
+        &mut self,
+        node: &Node,
+        task: Task,
+        means: Means,
+        free: &mut Option<Time>,
+    ) -> Option<Ended> {
         let (key, class, name) = (task.key, task.class, task.function);
-        let Some((function, call)) = self.prepare(task) else {
-            let text = "the function was taken away, or its node closed, while the call waited";
-            let fault = Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text);
-            let now = self.hub.clock.now();
-            return Some(Ended { key, ran: now..now, result: Err(fault), spent: Spent::default() });
-        };
+        let (function, call) = self.prepare(node, task, means);
         match class {
             Class::Blocking => {
                 workers::block(Arc::clone(&self.hub), key, function, call);
@@ -278,10 +299,11 @@ impl Driver {
                 None
             }
             Class::Inline => {
-                let began = self.hub.clock.now();
+                let began = free.take().unwrap_or_else(|| self.hub.clock.now());
                 let serving = call.serving;
                 let started = workers::guarded(serving, || function.start(call));
                 let ran = began..self.hub.clock.now();
+                *free = Some(ran.end);
                 let took = ran.end.since(began);
                 if self.patience.is_over(name, took) {
                     self.hub.state().core.demote(name, took);
@@ -300,24 +322,23 @@ impl Driver {
         }
     }
 
+    /// The end of a task whose function cannot be started.
+    fn not_started(&self, key: TaskKey) -> Ended {
+        let text = "the function was taken away, or its node closed, while the call waited";
+        let fault = Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text);
+        let now = self.hub.clock.now();
+        Ended { key, ran: now..now, result: Err(fault), spent: Spent::default() }
+    }
+
     /// The function of a task and what it is started with.
-    fn prepare(&self, task: Task) -> Option<(Arc<dyn Function>, Call)> {
-        let node = Node::from_parts(Arc::clone(&self.hub), self.owner.upgrade()?);
+    fn prepare(&self, node: &Node, task: Task, means: Means) -> (Arc<dyn Function>, Call) {
+        let Means { function, cancellation, room } = means;
         let pipeline = &self.hub.pipeline;
         let codec = pipeline.codec(task.args.format()).unwrap_or(pipeline.first());
-        let (function, cancellation, room) = {
-            let mut state = self.hub.state();
-            let function = state.functions.get(task.function)?;
-            let is_told = task.class == Class::Async || function.takes_context();
-            let cancellation = is_told.then(Arc::<Cancellation>::default);
-            slot(&mut state.running, task.key.slot()).clone_from(&cancellation);
-            let room = (task.class == Class::Inline).then(|| state.core.take_buffer());
-            (function, cancellation, room)
-        };
         let deadline = task.deadline.map(|deadline| self.hub.clock.instant(deadline));
         let call = Call {
             serving: Serving { session: node.session(), task: task.key, deadline },
-            node,
+            node: node.clone(),
             function: task.name,
             caller: task.caller,
             exe_id: task.id,
@@ -326,7 +347,7 @@ impl Driver {
             args: Args::new(task.args, Arc::clone(codec)),
             room,
         };
-        Some((function, call))
+        (function, call)
     }
 
     /// Wakes the next callers and returns how many.

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Waker};
 use lanc_core::error::ErrorCode;
 use lanc_core::id::{CallKey, PingKey};
 use lanc_core::note::Note;
-use lanc_core::{Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, TaskStep};
+use lanc_core::{Class, Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, Task, TaskStep};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::context::{Cancellation, Spent};
-use crate::functions::{Ended, Functions};
+use crate::functions::{Ended, Function, Functions};
 use crate::outlets::Outlets;
 
 /// Events a slow subscriber may lag behind before it loses the oldest.
@@ -63,6 +63,15 @@ pub(crate) struct State {
     driver: Option<Waker>,
     /// The last handle is gone.
     pub(crate) orphaned: bool,
+}
+
+/// What a task is started with, from tables that are behind the lock.
+pub(crate) struct Means {
+    pub(crate) function: Arc<dyn Function>,
+    /// `None` where nobody would look at it.
+    pub(crate) cancellation: Option<Arc<Cancellation>>,
+    /// A buffer for the result, if it will be there at once.
+    pub(crate) room: Option<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -206,13 +215,7 @@ impl Hub {
 
     /// See [`Self::outcome`]. The waker stays until the call is over.
     pub(crate) fn poll_outcome(&self, key: CallKey, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
-        let mut state = self.state();
-        if state.core.is_done(key) {
-            state.tell_opened(key);
-            return Poll::Ready(state.core.take(key));
-        }
-        state.wait_for(key).add(cx.waker());
-        Poll::Pending
+        self.state().poll_outcome(key, cx)
     }
 
     /// An empty buffer to encode into; see [`Core::take_buffer`].
@@ -240,6 +243,20 @@ impl Hub {
 impl State {
     fn wait_for(&mut self, key: CallKey) -> &mut Waiting {
         slot(&mut self.waiting, key.slot())
+    }
+
+    /// See [`Hub::poll_outcome`].
+    pub(crate) fn poll_outcome(
+        &mut self,
+        key: CallKey,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Outcome>> {
+        if self.core.is_done(key) {
+            self.tell_opened(key);
+            return Poll::Ready(self.core.take(key));
+        }
+        self.wait_for(key).add(cx.waker());
+        Poll::Pending
     }
 
     /// Has `waker` woken when the call is on its way, and when it is over.
@@ -280,6 +297,16 @@ impl State {
     /// See [`Self::begin_call`].
     pub(crate) fn begin_ping(&mut self, key: PingKey) {
         *slot(&mut self.pings, key.slot()) = PingWait::default();
+    }
+
+    /// What a task is started with; `None`: its function is not here any more.
+    pub(crate) fn means(&mut self, task: &Task) -> Option<Means> {
+        let function = self.functions.get(task.function)?;
+        let is_told = task.class == Class::Async || function.takes_context();
+        let cancellation = is_told.then(Arc::<Cancellation>::default);
+        slot(&mut self.running, task.key.slot()).clone_from(&cancellation);
+        let room = (task.class == Class::Inline).then(|| self.core.take_buffer());
+        Some(Means { function, cancellation, room })
     }
 
     /// Ends a task and takes back the buffers it is done with.

@@ -22,7 +22,6 @@ use crate::typed::IntoFunction;
 /// clone closes the node at once, [`Node::shutdown`] closes it in order.
 #[derive(Clone)]
 pub struct Node {
-    hub: Arc<Hub>,
     owner: Arc<Owner>,
 }
 
@@ -59,12 +58,12 @@ impl Drop for Owner {
 }
 
 impl Node {
-    pub(crate) fn from_parts(hub: Arc<Hub>, owner: Arc<Owner>) -> Self {
-        Self { hub, owner }
+    pub(crate) fn of(owner: Arc<Owner>) -> Self {
+        Self { owner }
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
-        &self.hub
+        &self.owner.hub
     }
 
     /// The node's name.
@@ -127,10 +126,10 @@ impl Node {
         local: LocalFunction,
         function: Arc<dyn Function>,
     ) -> Result<(), RegisterError> {
-        let now = self.hub.clock.now();
+        let now = self.hub().clock.now();
         // What a function captured is never dropped under the lock.
         let mut function = Some(function);
-        let replaced = self.hub.submit(|state| {
+        let replaced = self.hub().submit(|state| {
             let key = state.core.register(now, name, local)?;
             Ok(function.take().and_then(|function| state.functions.insert(key, function)))
         });
@@ -139,8 +138,8 @@ impl Node {
 
     /// Takes a function away; calls that run finish. `false`: there was none.
     pub fn unregister(&self, name: &str) -> bool {
-        let now = self.hub.clock.now();
-        let function = self.hub.submit(|state| {
+        let now = self.hub().clock.now();
+        let function = self.hub().submit(|state| {
             let key = state.core.unregister(now, name)?;
             Some(state.functions.remove(key))
         });
@@ -161,18 +160,18 @@ impl Node {
 
     /// The peers, by name.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        let now = self.hub.clock.now();
-        self.hub.state().core.peers(now)
+        let now = self.hub().clock.now();
+        self.hub().state().core.peers(now)
     }
 
     /// The functions known here, this node's own among them, by name.
     pub fn functions(&self) -> Vec<FunctionInfo> {
-        self.hub.state().core.functions()
+        self.hub().state().core.functions()
     }
 
     /// What happened so far, in numbers.
     pub fn counters(&self) -> Counters {
-        self.hub.state().core.counters().clone()
+        self.hub().state().core.counters().clone()
     }
 
     /// What each transport counts by itself, in the order of [`Self::endpoints`].
@@ -182,12 +181,12 @@ impl Node {
 
     /// How full the tables are.
     pub fn tables(&self) -> Tables {
-        self.hub.state().core.tables()
+        self.hub().state().core.tables()
     }
 
     /// The node's news from now on.
     pub fn events(&self) -> Events {
-        Events::new(self.hub.events.subscribe())
+        Events::new(self.hub().events.subscribe())
     }
 
     /// The round trip to a peer (its name, address, or the first digits of its session).
@@ -196,13 +195,13 @@ impl Node {
     /// # Errors
     /// `no_provider` when no such peer is here, `timeout` when it does not answer in 5 s.
     pub async fn ping(&self, peer: &str) -> Result<Duration, CallError> {
-        let now = self.hub.clock.now();
-        let key = self.hub.submit(|state| {
+        let now = self.hub().clock.now();
+        let key = self.hub().submit(|state| {
             let key = state.core.ping(now, peer)?;
             state.begin_ping(key);
             Ok(key)
         })?;
-        self.hub.pong(key).await.ok_or_else(|| {
+        self.hub().pong(key).await.ok_or_else(|| {
             let text = format!("`{peer}` did not answer in 5 s");
             CallError::new(ErrorCode::TIMEOUT, Executed::No, text)
         })
@@ -211,37 +210,37 @@ impl Node {
     /// Adds a peer that is greeted by unicast, on whatever network segment it is. `false`:
     /// there are as many as a node remembers.
     pub fn add_peer(&self, endpoint: Endpoint) -> bool {
-        let now = self.hub.clock.now();
-        self.hub.submit(|state| state.core.add_peer(now, endpoint))
+        let now = self.hub().clock.now();
+        self.hub().submit(|state| state.core.add_peer(now, endpoint))
     }
 
     /// Waits until whoever is there has had the time to answer the first hello. Cancel safe.
     pub async fn settled(&self) {
-        let at = self.hub.state().core.settled_at();
-        tokio::time::sleep_until(self.hub.clock.instant(at)).await;
+        let at = self.hub().state().core.settled_at();
+        tokio::time::sleep_until(self.hub().clock.instant(at)).await;
     }
 
     /// Serves until the node is shut down (S0's `run_forever`). Cancel safe.
     pub async fn run_forever(&self) {
-        self.hub.wait_closed().await;
+        self.hub().wait_closed().await;
     }
 
     /// Closes the node in order: queued calls are refused, running functions may finish within
     /// the configured time, results are sent, then the farewell. Returns when that is done.
     /// Cancel safe: the shutdown goes on when the future is dropped.
     pub async fn shutdown(&self) {
-        let now = self.hub.clock.now();
-        self.hub.submit(|state| state.core.shutdown(now));
-        self.hub.wait_closed().await;
+        let now = self.hub().clock.now();
+        self.hub().submit(|state| state.core.shutdown(now));
+        self.hub().wait_closed().await;
     }
 
     /// Closes the node at once: running functions are cut off, and their callers hear the
     /// farewell and nothing else. Returns when that has left. Cancel safe as
     /// [`Node::shutdown`] is.
     pub async fn close_now(&self) {
-        let now = self.hub.clock.now();
-        self.hub.submit(|state| state.core.close_now(now));
-        self.hub.wait_closed().await;
+        let now = self.hub().clock.now();
+        self.hub().submit(|state| state.core.close_now(now));
+        self.hub().wait_closed().await;
     }
 }
 
