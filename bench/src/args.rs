@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// this beside those without.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// How long a node looks for more to do before it sleeps, microseconds, the same at both ends.
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    pub(crate) busy_poll: u64,
     /// tokio's runtime: one thread, or one for each core.
     #[arg(long, value_enum, default_value_t = RuntimeKind::Multi)]
     pub(crate) runtime: RuntimeKind,

@@ -52,7 +52,8 @@ fn builder(options: &Options, config: Config) -> Fallible<NodeBuilder> {
         .with_discovery(false)
         .with_workers(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
         .with_announce_quiet(Duration::ZERO);
-    let builder = NodeBuilder::new().config(config);
+    let busy_poll = Duration::from_micros(options.busy_poll);
+    let builder = NodeBuilder::new().config(config).busy_poll(busy_poll);
     let builder = match options.codec {
         CodecKind::Json => builder.codec(JsonCodec).codec(MsgpackCodec),
         CodecKind::Msgpack => builder.codec(MsgpackCodec).codec(JsonCodec),

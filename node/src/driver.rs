@@ -18,6 +18,7 @@ use crate::args::Args;
 use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Ended, Function, Started};
 use crate::hub::{Effects, Hub, Means};
+use crate::linger::Linger;
 use crate::node::{Node, Owner};
 use crate::patience::Patience;
 use crate::serving::Serving;
@@ -31,6 +32,10 @@ const CHUNK: usize = 32;
 const TRIPS: u32 = 4;
 /// Longer than these take no further one is begun.
 const TRIPS_TAKE: Duration = Duration::from_micros(50);
+
+/// Looks for more work before the thread may sleep, at most: a clock that a test holds does not
+/// end them.
+const LOOKS: u32 = 65_536;
 
 /// What the driver owns.
 pub(crate) struct Driver {
@@ -55,10 +60,16 @@ pub(crate) struct Driver {
     down: Vec<LinkId>,
     sleep: Option<Pin<Box<Sleep>>>,
     patience: Patience,
+    linger: Linger,
 }
 
 impl Driver {
-    pub(crate) fn new(hub: Arc<Hub>, owner: Weak<Owner>, inlets: Vec<Box<dyn Inlet>>) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        owner: Weak<Owner>,
+        inlets: Vec<Box<dyn Inlet>>,
+        busy_poll: Duration,
+    ) -> Self {
         Self {
             hub,
             owner,
@@ -75,6 +86,7 @@ impl Driver {
             down: Vec::new(),
             sleep: None,
             patience: Patience::default(),
+            linger: Linger::new(busy_poll),
         }
     }
 
@@ -85,13 +97,14 @@ impl Driver {
         self.flush();
         loop {
             if self.held.is_empty() {
-                poll_fn(|cx| self.poll_work(cx)).await;
+                self.wait_for_work().await;
                 self.turn();
             }
             // What the woken callers submit next shares a frame. A single caller has nobody to
             // share with.
             let before = (self.held.len() > 1).then(|| self.hub.state().submitted);
             let woken = self.wake_chunk();
+            self.linger.note(woken);
             if let Some(before) = before {
                 self.wait_for_submissions(before, woken).await;
                 self.turn();
@@ -109,6 +122,28 @@ impl Driver {
         self.inlets.clear();
         self.hub.outlets().close_all();
         self.hub.closed.send_replace(true);
+    }
+
+    /// Waits until there is something to do. Where more is likely to come at once it is looked
+    /// for a few times, and others have their turn between two looks, before the thread may sleep.
+    async fn wait_for_work(&mut self) {
+        let time = self.linger.time();
+        if time > Duration::ZERO {
+            let began = self.hub.clock.now();
+            let mut came = poll_fn(|cx| Poll::Ready(self.poll_work(cx).is_ready())).await;
+            for _ in 0..LOOKS {
+                if came || self.hub.clock.now().since(began) >= time {
+                    break;
+                }
+                tokio::task::yield_now().await;
+                came = poll_fn(|cx| Poll::Ready(self.poll_work(cx).is_ready())).await;
+            }
+            self.linger.came(came);
+            if came {
+                return;
+            }
+        }
+        poll_fn(|cx| self.poll_work(cx)).await;
     }
 
     /// Goes through the run queue until as many callers as were woken have submitted something:
@@ -238,6 +273,7 @@ impl Driver {
             let now = hub.clock.now();
             let mut state = hub.state();
             self.answered += self.done.len();
+            self.linger.note(self.done.len());
             for ended in self.done.drain(..) {
                 state.complete(ended);
             }

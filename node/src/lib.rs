@@ -24,6 +24,7 @@ mod flat;
 mod functions;
 mod hub;
 mod keys;
+mod linger;
 mod node;
 mod outlets;
 mod patience;

@@ -109,7 +109,7 @@ const TARPC_BINCODE: [&str; 2] = ["peer-server tarpc-bincode", "peer-client tarp
 const TARPC_JSON: [&str; 2] = ["peer-server tarpc-json", "peer-client tarpc-json"];
 const TONIC: [&str; 2] = ["peer-server tonic", "peer-client tonic"];
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 29] = [
     floor(UDP_FLOOR, CURRENT, UDP_STD, false),
     floor("raw-udp-tokio", MULTI, UDP_TOKIO, false),
     floor("raw-udp-tokio@ct", CURRENT, UDP_TOKIO, false),
@@ -119,12 +119,14 @@ const ROWS: [Row; 27] = [
     sealed("lanc-udp-msgpack+key", UDP),
     UDP_CT,
     sealed("lanc-udp-msgpack@ct+key", UDP_CT),
+    lanc("lanc-udp-msgpack@ct+poll", "--transport udp --runtime current --busy-poll 200"),
     lanc("lanc-udp-json", "--transport udp --codec json --runtime multi"),
     lanc("lanc-udp-json@ct", "--transport udp --codec json --runtime current"),
     TCP,
     sealed("lanc-tcp-msgpack+key", TCP),
     TCP_CT,
     sealed("lanc-tcp-msgpack@ct+key", TCP_CT),
+    lanc("lanc-tcp-msgpack@ct+poll", "--transport tcp --runtime current --busy-poll 200"),
     lanc("lanc-tcp-json", "--transport tcp --codec json --runtime multi"),
     lanc("lanc-tcp-json@ct", "--transport tcp --codec json --runtime current"),
     floor(
