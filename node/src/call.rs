@@ -1,26 +1,29 @@
 //! Calls: options, then one of the ways to get the outcome.
 
 use std::collections::BTreeMap;
-use std::future::{Future, IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lanc_core::error::{CallError, ErrorCode, Executed};
-use lanc_core::id::{CallKey, ExeId, FunctionName};
-use lanc_core::payload::{Arguments, Payload};
+use lanc_core::id::{CallKey, ExeId};
+use lanc_core::payload::Arguments;
 use lanc_core::policy::Policy;
-use lanc_core::ports::{Codec, Format};
+use lanc_core::ports::Format;
 use lanc_core::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{IntoArgs, decode, printable};
+use crate::args::IntoArgs;
 use crate::hub::{Hub, State};
+use crate::name::Name;
 use crate::node::Node;
+use crate::pending::{Pending, single, taken, typed};
 use crate::serving::Serving;
+use crate::spare;
 use crate::stream::ByteStream;
 
 /// A call about to be made: [`Node::call`]. Await it for its result.
@@ -36,10 +39,10 @@ use crate::stream::ByteStream;
 /// call up: the callee is told, its result is not kept.
 #[must_use = "a call is made when it is awaited or started"]
 pub struct Call<T> {
-    node: Node,
-    codec: Arc<dyn Codec>,
-    function: Result<FunctionName, CallError>,
+    hub: Arc<Hub>,
+    /// The positional arguments, and behind them the function's name: one buffer for both.
     positional: Result<Vec<u8>, CallError>,
+    name_at: usize,
     named: BTreeMap<String, Vec<u8>>,
     deadline: Option<Duration>,
     wait: Option<Duration>,
@@ -58,24 +61,17 @@ pub struct Call<T> {
 
 impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
-        let codec = Arc::clone(node.hub().pipeline.first());
-        let (known, mut bytes) = {
-            let mut state = node.hub().state();
-            (state.core.known_name(function), state.core.take_buffer())
-        };
-        let positional = args
-            .encode(codec.as_ref(), &mut bytes)
-            .map(|()| bytes)
-            .map_err(|error| invalid(format!("the arguments {error}")));
-        let function = match known {
-            Some(name) => Ok(name),
-            None => FunctionName::new(function).map_err(|error| invalid(error.to_string())),
-        };
+        let hub = Arc::clone(node.hub());
+        let mut bytes = spare::take(&hub);
+        let encoded = args.encode(hub.pipeline.first().as_ref(), &mut bytes);
+        let name_at = bytes.len();
+        bytes.extend_from_slice(function.as_bytes());
+        let positional =
+            encoded.map(|()| bytes).map_err(|error| invalid(format!("the arguments {error}")));
         Self {
-            node: node.clone(),
-            codec,
-            function,
+            hub,
             positional,
+            name_at,
             named: BTreeMap::new(),
             deadline: None,
             wait: None,
@@ -128,7 +124,7 @@ impl<T> Call<T> {
     /// Adds a named argument.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
         let mut bytes = Vec::new();
-        match self.codec.serialize(&value, &mut bytes) {
+        match self.hub.pipeline.first().serialize(&value, &mut bytes) {
             Ok(()) => {
                 self.named.insert(name.to_owned(), bytes);
             }
@@ -226,8 +222,10 @@ impl<T> Call<T> {
         self,
         then: impl FnOnce(&mut State, CallKey) -> R,
     ) -> Result<(Pending, R), CallError> {
-        let (function, positional) = (self.function?, self.positional?);
-        let mut bytes = positional;
+        let mut bytes = self.positional?;
+        let name = Name::of(bytes.get(self.name_at..).unwrap_or_default())?;
+        bytes.truncate(self.name_at);
+        let codec = self.hub.pipeline.first();
         let named_at = bytes.len();
         if !self.named.is_empty() {
             let entries: Vec<_> = self
@@ -235,28 +233,28 @@ impl<T> Call<T> {
                 .iter()
                 .map(|(name, value)| (name.as_str(), lanc_core::ports::Item::Encoded(value)))
                 .collect();
-            self.codec.write_map(&entries, &mut bytes);
+            codec.write_map(&entries, &mut bytes);
         }
-        let args = Arguments::from_buffer(self.codec.format(), bytes, named_at);
-        let mut request = CallRequest {
-            deadline: self.deadline,
-            wait: self.wait,
-            target: self.target,
-            policy: self.policy,
-            mode: self.mode,
-            carrier: self.carrier,
-            stream: self.stream,
-            format: self.format,
-            idempotent: self.idempotent,
-            compress: self.compress,
-            ..CallRequest::new(function, args)
-        };
-        if let Some(serving) = self.serving {
-            serving.bound(&self.node, &mut request);
-        }
-        let hub = Arc::clone(self.node.hub());
+        let args = Arguments::from_buffer(codec.format(), bytes, named_at);
+        let hub = self.hub;
         let now = hub.clock.now();
         let (key, result) = hub.submit(|state| {
+            let mut request = CallRequest {
+                deadline: self.deadline,
+                wait: self.wait,
+                target: self.target,
+                policy: self.policy,
+                mode: self.mode,
+                carrier: self.carrier,
+                stream: self.stream,
+                format: self.format,
+                idempotent: self.idempotent,
+                compress: self.compress,
+                ..CallRequest::new(name.known_in(state)?, args)
+            };
+            if let Some(serving) = self.serving {
+                serving.bound(&hub, &mut request);
+            }
             let key = state.core.call(now, request)?;
             state.begin_call(key);
             Ok((key, then(state, key)))
@@ -392,85 +390,6 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for AllCall<T> {
     }
 }
 
-/// A call in the core. Dropped before its outcome, it is given up.
-pub(crate) struct Pending {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) key: CallKey,
-    over: bool,
-}
-
-impl Pending {
-    fn exe_id(&self) -> Result<ExeId, CallError> {
-        self.hub.state().core.exe_id(self.key).ok_or_else(taken)
-    }
-
-    async fn take(&mut self) -> Option<Outcome> {
-        poll_fn(|cx| self.poll_take(cx)).await
-    }
-
-    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
-        let outcome = ready!(self.hub.poll_outcome(self.key, cx));
-        self.over = true;
-        Poll::Ready(outcome)
-    }
-
-    pub(crate) async fn outcome(mut self) -> Result<Answer, CallError> {
-        single(self.take().await)
-    }
-
-    fn detach(mut self) -> CallKey {
-        self.over = true;
-        self.key
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.over {
-            let now = self.hub.clock.now();
-            self.hub.submit(|state| {
-                state.tell_opened(self.key);
-                state.core.abandon(now, self.key);
-            });
-        }
-    }
-}
-
-/// The one answer of an outcome.
-pub(crate) fn single(outcome: Option<Outcome>) -> Result<Answer, CallError> {
-    match outcome {
-        Some(Outcome::One(answer)) => Ok(answer),
-        Some(Outcome::All(answers)) => answers.into_iter().next().ok_or_else(taken),
-        None => Err(taken()),
-    }
-}
-
-/// Decodes a result into the caller's type, and gives its buffer back.
-pub(crate) fn typed<T: DeserializeOwned>(hub: &Hub, payload: Payload) -> Result<T, CallError> {
-    let codec = hub.pipeline.codec(payload.format);
-    let fail = |reason: String| {
-        let text = format!("the result is not of the type asked for: {}", printable(&reason));
-        CallError::new(ErrorCode::DECODE_ERROR, Executed::Yes, text)
-    };
-    let codec = codec.ok_or_else(|| fail(format!("no codec for {}", payload.format.name())))?;
-    let mut null = Vec::new();
-    let bytes = if payload.bytes.is_empty() {
-        codec.write_item(&lanc_core::ports::Item::Null, &mut null);
-        &null
-    } else {
-        &payload.bytes
-    };
-    let result = decode(codec.as_ref(), bytes).map_err(fail);
-    hub.state().core.give_buffer(payload.bytes);
-    result
-}
-
 pub(crate) fn invalid(text: String) -> CallError {
     CallError::new(ErrorCode::INVALID_ARGUMENTS, Executed::No, text)
-}
-
-/// The outcome is not here any more.
-pub(crate) fn taken() -> CallError {
-    let text = "the outcome was fetched elsewhere or is no longer kept";
-    CallError::new(ErrorCode::RESULT_EXPIRED, Executed::Maybe, text)
 }

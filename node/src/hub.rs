@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use lanc_core::error::ErrorCode;
-use lanc_core::id::{CallKey, PingKey};
+use lanc_core::id::{CallKey, PingKey, SessionId};
 use lanc_core::note::Note;
 use lanc_core::{Class, Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, Task, TaskStep};
 use tokio::sync::{broadcast, watch};
@@ -32,6 +33,10 @@ pub(crate) struct Hub {
     pub(crate) clock: Clock,
     /// The formats, which never change: reading them needs no lock.
     pub(crate) pipeline: Arc<Pipeline>,
+    /// This life of the node.
+    pub(crate) session: SessionId,
+    /// The deadline of a call that names none.
+    pub(crate) call_deadline: Duration,
     /// Where user code that may block is run.
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) events: broadcast::Sender<lanc_core::event::Event>,
@@ -97,7 +102,7 @@ impl Waiting {
 #[derive(Default)]
 struct PingWait {
     waker: Option<Waker>,
-    result: Option<Option<std::time::Duration>>,
+    result: Option<Option<Duration>>,
 }
 
 /// What must be done once the lock is released.
@@ -135,6 +140,8 @@ impl Hub {
     pub(crate) fn new(core: Core, outlets: Outlets, clock: Clock) -> Self {
         Self {
             pipeline: Arc::clone(core.pipeline()),
+            session: core.session(),
+            call_deadline: core.config().call_deadline(),
             state: Mutex::new(State {
                 core,
                 functions: Functions::default(),
@@ -224,7 +231,7 @@ impl Hub {
     }
 
     /// Waits for a ping to come back; `None`: it did not.
-    pub(crate) async fn pong(&self, key: PingKey) -> Option<std::time::Duration> {
+    pub(crate) async fn pong(&self, key: PingKey) -> Option<Duration> {
         poll_fn(|cx| {
             let mut state = self.state();
             let wait = slot(&mut state.pings, key.slot());

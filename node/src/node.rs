@@ -29,8 +29,6 @@ pub struct Node {
 pub(crate) struct Owner {
     hub: Arc<Hub>,
     name: String,
-    session: SessionId,
-    call_deadline: Duration,
     endpoints: Vec<Endpoint>,
     /// What each transport counts by itself.
     statistics: Vec<Option<Arc<dyn Statistics>>>,
@@ -42,12 +40,8 @@ impl Owner {
         endpoints: Vec<Endpoint>,
         statistics: Vec<Option<Arc<dyn Statistics>>>,
     ) -> Self {
-        let (name, session, call_deadline) = {
-            let state = hub.state();
-            let config = state.core.config();
-            (config.name(), state.core.session(), config.call_deadline())
-        };
-        Self { hub, name, session, call_deadline, endpoints, statistics }
+        let name = hub.state().core.config().name();
+        Self { hub, name, endpoints, statistics }
     }
 }
 
@@ -73,12 +67,7 @@ impl Node {
 
     /// This life of the node.
     pub fn session(&self) -> SessionId {
-        self.owner.session
-    }
-
-    /// The deadline of a call that names none.
-    pub(crate) fn call_deadline(&self) -> Duration {
-        self.owner.call_deadline
+        self.hub().session
     }
 
     /// Its own endpoints, one for each transport, as peers may be configured with them.
@@ -248,7 +237,7 @@ impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Node")
             .field("name", &self.owner.name)
-            .field("session", &self.owner.session)
+            .field("session", &self.session())
             .field("endpoints", &self.owner.endpoints)
             .finish_non_exhaustive()
     }

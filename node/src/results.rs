@@ -6,8 +6,8 @@ use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::ExeId;
 use serde::de::DeserializeOwned;
 
-use crate::call::{single, typed};
 use crate::node::Node;
+use crate::pending::{single, typed};
 
 impl Node {
     /// Waits at most `timeout` for the result of a started call and takes it. Cancel safe: the

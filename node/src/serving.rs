@@ -11,7 +11,7 @@ use lanc_core::CallRequest;
 use lanc_core::id::{SessionId, TaskKey};
 use tokio::time::Instant;
 
-use crate::node::Node;
+use crate::hub::Hub;
 
 thread_local! {
     static NOW: Cell<Option<Serving>> = const { Cell::new(None) };
@@ -39,14 +39,14 @@ impl Serving {
         code()
     }
 
-    /// Bounds a call that this function makes from `node`. The node that runs the function ends
+    /// Bounds a call that this function makes from a node. The one that runs the function ends
     /// the call with it; another one knows no more than the time that is left.
-    pub(crate) fn bound(self, node: &Node, request: &mut CallRequest) {
-        if node.session() == self.session {
+    pub(crate) fn bound(self, hub: &Hub, request: &mut CallRequest) {
+        if hub.session == self.session {
             request.within = Some(self.task);
         } else if let Some(deadline) = self.deadline {
             let left = deadline.saturating_duration_since(Instant::now());
-            let own = request.deadline.unwrap_or_else(|| node.call_deadline());
+            let own = request.deadline.unwrap_or(hub.call_deadline);
             // A call that has no time at all fails as one that had too little.
             request.deadline = Some(own.min(left).max(Duration::from_millis(1)));
         }

@@ -13,8 +13,9 @@ use lanc_core::{StreamGone, StreamKey};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::call::{Call, Pending, single, typed};
+use crate::call::Call;
 use crate::hub::{Hub, State};
+use crate::pending::{Pending, single, typed};
 
 /// Bytes that are taken from the core, or given to it, under one lock.
 const CHUNK: usize = 64 << 10;

@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio::io::AsyncWrite as _;
 
 use crate::args::{decode, printable};
-use crate::call::{Call, Pending, single, taken, typed};
+use crate::call::Call;
+use crate::pending::{Pending, single, taken, typed};
 use crate::stream::ByteStream;
 
 /// Bytes of the length before each value: an unsigned number, highest byte first.
