@@ -7,8 +7,9 @@
 use crate::id::CallKey;
 use crate::keyed::{HashKey, KeyedMap};
 
-/// Places of the ring: a power of two.
-const PLACES: usize = 1024;
+/// Places of the ring, powers of two: at first, and at most.
+const FIRST_PLACES: usize = 64;
+const MOST_PLACES: usize = 1024;
 
 /// The table.
 pub(crate) struct ByNumber {
@@ -25,7 +26,7 @@ impl ByNumber {
 
     /// The call of a number.
     pub(crate) fn get(&self, number: u64) -> Option<CallKey> {
-        match self.ring.get(place(number)) {
+        match self.ring.get(self.place(number)) {
             Some(Some((own, call))) if *own == number => Some(*call),
             // Without a ring there is no call at all.
             Some(_) if !self.others.is_empty() => self.others.get(&number).copied(),
@@ -35,26 +36,48 @@ impl ByNumber {
 
     /// Adds a call. Its number has none yet.
     pub(crate) fn insert(&mut self, number: u64, call: CallKey) {
-        if self.ring.is_empty() {
-            self.ring.resize(PLACES, None);
-        }
-        match self.ring.get_mut(place(number)) {
-            Some(place @ None) => *place = Some((number, call)),
-            _ => drop(self.others.insert(number, call)),
+        loop {
+            let (place, places) = (self.place(number), self.ring.len());
+            match self.ring.get_mut(place) {
+                Some(free @ None) => {
+                    *free = Some((number, call));
+                    return;
+                }
+                _ if places < MOST_PLACES => self.grow(),
+                _ => {
+                    self.others.insert(number, call);
+                    return;
+                }
+            }
         }
     }
 
     /// Takes a number out.
     pub(crate) fn remove(&mut self, number: u64) {
-        match self.ring.get_mut(place(number)) {
+        let place = self.place(number);
+        match self.ring.get_mut(place) {
             Some(place) if place.is_some_and(|(own, _)| own == number) => *place = None,
-            _ => drop(self.others.remove(&number)),
+            _ => {
+                self.others.remove(&number);
+            }
         }
     }
-}
 
-fn place(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX) & (PLACES - 1)
+    /// Twice as many places. What had one has one again.
+    fn grow(&mut self) {
+        let places = (self.ring.len() * 2).max(FIRST_PLACES);
+        let old = std::mem::replace(&mut self.ring, vec![None; places]);
+        for (number, call) in old.into_iter().flatten() {
+            let place = self.place(number);
+            if let Some(place) = self.ring.get_mut(place) {
+                *place = Some((number, call));
+            }
+        }
+    }
+
+    fn place(&self, number: u64) -> usize {
+        usize::try_from(number).unwrap_or(usize::MAX) & self.ring.len().wrapping_sub(1)
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +93,7 @@ mod tests {
         let mut table = ByNumber::new(HashKey::new([7; 16]));
         assert_eq!(table.get(5), None);
         table.remove(5);
-        let round = u64::try_from(PLACES).unwrap();
+        let round = u64::try_from(MOST_PLACES).unwrap();
         for turn in 0..3 {
             table.insert(5 + turn * round, key[usize::try_from(turn).unwrap()]);
         }
@@ -90,5 +113,19 @@ mod tests {
         table.remove(6);
         assert_eq!(found(&table), [None; 5]);
         assert!(table.others.is_empty());
+    }
+
+    #[test]
+    fn numbers_in_a_row_have_places_of_their_own_up_to_the_most() {
+        let call = Slots::<(), tag::Call>::new(1).insert(()).unwrap();
+        let mut table = ByNumber::new(HashKey::new([7; 16]));
+        let most = u64::try_from(MOST_PLACES).unwrap();
+        for number in 1..=most {
+            table.insert(number, call);
+        }
+        assert_eq!((table.ring.len(), table.others.len()), (MOST_PLACES, 0));
+        table.insert(most + 1, call);
+        assert_eq!((table.ring.len(), table.others.len()), (MOST_PLACES, 1), "one more");
+        assert!((1..=most + 1).all(|number| table.get(number) == Some(call)));
     }
 }

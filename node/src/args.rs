@@ -22,6 +22,12 @@ pub trait IntoArgs {
     /// # Errors
     /// [`EncodeError`] when the format cannot express a value.
     fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Whether they take a few bytes, whatever their values are.
+    #[doc(hidden)]
+    fn is_small(&self) -> bool {
+        false
+    }
 }
 
 impl IntoArgs for () {
@@ -47,6 +53,10 @@ macro_rules! tuples {
         impl<$($name: Serialize),+> IntoArgs for ($($name,)+) {
             fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
                 flat::encode(self, codec, out)
+            }
+
+            fn is_small(&self) -> bool {
+                flat::is_small(self)
             }
         }
     )*};

@@ -62,7 +62,8 @@ pub struct Call<T> {
 impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
         let hub = Arc::clone(node.hub());
-        let mut bytes = spare::take(&hub);
+        // What may be large is written into a large buffer, if there is one.
+        let mut bytes = if args.is_small() { spare::take(&hub) } else { hub.take_buffer() };
         let encoded = args.encode(hub.pipeline.first().as_ref(), &mut bytes);
         let name_at = bytes.len();
         bytes.extend_from_slice(function.as_bytes());

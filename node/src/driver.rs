@@ -45,8 +45,8 @@ pub(crate) struct Driver {
     first_lane: usize,
     batch: RecvBatch,
     effects: Effects,
-    /// Tasks that are about to start, and what for. Empty between two turns.
-    tasks: Vec<(Task, Option<Means>)>,
+    /// What the next tasks are started with. Empty between two turns.
+    means: Vec<Option<Means>>,
     /// Functions that are to be told that nobody waits. Empty between two turns.
     cancelled: Vec<Arc<Cancellation>>,
     /// What inline functions returned in this turn.
@@ -77,7 +77,7 @@ impl Driver {
             first_lane: 0,
             batch: RecvBatch::default(),
             effects: Effects::default(),
-            tasks: Vec::new(),
+            means: Vec::new(),
             cancelled: Vec::new(),
             done: Vec::new(),
             answered: 0,
@@ -285,34 +285,33 @@ impl Driver {
     fn start_tasks(&mut self) {
         let mut steps = std::mem::take(&mut self.effects.steps);
         let node = self.owner.upgrade().map(Node::of);
-        let mut tasks = std::mem::take(&mut self.tasks);
+        let mut means = std::mem::take(&mut self.means);
         {
             let mut state = self.hub.state();
-            for step in steps.drain(..) {
-                match step {
+            for step in &steps {
+                means.push(match step {
+                    TaskStep::Run(task) => node.as_ref().and_then(|_| state.means(task)),
                     TaskStep::Cancel(key) => {
                         let running = state.running.get(key.slot()).cloned().flatten();
                         self.cancelled.extend(running);
+                        None
                     }
-                    TaskStep::Run(task) => {
-                        let means = node.as_ref().and_then(|_| state.means(&task));
-                        tasks.push((task, means));
-                    }
-                }
+                });
             }
         }
-        self.effects.steps = steps;
         self.cancelled.drain(..).for_each(|running| running.cancel());
         // Short functions run one after the other: one begins when the one before it ends.
         let mut free = None;
-        for (task, means) in tasks.drain(..) {
+        for (step, means) in steps.drain(..).zip(means.drain(..)) {
+            let TaskStep::Run(task) = step else { continue };
             let ended = match (&node, means) {
                 (Some(node), Some(means)) => self.start_task(node, task, means, &mut free),
                 _ => Some(self.not_started(task.key)),
             };
             self.done.extend(ended);
         }
-        self.tasks = tasks;
+        self.effects.steps = steps;
+        self.means = means;
     }
 
     /// Starts a function; what has ended at once is returned, and when.

@@ -33,6 +33,11 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     }
 }
 
+/// Whether a value takes a few bytes: it holds whole numbers and truth values alone.
+pub(crate) fn is_small<T: Serialize + ?Sized>(value: &T) -> bool {
+    write::values(value).is_some()
+}
+
 /// Reads a value that is flat; `None` for any other, and for what does not fit.
 pub(crate) fn decode<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Option<T> {
     let mut values = [Short::Null; MOST];

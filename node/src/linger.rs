@@ -89,7 +89,7 @@ mod tests {
             }
         }
         let pauses: Vec<_> = looks.windows(2).map(|pair| pair[1] - pair[0] - 1).collect();
-        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 64, 64, 64]);
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 64, 64, 64, 64]);
         // Once something comes it is worth while again.
         linger.note(MANY);
         while linger.time() == Duration::ZERO {

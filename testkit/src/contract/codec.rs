@@ -9,6 +9,7 @@
 mod draw;
 mod hostile;
 mod messages;
+mod short;
 mod typed;
 
 use std::fmt::Display;
@@ -20,6 +21,9 @@ use lanc_core::ports::{Budget, Codec, DecodeError, Item};
 
 use draw::{AMPLE, Draw, Tree};
 pub use hostile::{any_bytes_are_survived, cut_input_is_refused, stack_use_is_constant};
+pub use short::{
+    letters_are_read_as_any_map, letters_are_written_as_any_map, short_values_are_what_stands_there,
+};
 pub use typed::{a_failed_write_leaves_no_trace, deserialize_is_bounded, typed_values_round_trip};
 
 /// One `#[test]` for each rule that a [`Codec`] keeps.
@@ -42,6 +46,9 @@ macro_rules! codec_contract {
             messages_follow_each_other
             lanc_messages_round_trip
             deserialize_is_bounded
+            letters_are_read_as_any_map
+            letters_are_written_as_any_map
+            short_values_are_what_stands_there
         );
     };
     (@tests $codec:expr; $($rule:ident)*) => {
