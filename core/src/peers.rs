@@ -73,6 +73,8 @@ pub(crate) struct Peer {
     pub(crate) connection: Option<LinkId>,
     /// The connection to it that is being made.
     pub(crate) dial: Option<Dial>,
+    /// Connections to it in a row that ended before anything came by them.
+    pub(crate) turned_away: u8,
     /// What waits for that.
     pub(crate) waiting: Vec<Outgoing>,
     /// In keyed mode: the counter of its latest hello that was no connection's.
@@ -131,6 +133,7 @@ impl Peer {
             connection_port: hello.connection_port,
             connection: None,
             dial: None,
+            turned_away: 0,
             waiting: Vec::new(),
             newest_hello: 0,
             recovery: Recovery::new(max_window),
