@@ -106,6 +106,10 @@ settings! {
     max_tentative, with_max_tentative: usize = 2048, in 1..=4096;
     /// Peers that have not, per IP address; not counted on loopback. Default 8, ceiling 64.
     max_tentative_per_ip, with_max_tentative_per_ip: usize = 8, in 1..=64;
+    /// Connections that others began and have not proved; one more closes the oldest, of the host
+    /// that has most of them. Less than the connections a transport allows. Default 64, ceiling
+    /// 4096.
+    max_newcomers, with_max_newcomers: usize = 64, in 1..=4096;
     /// Functions one peer may announce. Default 1024, ceiling 16,384.
     max_functions_per_peer, with_max_functions_per_peer: usize = 1024, in 1..=16_384;
     /// Function names known in all. Default 65,536.
@@ -148,8 +152,9 @@ settings! {
     max_messages_per_frame, with_max_messages_per_frame: usize = 1024, in 1..=65_536;
     /// Bytes of an error's text. Default 1024, ceiling 16 KiB.
     max_error_text, with_max_error_text: usize = 1024, in 16..=16 << 10;
-    /// Frames per second from one address that has not proved itself; burst is twice as much;
-    /// 0 turns the limit off. Not applied on loopback. Default 50.
+    /// Frames per second from one address that has not proved itself, by datagrams and as many by
+    /// connections; burst is twice as much; 0 turns the limit off. Not applied on loopback.
+    /// Default 50.
     unproved_rate, with_unproved_rate: u32 = 50, in 0..=10_000_000;
     /// The same for all of them together, loopback included. Default 5000.
     unproved_rate_total, with_unproved_rate_total: u32 = 5000, in 0..=10_000_000;

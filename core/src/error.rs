@@ -118,7 +118,7 @@ codes! {
     /// The peer broke the rules of the protocol.
     PROTOCOL = 19, "protocol", Never, "check which program answers there, and its version";
     /// Sending failed for good.
-    NETWORK = 20, "network", IfNotRun, "check the interface and the address";
+    NETWORK = 20, "network", IfNotRun, "try again; if it fails again, check the interface and the address";
     /// This node is shut down.
     CLOSED = 21, "closed", Never, "open a new node";
     /// The result is not there yet.

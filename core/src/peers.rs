@@ -73,6 +73,8 @@ pub(crate) struct Peer {
     pub(crate) connection: Option<LinkId>,
     /// The connection to it that is being made.
     pub(crate) dial: Option<Dial>,
+    /// Connections to it in a row that ended before anything came by them.
+    pub(crate) turned_away: u8,
     /// What waits for that.
     pub(crate) waiting: Vec<Outgoing>,
     /// In keyed mode: the counter of its latest hello that was no connection's.
@@ -131,6 +133,7 @@ impl Peer {
             connection_port: hello.connection_port,
             connection: None,
             dial: None,
+            turned_away: 0,
             waiting: Vec::new(),
             newest_hello: 0,
             recovery: Recovery::new(max_window),
@@ -183,7 +186,8 @@ pub(crate) struct Peers {
     tentative: VecDeque<PeerKey>,
     tentative_count: usize,
     /// How many are owed the answer to their first hello.
-    owed_greetings: usize,
+    /// Who is owed an answer to its first hello.
+    owed_greetings: BTreeSet<PeerKey>,
     max_verified: usize,
     max_tentative: usize,
 }
@@ -201,7 +205,7 @@ impl Peers {
             by_name: KeyedMap::new(hash),
             tentative: VecDeque::new(),
             tentative_count: 0,
-            owed_greetings: 0,
+            owed_greetings: BTreeSet::new(),
             max_verified,
             max_tentative,
         }
@@ -301,20 +305,21 @@ impl Peers {
     /// The answer to a peer's first hello is due when the timer fires.
     pub(crate) fn owe_greeting(&mut self, key: PeerKey, timer: TimerKey) {
         if let Some(peer) = self.table.get_mut(key) {
-            self.owed_greetings += usize::from(peer.greet.replace(timer).is_none());
+            peer.greet = Some(timer);
+            self.owed_greetings.insert(key);
         }
     }
 
     /// The answer is given, or no longer owed. Returns its timer.
     pub(crate) fn settle_greeting(&mut self, key: PeerKey) -> Option<TimerKey> {
         let timer = self.table.get_mut(key)?.greet.take()?;
-        self.owed_greetings -= 1;
+        self.owed_greetings.remove(&key);
         Some(timer)
     }
 
-    /// How many peers are owed an answer.
-    pub(crate) fn owed_greetings(&self) -> usize {
-        self.owed_greetings
+    /// The peers that are owed an answer.
+    pub(crate) fn owed_greetings(&self) -> impl Iterator<Item = &Peer> {
+        self.owed_greetings.iter().filter_map(|key| self.table.get(*key))
     }
 
     /// Makes a tentative peer a verified one. `false`: it is one already, or there is no room.

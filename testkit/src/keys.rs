@@ -37,20 +37,23 @@ impl Keys {
         if frame.first() != Some(&envelope::VERSION) {
             let mut envelope = Vec::new();
             let outer = carriage::read(&JsonCodec, frame, &mut envelope).ok()?;
-            return self.open_as(outer.labels(), &envelope);
+            return self.open_as(&[outer.labels()], &envelope);
         }
         // A connection's second frame and a datagram look alike from here.
-        let labels = [Labels::BATCH, Labels::HELLO, Labels::RECORD];
-        labels.into_iter().find_map(|labels| self.open_as(labels, frame))
+        self.open_as(&[Labels::BATCH, Labels::HELLO, Labels::RECORD], frame)
     }
 
-    fn open_as(&self, labels: Labels<'_>, envelope: &[u8]) -> Option<Vec<u8>> {
+    fn open_as(&self, labels: &[Labels<'_>], envelope: &[u8]) -> Option<Vec<u8>> {
         let head = Head::read(envelope).ok()?;
         let key = self.0.iter().find(|key| key.id() == head.key)?;
         let key = key.session(&head.session.0, head.epoch());
-        let mut bytes = envelope.to_vec();
-        let plain = envelope::open(&head, labels, key.as_ref(), &mut bytes).ok()?;
-        Some(plain.to_vec())
+        let mut bytes = Vec::new();
+        labels.iter().find_map(|labels| {
+            bytes.clear();
+            bytes.extend_from_slice(envelope);
+            let plain = envelope::open(&head, *labels, key.as_ref(), &mut bytes).ok()?;
+            Some(plain.to_vec())
+        })
     }
 }
 

@@ -10,6 +10,8 @@ mod compressed;
 mod ends;
 #[path = "lanes/keeping.rs"]
 mod keeping;
+#[path = "lanes/newcomers.rs"]
+mod newcomers;
 #[path = "lanes/one_shots.rs"]
 mod one_shots;
 #[path = "lanes/strangers.rs"]

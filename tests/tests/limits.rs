@@ -50,7 +50,7 @@ const ROWS: &[(&str, Tried)] = &[
         "max_per_host",
         There("transport-tcp/src/admission.rs", "a_host_has_its_share_and_loopback_is_not_counted"),
     ),
-    ("max_silent", There(TCP, "one_more_than_may_be_silent_is_refused")),
+    ("max_silent", There(TCP, "one_more_than_may_be_silent_closes_the_oldest_of_them")),
     ("first_frame", There(TCP, "a_silent_connection_is_closed_and_one_that_spoke_is_not")),
     (
         "write_stall",
@@ -82,6 +82,13 @@ const ROWS: &[(&str, Tried)] = &[
     ("max_peers", Here(strangers::verified_peers)),
     ("max_tentative", Here(strangers::tentative_peers)),
     ("max_tentative_per_ip", Here(strangers::tentative_peers_of_a_host)),
+    (
+        "max_newcomers",
+        There(
+            "tests/tests/lanes/newcomers.rs",
+            "one_newcomer_more_than_may_be_displaces_the_oldest",
+        ),
+    ),
     ("unproved_rate", Here(strangers::frames_of_a_host)),
     ("unproved_rate_total", Here(strangers::frames_of_all)),
     ("unproved_budget", Open(strangers::bytes_to_a_host)),

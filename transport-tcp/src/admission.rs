@@ -1,6 +1,6 @@
-//! How many connections there may be, and whose.
+//! How many connections there may be, and whose; and which one makes room for another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::TcpConfig;
@@ -24,14 +24,46 @@ impl Host {
     }
 }
 
+/// What an accepted connection finds taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Full {
+    /// All places.
+    Total,
+    /// Those of its host.
+    Host,
+    /// Those of connections that have said nothing.
+    Silent,
+}
+
+impl Full {
+    /// The setting that is in the way.
+    pub(crate) const fn limit(self) -> &'static str {
+        match self {
+            Self::Total => "max_connections",
+            Self::Host => "max_per_host",
+            Self::Silent => "max_silent",
+        }
+    }
+
+    /// The counter of a connection that is refused for it.
+    pub(crate) const fn count(self) -> Count {
+        match self {
+            Self::Host => Count::RefusedHost,
+            // Where the silent are in the way, one of them goes: nobody is refused for them.
+            Self::Total | Self::Silent => Count::RefusedTotal,
+        }
+    }
+}
+
 /// The places that are taken.
 pub(crate) struct Admission {
     max_total: usize,
     max_per_host: usize,
     max_silent: usize,
     total: usize,
-    silent: usize,
     hosts: BTreeMap<Host, usize>,
+    /// The slots of those that have sent nothing, oldest first, and whose they are.
+    silent: VecDeque<(u32, Option<Host>)>,
 }
 
 impl Admission {
@@ -41,8 +73,8 @@ impl Admission {
             max_per_host: config.max_per_host,
             max_silent: config.max_silent,
             total: 0,
-            silent: 0,
             hosts: BTreeMap::new(),
+            silent: VecDeque::new(),
         }
     }
 
@@ -53,32 +85,60 @@ impl Admission {
         has_room
     }
 
-    /// Takes a place for an accepted connection, which is silent until [`Self::spoke`].
+    /// Takes a place for an accepted connection.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn accept(&mut self, host: Option<Host>) -> Result<(), Count> {
-        if self.total >= self.max_total {
-            return Err(Count::RefusedTotal);
+    pub(crate) fn accept(&mut self, host: Option<Host>) -> Result<(), Full> {
+        // First, so that nobody else makes room for a host that may have no more anyway.
+        let known = host.and_then(|host| self.hosts.get(&host)).copied().unwrap_or(0);
+        if known >= self.max_per_host {
+            return Err(Full::Host);
         }
-        if self.silent >= self.max_silent {
-            return Err(Count::RefusedSilent);
+        if self.silent.len() >= self.max_silent {
+            return Err(Full::Silent);
+        }
+        if self.total >= self.max_total {
+            return Err(Full::Total);
         }
         if let Some(host) = host {
-            let known = self.hosts.get(&host).copied().unwrap_or(0);
-            if known >= self.max_per_host {
-                return Err(Count::RefusedHost);
-            }
             self.hosts.insert(host, known + 1);
         }
         self.total += 1;
-        self.silent += 1;
         Ok(())
     }
 
+    /// The slot of the silent connection that makes room for one of `host`: the oldest of the
+    /// host that has most of them, so that many from one place displace each other and no others.
+    pub(crate) fn displaced(&self, why: Full, host: Option<Host>) -> Option<u32> {
+        let owner = match why {
+            Full::Host => host,
+            Full::Total | Full::Silent => self.most_silent(),
+        };
+        self.silent.iter().find(|(_, of)| *of == owner).map(|(slot, _)| *slot)
+    }
+
+    /// The host with most silent connections; among equals, the one whose oldest is older.
+    fn most_silent(&self) -> Option<Host> {
+        let mut counts: BTreeMap<Option<Host>, (usize, usize)> = BTreeMap::new();
+        for (age, (_, host)) in self.silent.iter().rev().enumerate() {
+            let (count, oldest) = counts.entry(*host).or_default();
+            *count += 1;
+            *oldest = age;
+        }
+        counts.into_iter().max_by_key(|(_, order)| *order).and_then(|(host, _)| host)
+    }
+
+    /// An accepted connection has its slot, and is silent until [`Self::spoke`].
+    pub(crate) fn listens(&mut self, slot: u32, host: Option<Host>) {
+        self.silent.push_back((slot, host));
+    }
+
     /// An accepted connection has sent its first frame, or never will.
-    pub(crate) fn spoke(&mut self) {
-        self.silent = self.silent.saturating_sub(1);
+    pub(crate) fn spoke(&mut self, slot: u32) {
+        if let Some(place) = self.silent.iter().position(|(silent, _)| *silent == slot) {
+            self.silent.remove(place);
+        }
     }
 
     /// Gives a place back.
@@ -105,14 +165,13 @@ mod tests {
         let mut admission = Admission::new(&TcpConfig::default());
         let far = host("192.0.2.7");
         for _ in 0..8 {
-            assert!(admission.accept(far).is_ok());
-            admission.spoke();
+            assert_eq!(admission.accept(far), Ok(()));
         }
-        assert!(matches!(admission.accept(far), Err(Count::RefusedHost)));
-        assert!(matches!(admission.accept(host("::ffff:192.0.2.7")), Err(Count::RefusedHost)));
-        assert!(admission.accept(host("192.0.2.8")).is_ok());
+        assert_eq!(admission.accept(far), Err(Full::Host));
+        assert_eq!(admission.accept(host("::ffff:192.0.2.7")), Err(Full::Host));
+        assert_eq!(admission.accept(host("192.0.2.8")), Ok(()));
         admission.leave(far);
-        assert!(admission.accept(far).is_ok());
+        assert_eq!(admission.accept(far), Ok(()));
         assert_eq!((host("127.9.9.9"), host("::1"), host("::ffff:127.0.0.1")), (None, None, None));
         assert_eq!(host("2001:db8::1"), host("2001:db8::ffff:2"));
         assert_ne!(host("2001:db8::1"), host("2001:db8:0:1::1"));
@@ -121,20 +180,43 @@ mod tests {
     #[test]
     fn the_silent_and_all_together_are_bounded() {
         let mut admission = Admission::new(&TcpConfig::default());
-        for _ in 0..32 {
-            assert!(admission.accept(None).is_ok());
+        for slot in 0..32 {
+            assert_eq!(admission.accept(None), Ok(()));
+            admission.listens(slot, None);
         }
-        assert!(matches!(admission.accept(None), Err(Count::RefusedSilent)));
-        for _ in 32..256 {
-            admission.spoke();
-            assert!(admission.accept(None).is_ok());
+        assert_eq!(admission.accept(None), Err(Full::Silent));
+        for slot in 32..256 {
+            admission.spoke(slot - 32);
+            assert_eq!(admission.accept(None), Ok(()));
+            admission.listens(slot, None);
         }
-        admission.spoke();
-        assert!(matches!(admission.accept(None), Err(Count::RefusedTotal)));
+        admission.spoke(255);
+        assert_eq!(admission.accept(None), Err(Full::Total));
         assert!(!admission.dial());
         admission.leave(None);
         assert!(admission.dial());
-        assert!(matches!(admission.accept(None), Err(Count::RefusedTotal)));
+        assert_eq!(admission.accept(None), Err(Full::Total));
+    }
+
+    #[test]
+    fn the_oldest_silent_one_of_the_host_with_most_makes_room() {
+        let mut admission = Admission::new(&TcpConfig::default());
+        let (far, near) = (host("192.0.2.7"), host("192.0.2.8"));
+        assert_eq!(admission.displaced(Full::Total, far), None, "all have spoken");
+        for (slot, host) in [(3, near), (1, far), (2, far), (4, near), (5, far), (6, None)] {
+            admission.listens(slot, host);
+        }
+        let displaced = |admission: &Admission, why, host| admission.displaced(why, host);
+        assert_eq!(displaced(&admission, Full::Silent, near), Some(1));
+        assert_eq!(displaced(&admission, Full::Total, None), Some(1));
+        assert_eq!(displaced(&admission, Full::Host, near), Some(3), "its own, for its own share");
+        admission.spoke(1);
+        assert_eq!(displaced(&admission, Full::Silent, None), Some(3), "the older of two equals");
+        for slot in [2, 3, 4, 5] {
+            admission.spoke(slot);
+        }
+        assert_eq!(displaced(&admission, Full::Silent, far), Some(6), "loopback is one place");
+        assert_eq!(displaced(&admission, Full::Host, far), None);
     }
 
     #[test]
@@ -142,11 +224,12 @@ mod tests {
         let mut admission = Admission::new(&TcpConfig::default());
         for number in 0..100_u8 {
             let host = Host::of(IpAddr::from([192, 0, 2, number]));
-            assert!(admission.accept(host).is_ok());
-            admission.spoke();
+            assert_eq!(admission.accept(host), Ok(()));
+            admission.listens(u32::from(number), host);
+            admission.spoke(u32::from(number));
             admission.leave(host);
         }
         assert!(admission.hosts.is_empty());
-        assert_eq!((admission.total, admission.silent), (0, 0));
+        assert_eq!((admission.total, admission.silent.len()), (0, 0));
     }
 }

@@ -79,7 +79,10 @@ impl TcpConfig {
     }
 
     /// How many connections there are at once, dialled and accepted. Default 256; 1 to 65,536.
-    /// Further ones are refused and counted.
+    /// Further ones are refused and counted, unless a silent one can make room. Of those that
+    /// others began and did not prove, the node itself keeps no more than a few
+    /// ([`Config::max_newcomers`](lanc_core::Config::max_newcomers)): give it fewer if this is
+    /// small.
     #[must_use]
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.clamp(1, 1 << 16);
@@ -94,11 +97,12 @@ impl TcpConfig {
         self
     }
 
-    /// How many accepted connections may be waiting for their first frame. Default 32, at least
-    /// 1. Further ones are refused and counted.
+    /// How many accepted connections may be waiting for their first frame. Default 32; 1 to
+    /// 4096. One more closes the oldest, of the host that has most of them; so it is where the
+    /// bounds of all connections, or of its host, are reached.
     #[must_use]
     pub fn with_max_silent(mut self, connections: usize) -> Self {
-        self.max_silent = connections.max(1);
+        self.max_silent = connections.clamp(1, 1 << 12);
         self
     }
 

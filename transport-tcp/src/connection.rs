@@ -73,10 +73,11 @@ impl Connection {
     fn pass_on(&mut self, sink: &mut Sink<'_>, stats: &TcpStats) -> Result<bool, FramingError> {
         while sink.has_room() {
             let Some(frame) = self.splitter.next_frame()? else { return Ok(true) };
-            self.silent_until = None;
             // A record's head is longer here than it was on the way.
             match frame.restore().filter(|frame| frame.len() <= self.max_frame) {
                 Some(frame) => {
+                    // What is passed over has said nothing.
+                    self.silent_until = None;
                     stats.count(Count::FrameIn);
                     sink.frame(frame, self.line.link, self.origin);
                 }

@@ -4,12 +4,18 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use lanc_core::endpoint::Endpoint;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::transport::SCHEME;
+
+/// So often a connection is begun that the far end closes at once.
+const TRIES: u8 = 4;
+/// How long the first pause between them is; each is four times the one before.
+const TURNED_AWAY: Duration = Duration::from_millis(5);
 
 pub(crate) struct Dial {
     pub(crate) remote: SocketAddr,
@@ -19,12 +25,30 @@ pub(crate) struct Dial {
 
 impl Dial {
     pub(crate) fn new(remote: SocketAddr, until: Instant) -> Self {
-        Self { remote, until, connecting: Box::pin(connect(remote)) }
+        Self { remote, until, connecting: Box::pin(connect_again(remote)) }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         self.connecting.as_mut().poll(cx)
     }
+}
+
+/// Connects; who is turned away as soon as the connection is there tries a few times more.
+async fn connect_again(remote: SocketAddr) -> io::Result<TcpStream> {
+    let mut pause = TURNED_AWAY;
+    for _ in 1..TRIES {
+        match connect(remote).await {
+            Err(error) if is_turned_away(&error) => tokio::time::sleep(pause).await,
+            result => return result,
+        }
+        pause *= 4;
+    }
+    connect(remote).await
+}
+
+/// Whether the far end took the connection and closed it at once.
+fn is_turned_away(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::NotConnected)
 }
 
 async fn connect(remote: SocketAddr) -> io::Result<TcpStream> {
@@ -62,6 +86,9 @@ pub(crate) fn dialable(to: &Endpoint, own: SocketAddr) -> Result<SocketAddr, Str
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "nobody listens there: is the node running?".to_owned(),
+        _ if is_turned_away(error) => {
+            "closed by the other end at once: it may have no room for one more".to_owned()
+        }
         _ => error.to_string(),
     }
 }

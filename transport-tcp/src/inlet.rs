@@ -13,7 +13,7 @@ use lanc_core::ports::{Close, DownReason, Initiator, Inlet, LinkEvent, RecvBatch
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use crate::admission::{Admission, Host};
+use crate::admission::{Admission, Full, Host};
 use crate::connection::{Connection, Farewell, Turn};
 use crate::dial::{self, Dial};
 use crate::line::{Flushed, Line, reset};
@@ -142,19 +142,32 @@ impl TcpInlet {
                 continue;
             }
             let host = Host::of(remote.ip());
-            if let Err(why) = self.admission.accept(host) {
-                self.shared.stats.count(why);
-                let limit = why.limit();
-                sink.event(LinkEvent::Limited { lane: self.lane, limit });
+            if let Err(why) = self.admit(host, sink) {
+                self.shared.stats.count(why.count());
+                sink.event(LinkEvent::Limited { lane: self.lane, limit: why.limit() });
                 reset(&stream);
                 continue;
             }
             self.shared.stats.count(Count::Accepted);
             let slot = self.take_slot(Place::Free);
             self.open(slot, stream, remote, Initiator::Them, host, sink);
+            self.admission.listens(slot, host);
             self.start_clock();
         }
         self.shared.ready.wake(Token::Listener);
+    }
+
+    /// Takes a place for an accepted connection. Where there is none, one that has said nothing
+    /// gives its own: who is silent keeps nobody out.
+    fn admit(&mut self, host: Option<Host>, sink: &mut Sink<'_>) -> Result<(), Full> {
+        loop {
+            let Err(why) = self.admission.accept(host) else { return Ok(()) };
+            let Some(silent) = self.admission.displaced(why, host) else { return Err(why) };
+            self.shared.stats.count(Count::ClosedSilent);
+            sink.event(LinkEvent::Limited { lane: self.lane, limit: why.limit() });
+            self.admission.spoke(silent);
+            self.follow(silent, Step::Over(DownReason::Broken), sink);
+        }
     }
 
     /// Whether a connection came to an interface where connections are taken.
@@ -221,7 +234,7 @@ impl TcpInlet {
                     }
                     next = open.receive(&mut cx, sink, &self.shared.stats);
                     if was_silent && open.silent_until.is_none() {
-                        self.admission.spoke();
+                        self.admission.spoke(number);
                     }
                     if let Turn::Over(reason) = next { Step::Over(reason) } else { Step::None }
                 }
@@ -306,7 +319,7 @@ impl TcpInlet {
             self.dialled.remove(&open.remote);
         }
         if open.silent_until.is_some() {
-            self.admission.spoke();
+            self.admission.spoke(number);
         }
         sink.event(LinkEvent::Down { link: open.line.link, reason });
         Some(open)
@@ -358,7 +371,7 @@ impl TcpInlet {
                         _ => DownReason::Broken,
                     };
                     if count == Count::ClosedSilent {
-                        let limit = count.limit();
+                        let limit = "first_frame";
                         sink.event(LinkEvent::Limited { lane: self.lane, limit });
                     }
                     self.follow(number, Step::Over(reason), sink);

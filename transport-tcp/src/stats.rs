@@ -35,13 +35,11 @@ pub struct TcpCounts {
     pub refused_total: u64,
     /// Refused: its host has as many as it may have.
     pub refused_host: u64,
-    /// Refused: as many as may be wait for their first frame.
-    pub refused_silent: u64,
     /// Refused: it came to an address of an interface that is not configured.
     pub refused_interface: u64,
     /// Closed: the bytes were no frames (wrong magic or version, impossible length).
     pub closed_malformed: u64,
-    /// Closed: no first frame came in time.
+    /// Closed: no first frame came in time, or before another connection needed the place.
     pub closed_silent: u64,
     /// Closed: the far end took nothing of what was to be sent to it.
     pub closed_stalled: u64,
@@ -61,7 +59,6 @@ pub(crate) enum Count {
     DialFailed,
     RefusedTotal,
     RefusedHost,
-    RefusedSilent,
     RefusedInterface,
     ClosedMalformed,
     ClosedSilent,
@@ -70,18 +67,7 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    const ALL: usize = 15;
-
-    /// The setting that was in the way.
-    pub(crate) const fn limit(self) -> &'static str {
-        match self {
-            Self::RefusedTotal => "max_connections",
-            Self::RefusedHost => "max_per_host",
-            Self::RefusedSilent => "max_silent",
-            Self::ClosedSilent => "first_frame",
-            _ => "connections",
-        }
-    }
+    const ALL: usize = 14;
 
     const fn place(self) -> usize {
         match self {
@@ -94,12 +80,11 @@ impl Count {
             Self::DialFailed => 6,
             Self::RefusedTotal => 7,
             Self::RefusedHost => 8,
-            Self::RefusedSilent => 9,
             Self::ClosedMalformed => 10,
             Self::ClosedSilent => 11,
             Self::ClosedStalled => 12,
             Self::AcceptFailure => 13,
-            Self::RefusedInterface => 14,
+            Self::RefusedInterface => 9,
         }
     }
 }
@@ -120,7 +105,6 @@ impl TcpStats {
             dials_failed: read(Count::DialFailed),
             refused_total: read(Count::RefusedTotal),
             refused_host: read(Count::RefusedHost),
-            refused_silent: read(Count::RefusedSilent),
             refused_interface: read(Count::RefusedInterface),
             closed_malformed: read(Count::ClosedMalformed),
             closed_silent: read(Count::ClosedSilent),
@@ -149,7 +133,6 @@ impl Statistics for TcpStats {
         tell(StatisticKind::Count, "accept_failures", counts.accept_failures);
         tell(StatisticKind::Count, "refused_full", counts.refused_total);
         tell(StatisticKind::Count, "refused_host", counts.refused_host);
-        tell(StatisticKind::Count, "refused_silent", counts.refused_silent);
         tell(StatisticKind::Count, "refused_interface", counts.refused_interface);
         tell(StatisticKind::Count, "closed_malformed", counts.closed_malformed);
         tell(StatisticKind::Count, "closed_silent", counts.closed_silent);

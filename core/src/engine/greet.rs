@@ -373,9 +373,8 @@ impl Core {
 
     /// Whether a crowd of newcomers that hear broadcasts waits for an answer.
     fn owes_a_crowd(&self, now: Time) -> bool {
-        let owed = |peer: &Peer| peer.is_owed_greeting() && peer.is_reached_by_broadcast(now);
-        self.peers.owed_greetings() >= CROWD
-            && self.peers.iter().filter(|(_, peer)| owed(peer)).take(CROWD).count() == CROWD
+        let owed = self.peers.owed_greetings().filter(|peer| peer.is_reached_by_broadcast(now));
+        owed.take(CROWD).count() == CROWD
     }
 
     /// One broadcast answers all newcomers at once: when a whole room starts together, N answers

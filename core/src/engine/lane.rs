@@ -10,10 +10,12 @@ use super::{Core, LinkCommand};
 use crate::calls::{Carrier, Stage};
 use crate::endpoint::{Endpoint, LinkId};
 use crate::error::{CallError, ErrorCode, Executed};
-use crate::id::PeerKey;
+use crate::id::{CallKey, PeerKey};
 use crate::peers::{Dial, Peer};
-use crate::ports::Close;
+use crate::ports::{Close, Initiator};
+use crate::recovery::Flight;
 use crate::time::Time;
+use crate::wire::links::Link;
 use crate::wire::outbox::Outgoing;
 
 /// A message larger than this takes a connection where there is one: a datagram that the network
@@ -22,6 +24,9 @@ const LARGE: usize = 1200;
 
 /// What a message takes besides the user's own bytes and the function's name, at most.
 const AROUND: usize = 160;
+
+/// So often in a row a connection is dialled that ends before anything has come by it.
+const DIALS: u8 = 4;
 
 /// After this time a connection that is still being made is dialled again.
 const DIAL_AGAIN: Duration = Duration::from_secs(10);
@@ -163,6 +168,59 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Calls had not left by a link that is gone. Where it was a new connection that brought
+    /// nothing, its far end may have had no room for one more: another is dialled, a few times.
+    pub(super) fn calls_unsent(&mut self, now: Time, link: &Link, calls: Vec<CallKey>) {
+        let is_connection = self.is_connection(link.id);
+        let is_turned_away = is_connection
+            && link.initiator == Initiator::Us
+            && !link.was_heard
+            && !calls.is_empty();
+        let peer = link.peer.and_then(|key| self.peers.get_mut(key));
+        let dials_again = peer.is_some_and(|peer| {
+            peer.turned_away = if is_turned_away { peer.turned_away + 1 } else { 0 };
+            peer.turned_away %= DIALS;
+            peer.turned_away > 0
+        });
+        for call in calls {
+            if dials_again && self.dial_again(now, call, link) {
+                continue;
+            }
+            let remote = &link.remote;
+            let text = match is_connection {
+                true => format!(
+                    "the connection to {remote} ended before the call had left; if it was new, the \
+                     other end may have had no room for one more"
+                ),
+                false => "the link went down before the call was sent".to_owned(),
+            };
+            self.unsent_by(now, Outgoing::Call(call), &text);
+        }
+    }
+
+    /// Lets a call that has not left wait for another connection. `false`: there is none to dial,
+    /// or it has begun a byte stream.
+    fn dial_again(&mut self, now: Time, key: CallKey, gone: &Link) -> bool {
+        let Some(call) = self.calls.get(key).filter(|call| call.stream.is_none()) else {
+            return false;
+        };
+        let Stage::Remote { peer: to, flight, .. } = &call.stage else { return false };
+        let (to, is_first) = (*to, flight.sends == 0);
+        let by = self.peers.get(to).map(|peer| peer.link).filter(|link| *link != gone.id);
+        let Some(by) = by.filter(|_| is_first && gone.peer == Some(to)) else { return false };
+        if !matches!(self.connect(now, to), Way::Dialling) {
+            return false;
+        }
+        self.land(now, key, false);
+        if let Some(Stage::Remote { link, sent, flight, .. }) =
+            self.calls.get_mut(key).map(|call| &mut call.stage)
+        {
+            (*link, *sent, *flight) = (by, false, Flight::default());
+        }
+        self.wait_for_connection(to, Outgoing::Call(key));
+        true
     }
 
     /// A peer for which this endpoint is dialled. It is not any more.

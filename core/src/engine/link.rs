@@ -81,6 +81,7 @@ impl Core {
             }
             if is_new {
                 self.keep_alive(now, link);
+                self.newcomer(now, link);
             }
         }
         self.home_up(now, link, &remote);
@@ -109,16 +110,19 @@ impl Core {
     pub(super) fn link_down(&mut self, now: Time, id: LinkId) {
         let Some(mut link) = self.links.down(id) else { return };
         self.cancel_timer(link.look);
-        if let Some(streams) = link.streams.take() {
-            self.streams_down(now, id, link.peer, *streams);
-        }
+        let streams = link.streams.take();
+        let mut calls = streams
+            .map(|streams| self.streams_down(now, id, link.peer, *streams))
+            .unwrap_or_default();
         while let Some(message) = self.outbox.pop(&mut link) {
             self.outbox.took(&message);
             match message {
                 Outgoing::Answer(task) => self.answer_unsent(now, task),
+                Outgoing::Call(call) => calls.push(call),
                 other => self.unsent(now, other),
             }
         }
+        self.calls_unsent(now, &link, calls);
         for known in &mut self.configured {
             if known.link == Some(id) {
                 known.link = None;

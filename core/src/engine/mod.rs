@@ -33,6 +33,7 @@
 //! | `stream_end` | what the application does with a byte stream |
 //! | `pipe` | byte streams between this node and itself |
 //! | `seal`, `keys`, `foreign` | keyed mode: a sealed frame, both ways; this node's keys; who has another |
+//! | `newcomer` | connections that others began: how many, and which are closed |
 //! | `budget` | what strangers may be sent, and the challenge that sets it free |
 //! | `older`, `homes`, `older_send` | what older programs say; when, and how, they are spoken to |
 //! | `siblings` | what one node of a host has heard for the others |
@@ -64,6 +65,7 @@ mod leave;
 mod link;
 mod measure;
 mod nested;
+mod newcomer;
 mod note;
 mod older;
 mod older_send;
@@ -213,7 +215,9 @@ pub struct Core {
     homes_timer: Option<(Time, TimerKey)>,
     links: Links,
     hosts: Hosts,
-    strangers: Bucket,
+    /// Rates of all strangers together, by datagrams and by connections.
+    strangers: [Bucket; 2],
+    newcomers: newcomer::Newcomers,
     replies: Bucket,
     outbox: Outbox,
     peers: Peers,

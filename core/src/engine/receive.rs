@@ -54,6 +54,7 @@ impl Core {
             Err(why) => {
                 self.counters.drop_frame(why);
                 self.tell_drop(now, frame.link, why);
+                self.turn_away(now, frame.link, why);
             }
         }
     }
@@ -129,6 +130,7 @@ impl Core {
     pub(super) fn heard(&mut self, now: Time, link: LinkId, size: usize, seal: Option<&Seal>) {
         let is_alive = seal.is_none_or(|seal| self.is_of_far_end(link, seal));
         let Some(link) = self.links.get_mut(link) else { return };
+        link.was_heard = true;
         if is_alive {
             link.last_heard = now;
         }
@@ -184,14 +186,22 @@ impl Core {
             return Err(Drop::Oversized);
         }
         let ip = Hosts::counts(link.remote.ip()).filter(|_| !is_proved_home);
-        self.admit_stranger(now, ip)
+        self.admit_stranger(now, ip, is_connection)
     }
 
     /// Whether a frame of somebody unproved may be looked at: there are bounds for each host, and
-    /// for all of them together.
-    pub(super) fn admit_stranger(&mut self, now: Time, host: Option<IpAddr>) -> Result<(), Drop> {
-        let host_allows = host.is_none_or(|ip| self.hosts.admit(now, ip));
-        if !host_allows || !self.strangers.take(now, self.config.unproved_rate_total) {
+    /// for all of them together. Datagrams, whose addresses may be forged, use up nothing of what
+    /// connections may bring.
+    pub(super) fn admit_stranger(
+        &mut self,
+        now: Time,
+        host: Option<IpAddr>,
+        is_connection: bool,
+    ) -> Result<(), Drop> {
+        let host_allows = host.is_none_or(|ip| self.hosts.admit(now, ip, is_connection));
+        let [datagrams, connections] = &mut self.strangers;
+        let all = if is_connection { connections } else { datagrams };
+        if !host_allows || !all.take(now, self.config.unproved_rate_total) {
             return Err(Drop::RateLimited);
         }
         Ok(())

@@ -158,7 +158,7 @@ impl Core {
             return Ok(());
         }
         let host = Hosts::counts(known.remote.ip());
-        self.admit_stranger(now, host)
+        self.admit_stranger(now, host, self.is_connection(link))
     }
 
     /// Notes what a frame that was opened shows of the far end of its link.

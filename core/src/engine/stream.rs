@@ -245,14 +245,14 @@ impl Core {
     }
 
     /// A link is gone, and its streams with it. Whose answers were cut off is told by another of
-    /// its links.
+    /// its links. Returns the calls that had not left.
     pub(super) fn streams_down(
         &mut self,
         now: Time,
         link: LinkId,
         peer: Option<PeerKey>,
         streams: Streams<Outgoing>,
-    ) {
+    ) -> Vec<CallKey> {
         let other = peer.and_then(|key| self.peers.get(key)).map(|peer| peer.link);
         let remains = streams.dissolve();
         for (number, rest) in remains.streams {
@@ -263,9 +263,10 @@ impl Core {
             }
             self.done.push_back(Done::Stream(StreamKey::Link(link, number)));
         }
+        let mut unsent = Vec::new();
         for message in remains.messages {
             match message {
-                call @ Outgoing::Call(_) => self.unsent(now, call),
+                Outgoing::Call(call) => unsent.push(call),
                 Outgoing::Refusal(refusal) => {
                     if let Some(other) = other.filter(|other| *other != link) {
                         self.answer_cut_off(other, *refusal);
@@ -276,6 +277,7 @@ impl Core {
             }
         }
         self.close_if_drained(now);
+        unsent
     }
 
     /// An answer waited for a link that is gone. Its caller is told if its call came by another.

@@ -77,10 +77,14 @@ impl Core {
 
     /// Notes that a message will never be sent.
     pub(super) fn unsent(&mut self, now: Time, message: Outgoing) {
+        self.unsent_by(now, message, "the link went down before the call was sent");
+    }
+
+    /// The same, with what became of a call in words.
+    pub(super) fn unsent_by(&mut self, now: Time, message: Outgoing, text: &str) {
         self.counters.messages_unsent += 1;
         match message {
             Outgoing::Call(key) => {
-                let text = "the link went down before the call was sent";
                 let error = CallError::new(ErrorCode::NETWORK, Executed::No, text);
                 self.finish_failed(now, key, error);
             }

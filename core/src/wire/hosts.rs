@@ -52,7 +52,8 @@ impl Bucket {
 }
 
 struct Host {
-    bucket: Bucket,
+    /// By datagrams, and by connections.
+    buckets: [Bucket; 2],
     step_began: Time,
     /// Bytes sent in the running step, then in the ones before it.
     sent: [usize; STEPS],
@@ -63,7 +64,7 @@ struct Host {
 impl Host {
     fn new(now: Time, rate: u32) -> Self {
         Self {
-            bucket: Bucket::full(now, rate),
+            buckets: [Bucket::full(now, rate); 2],
             step_began: now,
             sent: [0; STEPS],
             tentative: 0,
@@ -124,12 +125,14 @@ impl Hosts {
         self.hosts.get_mut(&ip).unwrap_or(&mut self.crowd)
     }
 
-    /// Whether a frame of a stranger at `ip` may be looked at.
-    pub(crate) fn admit(&mut self, now: Time, ip: IpAddr) -> bool {
+    /// Whether a frame of a stranger at `ip` may be looked at. Datagrams, which others may have
+    /// sent in its name, use up nothing of what it may bring by connections.
+    pub(crate) fn admit(&mut self, now: Time, ip: IpAddr, is_connection: bool) -> bool {
         let rate = self.rate;
         let host = self.host(now, ip);
         host.last_active = now;
-        host.bucket.take(now, rate)
+        let [datagrams, connections] = &mut host.buckets;
+        if is_connection { connections.take(now, rate) } else { datagrams.take(now, rate) }
     }
 
     /// How many bytes may still be sent to an unproved `ip`: no ten seconds hold more than the
@@ -212,18 +215,20 @@ mod tests {
     fn a_host_gets_its_burst_and_then_its_rate() {
         let mut hosts = hosts();
         let ip = IpAddr::from([10, 0, 0, 1]);
-        let burst = (0..200).filter(|_| hosts.admit(Time::ZERO, ip)).count();
+        let burst = (0..200).filter(|_| hosts.admit(Time::ZERO, ip, false)).count();
         assert_eq!(burst, 100);
         let later = Time::from_millis(1000);
-        assert_eq!((0..200).filter(|_| hosts.admit(later, ip)).count(), 50);
-        assert!(hosts.admit(later, IpAddr::from([10, 0, 0, 2])));
+        assert_eq!((0..200).filter(|_| hosts.admit(later, ip, false)).count(), 50);
+        assert!(hosts.admit(later, IpAddr::from([10, 0, 0, 2]), false));
+        let by_connections = (0..200).filter(|_| hosts.admit(later, ip, true)).count();
+        assert_eq!(by_connections, 100, "which datagrams use nothing of");
     }
 
     #[test]
     fn the_table_is_bounded_and_empties() {
         let mut hosts = hosts();
         for n in 0..10_000_u32 {
-            hosts.admit(Time::ZERO, IpAddr::from(n.to_be_bytes()));
+            hosts.admit(Time::ZERO, IpAddr::from(n.to_be_bytes()), false);
         }
         assert_eq!(hosts.len(), MAX_HOSTS);
         hosts.sweep(Time::from_millis(15_000));

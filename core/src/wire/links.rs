@@ -43,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) is_one_shot: bool,
     /// Calls of this node left by it.
     pub(crate) carried_calls: bool,
+    /// Anything at all has come by it.
+    pub(crate) was_heard: bool,
     pub(crate) last_heard: Time,
     /// When something other than a sign of life last went or came.
     pub(crate) last_used: Time,
@@ -119,6 +121,8 @@ pub(crate) struct Links {
     lanes: Vec<LaneLinks>,
     /// Links in the order they came up, to close the oldest stranger first.
     strangers: VecDeque<LinkId>,
+    /// How many of them are gone.
+    gone: usize,
     live: usize,
 }
 
@@ -127,7 +131,7 @@ const MAX_SLOT: usize = 1 << 20;
 
 impl Links {
     pub(crate) fn new() -> Self {
-        Self { lanes: Vec::new(), strangers: VecDeque::new(), live: 0 }
+        Self { lanes: Vec::new(), strangers: VecDeque::new(), gone: 0, live: 0 }
     }
 
     pub(crate) fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {
@@ -198,6 +202,7 @@ impl Links {
             challenged: false,
             is_one_shot: false,
             carried_calls: false,
+            was_heard: false,
             last_heard: now,
             last_used: now,
             alive: None,
@@ -241,6 +246,7 @@ impl Links {
         }
         self.live -= 1;
         let link = place.take();
+        self.gone += usize::from(link.as_ref().is_some_and(|link| link.listed));
         while lane.links.last().is_some_and(Option::is_none) {
             lane.links.pop();
         }
@@ -268,14 +274,23 @@ impl Links {
 
     /// The oldest link nobody needs, once there are more than `limit` strangers' links.
     pub(crate) fn surplus_stranger(&mut self, limit: usize) -> Option<LinkId> {
-        while self.strangers.len() > limit {
+        if self.gone > limit {
+            let mut strangers = std::mem::take(&mut self.strangers);
+            strangers.retain(|id| self.get(*id).is_some());
+            (self.strangers, self.gone) = (strangers, 0);
+        }
+        // Those that come and go at once push out nobody.
+        while self.strangers.len() > limit.saturating_add(self.gone) {
             let id = self.strangers.pop_front()?;
-            let Some(link) = self.get_mut(id) else { continue };
+            let Some(link) = self.get_mut(id) else {
+                self.gone = self.gone.saturating_sub(1);
+                continue;
+            };
+            // Its peer may go: `disown` lists it again.
+            link.listed = false;
             if link.is_strangers() {
                 return Some(id);
             }
-            // Its peer may go: `disown` lists it again.
-            link.listed = false;
         }
         None
     }
@@ -289,8 +304,9 @@ impl Links {
         let mut idle = Vec::new();
         for _ in 0..self.strangers.len() {
             let Some(id) = self.strangers.pop_front() else { break };
-            match self.get(id) {
+            match self.get_mut(id) {
                 Some(link) if link.is_strangers() && link.last_heard < since && !is_awaited(id) => {
+                    link.listed = false;
                     idle.push(id);
                 }
                 // A peer's link is looked at again: the peer may have gone.
@@ -298,6 +314,7 @@ impl Links {
                 None => {}
             }
         }
+        self.gone = 0;
         if self.strangers.capacity() > 64 && self.strangers.len() * 4 < self.strangers.capacity() {
             self.strangers.shrink_to(self.strangers.len() * 2);
         }

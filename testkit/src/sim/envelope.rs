@@ -1,5 +1,6 @@
 //! The envelope of a frame, as whoever has no key sees it; and the keys of simulated groups.
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -17,22 +18,23 @@ pub fn group_key(number: u8) -> Arc<dyn GroupKey> {
 }
 
 /// The envelope that a frame is or carries.
-pub(super) struct Envelope {
+pub(super) struct Envelope<'f> {
     pub(super) head: Head,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Cow<'f, [u8]>,
     /// It came inside a message.
     pub(super) is_carried: bool,
 }
 
-impl Envelope {
-    pub(super) fn of(frame: &[u8]) -> Option<Self> {
-        let mut bytes = Vec::new();
+impl<'f> Envelope<'f> {
+    pub(super) fn of(frame: &'f [u8]) -> Option<Self> {
         let is_carried = frame.first() != Some(&VERSION);
-        if is_carried {
+        let bytes = if is_carried {
+            let mut bytes = Vec::new();
             carriage::read(codec(Format::JSON), frame, &mut bytes).ok()?;
+            Cow::Owned(bytes)
         } else {
-            bytes.extend_from_slice(frame);
-        }
+            Cow::Borrowed(frame)
+        };
         Some(Self { head: Head::read(&bytes).ok()?, bytes, is_carried })
     }
 

@@ -70,9 +70,7 @@ impl Node {
             }
         };
         let bytes = &datagram.bytes;
-        if life.links.is_stranger(datagram.from) {
-            life.links.heard(datagram.from, &keys.plain(bytes), bytes.len());
-        }
+        life.links.heard(datagram.from, bytes.len(), || keys.plain(bytes));
         life.delivered += 1;
         // A copy, because a core may open a frame in place.
         buffer.clear();

@@ -1,12 +1,15 @@
 //! The transport's part: a link for every address heard from or dialled, as UDP has it, and the
 //! measure of what strangers are sent.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use lanc_core::Time;
 use lanc_core::endpoint::{Lane, LinkId};
+use memchr::memmem::Finder;
 
 use super::invariant::{Broken, Invariant};
 use super::network::{AddressId, Addresses};
@@ -15,6 +18,10 @@ use super::network::{AddressId, Addresses};
 const MAX_LINKS: usize = 1 << 16;
 /// The window of the sum that one unproved host may be sent.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// Where a hello tells a token, and sends one back.
+static TOKEN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"tok\":\""));
+static ECHO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"echo\":\""));
 
 /// What is known of the far end of a link.
 pub(super) struct Link {
@@ -109,16 +116,18 @@ impl LinkTable {
         true
     }
 
-    /// Whether an address has not proved itself.
-    pub(super) fn is_stranger(&self, from: AddressId) -> bool {
-        self.get(from).is_some_and(|link| !link.proved)
-    }
-
-    /// Notes what arrives from an address: what it says, and how long it is with its seal.
-    pub(super) fn heard(&mut self, from: AddressId, bytes: &[u8], size: usize) {
+    /// Notes what arrives from an address, and how long it is with its seal. What it says is
+    /// read only where a token may come back.
+    pub(super) fn heard<'f>(
+        &mut self,
+        from: AddressId,
+        size: usize,
+        said: impl FnOnce() -> Cow<'f, [u8]>,
+    ) {
         let Some(link) = self.get_mut(from).filter(|link| !link.proved) else { return };
         link.heard += size;
-        if let (Some(echo), Some(token)) = (after(bytes, b"\"echo\":\""), link.token) {
+        let Some(token) = link.token else { return };
+        if let Some(echo) = after(&said(), &ECHO) {
             link.proved = echo.eq_ignore_ascii_case(&token);
             if link.proved {
                 self.forgive(from);
@@ -153,7 +162,7 @@ impl LinkTable {
         if link.proved {
             return Ok(());
         }
-        link.token = after(bytes, b"\"tok\":\"").or(link.token);
+        link.token = after(bytes, &TOKEN).or(link.token);
         link.sent += size;
         if link.sent > 3 * link.heard {
             let (sent, heard) = (link.sent, link.heard);
@@ -184,8 +193,8 @@ impl LinkTable {
     }
 }
 
-/// The 16 bytes behind the first occurrence of `key`.
-fn after(bytes: &[u8], key: &[u8]) -> Option<[u8; 16]> {
-    let start = memchr::memmem::find(bytes, key)? + key.len();
+/// The 16 bytes behind the first occurrence of a key.
+fn after(bytes: &[u8], key: &Finder<'_>) -> Option<[u8; 16]> {
+    let start = key.find(bytes)? + key.needle().len();
     bytes.get(start..)?.first_chunk().copied()
 }

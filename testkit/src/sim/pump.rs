@@ -183,9 +183,15 @@ impl Pump<'_> {
     }
 
     fn frames(&mut self, life: &mut Life) -> Result<bool, Broken> {
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.air.buffer);
+        let result = self.frames_in(life, &mut out);
+        self.air.buffer = out;
+        result
+    }
+
+    fn frames_in(&mut self, life: &mut Life, out: &mut Vec<u8>) -> Result<bool, Broken> {
         let mut count = 0;
-        while let Some(dest) = life.core.poll_frame(self.local, &mut out) {
+        while let Some(dest) = life.core.poll_frame(self.local, out) {
             count += 1;
             Invariant::NoCrash.holds_if(count <= MAX_ROUNDS, || "frames without end".to_owned())?;
             let bytes: Arc<[u8]> = Arc::from(out.as_slice());

@@ -26,7 +26,7 @@ const CANARY: usize = 12;
 /// Senders that are looked at, at a time.
 const SENDERS_A_LOOK: usize = 64;
 
-fn nonce(envelope: &Envelope) -> Nonce {
+fn nonce(envelope: &Envelope<'_>) -> Nonce {
     let head = &envelope.head;
     (head.key, head.session, head.counter, head.salt)
 }

@@ -50,6 +50,8 @@ pub(super) struct Air {
     pub(super) recorded: Vec<Frame>,
     /// The last frames, for the report of a violation.
     pub(super) recent: VecDeque<Frame>,
+    /// Room for a frame on its way out of a core.
+    pub(super) buffer: Vec<u8>,
 }
 
 /// Nodes, the network between them, and time.
@@ -111,6 +113,7 @@ impl World {
             recording: false,
             recorded: Vec::new(),
             recent: VecDeque::new(),
+            buffer: Vec::new(),
         };
         Self {
             seed,

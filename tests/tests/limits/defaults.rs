@@ -52,6 +52,7 @@ settings! {
     max_peers, with_max_peers: 4096, to 65_536;
     max_tentative, with_max_tentative: 2048, to 4096;
     max_tentative_per_ip, with_max_tentative_per_ip: 8, to 64;
+    max_newcomers, with_max_newcomers: 64, to 4096;
     max_calls, with_max_calls: 16_384, to 1 << 20;
     max_calls_per_peer, with_max_calls_per_peer: 1024, to 1 << 20;
     max_queued, with_max_queued: 256, to 65_536;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lanc_core::endpoint::Endpoint;
+use lanc_core::framing::{Header, Kind, Service};
 use lanc_core::ports::{Close, DownReason, LinkEvent};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -40,21 +41,84 @@ async fn a_silent_connection_is_closed_and_one_that_spoke_is_not() {
 }
 
 #[tokio::test]
-async fn one_more_than_may_be_silent_is_refused() {
+async fn one_more_than_may_be_silent_closes_the_oldest_of_them() {
     let mut server = Side::open(config().with_max_silent(2)).await;
     let mut first = raw(&server).await;
-    let _second = raw(&server).await;
-    server.up().await;
-    server.up().await;
+    let oldest = server.up().await;
+    let mut second = raw(&server).await;
+    let second_link = server.up().await;
+    assert_eq!(server.stats.counts().closed_silent, 0, "at the bound");
     let mut third = raw(&server).await;
-    server.pump(closed(&mut third)).await;
-    assert_eq!(server.stats.counts().refused_silent, 1);
     assert_eq!(limited(&mut server).await, "max_silent");
-    first.write_all(&frame(b"{}")).await.unwrap();
-    server.frame().await;
+    assert_eq!(server.down().await, (oldest, DownReason::Broken));
+    let newest = server.up().await;
+    closed(&mut first).await;
+    // Those that stay are heard, and who has spoken makes no room any more.
+    second.write_all(&frame(b"{2}")).await.unwrap();
+    assert_eq!(server.frame().await, (second_link, b"{2}".to_vec()));
     let _fourth = raw(&server).await;
     server.up().await;
-    assert_eq!(server.stats.counts().accepted, 3);
+    third.write_all(&frame(b"{3}")).await.unwrap();
+    assert_eq!(server.frame().await, (newest, b"{3}".to_vec()));
+    let counts = server.stats.counts();
+    assert_eq!((counts.accepted, counts.closed_silent, counts.refused_total), (4, 1, 0));
+}
+
+#[tokio::test]
+async fn a_silent_connection_makes_room_where_all_places_are_taken() {
+    let mut server = Side::open(config().with_max_connections(2)).await;
+    let mut spoken = raw(&server).await;
+    spoken.write_all(&frame(b"{}")).await.unwrap();
+    let (link, _) = server.frame().await;
+    let mut silent = raw(&server).await;
+    server.up().await;
+    let mut newest = raw(&server).await;
+    assert_eq!(limited(&mut server).await, "max_connections");
+    closed(&mut silent).await;
+    newest.write_all(&frame(b"{new}")).await.unwrap();
+    assert_eq!(server.frame().await.1, b"{new}");
+    // Now that both have spoken, one more is refused.
+    let mut refused = raw(&server).await;
+    server.pump(closed(&mut refused)).await;
+    spoken.write_all(&frame(b"{still}")).await.unwrap();
+    assert_eq!(server.frame().await, (link, b"{still}".to_vec()));
+    let counts = server.stats.counts();
+    assert_eq!((counts.accepted, counts.closed_silent, counts.refused_total), (3, 1, 1));
+}
+
+#[tokio::test]
+async fn what_is_passed_over_has_said_nothing() {
+    let mut server = Side::open(config().with_max_silent(1)).await;
+    let mut ignored = raw(&server).await;
+    // A service that nobody knows.
+    let header = Header::new(Kind(9), Service(0), 0, 2).unwrap();
+    ignored.write_all(&[&header.encode()[..], b"{}"].concat()).await.unwrap();
+    while server.stats.counts().frames_ignored == 0 {
+        server.settle().await;
+    }
+    let mut heard = raw(&server).await;
+    server.pump(closed(&mut ignored)).await;
+    heard.write_all(&frame(b"{}")).await.unwrap();
+    assert_eq!(server.frame().await.1, b"{}");
+    assert_eq!(server.stats.counts().closed_silent, 1);
+}
+
+/// So many silent ones, opened again whenever they are closed, while somebody else gets in.
+#[tokio::test]
+async fn who_holds_silent_connections_keeps_nobody_out() {
+    let mut server = Side::open(config()).await;
+    for round in 0..20 {
+        let mut held = Vec::new();
+        for _ in 0..64 {
+            held.push(raw(&server).await);
+        }
+        let mut honest = raw(&server).await;
+        honest.write_all(&frame(&[b'{', round])).await.unwrap();
+        assert_eq!(server.frame().await.1, [b'{', round]);
+    }
+    let counts = server.stats.counts();
+    assert_eq!((counts.refused_total, counts.accepted), (0, 20 * 65));
+    assert!(counts.closed_silent >= 20 * 32, "{}", counts.closed_silent);
 }
 
 #[tokio::test]
@@ -78,7 +142,8 @@ async fn one_connection_more_than_allowed_is_refused_both_ways() {
     let (other, third) = (Side::open(config()).await, Side::open(config()).await);
     let dialled = server.connect(&other).await;
     let mut accepted = raw(&server).await;
-    server.up().await;
+    accepted.write_all(&frame(b"{first}")).await.unwrap();
+    server.frame().await;
     let mut refused = raw(&server).await;
     server.pump(closed(&mut refused)).await;
     assert_eq!(limited(&mut server).await, "max_connections");

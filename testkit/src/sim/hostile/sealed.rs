@@ -81,7 +81,8 @@ impl Hostile {
                 && let Some(envelope) = Envelope::of(&bytes)
             {
                 let is_carried = envelope.is_carried;
-                bytes = if is_carried { envelope.bytes } else { carried(&envelope.bytes) };
+                bytes =
+                    if is_carried { envelope.bytes.into_owned() } else { carried(&envelope.bytes) };
             }
             let victim = nodes.get(self.dice.place(nodes.len())).copied();
             let was_for_all = to.ip() == self.address.ip();
@@ -100,10 +101,12 @@ impl Hostile {
         for _ in 0..self.dice.below(8) {
             let Some((from, to, bytes)) = self.drawn() else { return };
             let Some(mut envelope) = Envelope::of(&bytes) else { continue };
-            let other = self.drawn().and_then(|(_, _, bytes)| Envelope::of(&bytes));
-            self.spoil(&mut envelope.bytes, &envelope.head, other.map(|other| other.head));
+            let other =
+                self.drawn().and_then(|(_, _, bytes)| Envelope::of(&bytes).map(|other| other.head));
+            self.spoil(envelope.bytes.to_mut(), &envelope.head, other);
             let is_carried = envelope.is_carried != self.dice.chance(100);
-            let bytes = if is_carried { carried(&envelope.bytes) } else { envelope.bytes };
+            let bytes =
+                if is_carried { carried(&envelope.bytes) } else { envelope.bytes.into_owned() };
             let was_for_all = to.ip() == self.address.ip();
             let victim = nodes.get(self.dice.place(nodes.len())).copied();
             let to = match self.dice.below(4) {
