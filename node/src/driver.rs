@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use crate::args::Args;
 use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Ended, Function, Started};
-use crate::hub::{Effects, Hub, Means};
+use crate::hub::{Effects, Hub, KEPT, Means};
 use crate::linger::Linger;
 use crate::node::{Node, Owner};
 use crate::patience::Patience;
@@ -266,6 +266,8 @@ impl Driver {
             }
             if self.effects.steps.is_empty() {
                 self.effects.give_back();
+                self.done.shrink_to(KEPT);
+                self.means.shrink_to(KEPT);
                 return;
             }
             self.start_tasks();

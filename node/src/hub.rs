@@ -20,8 +20,8 @@ use crate::outlets::Outlets;
 /// Events a slow subscriber may lag behind before it loses the oldest.
 const EVENT_BUFFER: usize = 1024;
 
-/// Places for link commands and events that are kept between two turns.
-const KEPT: usize = 64;
+/// Places for what is to be done that are kept between two turns.
+pub(crate) const KEPT: usize = 64;
 
 /// A node's state behind one short lock, and its transports' sending halves behind another.
 ///
@@ -127,8 +127,9 @@ impl Effects {
             && self.notes.is_empty()
     }
 
-    /// What a flood of strangers has grown is given back; calls keep their room.
+    /// What a flood has grown is given back; a few frames of calls keep their room.
     pub(crate) fn give_back(&mut self) {
+        self.steps.shrink_to(KEPT);
         self.links.shrink_to(KEPT);
         self.events.shrink_to(KEPT);
         self.notes.shrink_to(KEPT);

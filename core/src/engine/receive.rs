@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::send::discard;
 use super::{Core, Phase};
 use crate::counters::Drop;
 use crate::dialect::frame::{FrameReader, Unread};
@@ -23,6 +22,9 @@ use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 use crate::wire::pipeline::drop_of;
 use crate::wire::sessions::{Proof, Seal, VERSION};
+
+/// Room for expanded frames that is kept, bytes.
+const SCRATCH_KEPT: usize = 16 << 10;
 
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +156,9 @@ impl Core {
             let from = From { form: Form::native(codec.format()), ..from };
             self.read_messages(now, from, codec.as_ref(), bytes)
         });
-        discard(&mut scratch);
+        scratch.clear();
+        // What took long to expand may as well take room anew: strangers' traps leave none behind.
+        scratch.shrink_to(SCRATCH_KEPT);
         self.scratch = scratch;
         result
     }
