@@ -112,7 +112,7 @@ impl RecvBatch {
             self.buffer.truncate(Self::KEPT_BYTES);
             self.buffer.shrink_to(Self::KEPT_BYTES);
         }
-        self.items.shrink_to(2 * Self::MAX_FRAMES);
+        self.items.shrink_to(Self::MAX_FRAMES / 2);
     }
 }
 
