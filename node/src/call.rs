@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::{CallKey, ExeId, FunctionName};
-use lanc_core::payload::{Arguments, Payload};
+use lanc_core::payload::{Arguments, Encoded, Payload, bulk};
 use lanc_core::policy::Policy;
 use lanc_core::ports::{Codec, Format};
 use lanc_core::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{IntoArgs, decode, printable};
+use crate::bytes::decode_from;
 use crate::hub::Hub;
 use crate::node::Node;
 use crate::serving::Serving;
@@ -39,7 +40,7 @@ pub struct Call<T> {
     node: Node,
     codec: Arc<dyn Codec>,
     function: Result<FunctionName, CallError>,
-    positional: Result<Vec<u8>, CallError>,
+    positional: Result<Encoded, CallError>,
     named: BTreeMap<String, Vec<u8>>,
     deadline: Option<Duration>,
     wait: Option<Duration>,
@@ -59,13 +60,11 @@ pub struct Call<T> {
 impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
         let codec = Arc::clone(node.hub().pipeline.first());
-        let (known, mut bytes) = {
+        let (known, room) = {
             let mut state = node.hub().state();
             (state.core.known_name(function), state.core.take_buffer())
         };
-        let positional = args
-            .encode(codec.as_ref(), &mut bytes)
-            .map(|()| bytes)
+        let positional = bulk::collect(room, |out| args.encode(codec.as_ref(), out))
             .map_err(|error| invalid(format!("the arguments {error}")));
         let function = match known {
             Some(name) => Ok(name),
@@ -219,17 +218,19 @@ impl<T> Call<T> {
     /// Puts the call into the core.
     fn submit(self) -> Result<Pending, CallError> {
         let (function, positional) = (self.function?, self.positional?);
-        let mut bytes = positional;
-        let named_at = bytes.len();
-        if !self.named.is_empty() {
+        let args = if self.named.is_empty() {
+            Arguments::of_list(self.codec.format(), positional)
+        } else {
+            let mut bytes = positional.into_vec();
+            let named_at = bytes.len();
             let entries: Vec<_> = self
                 .named
                 .iter()
                 .map(|(name, value)| (name.as_str(), lanc_core::ports::Item::Encoded(value)))
                 .collect();
             self.codec.write_map(&entries, &mut bytes);
-        }
-        let args = Arguments::from_buffer(self.codec.format(), bytes, named_at);
+            Arguments::from_buffer(self.codec.format(), bytes, named_at)
+        };
         let mut request = CallRequest {
             deadline: self.deadline,
             wait: self.wait,
@@ -445,12 +446,13 @@ pub(crate) fn typed<T: DeserializeOwned>(hub: &Hub, payload: Payload) -> Result<
     let mut null = Vec::new();
     let bytes = if payload.bytes.is_empty() {
         codec.write_item(&lanc_core::ports::Item::Null, &mut null);
-        &null
+        null.as_slice()
     } else {
         &payload.bytes
     };
-    let result = decode(codec.as_ref(), bytes).map_err(fail);
-    hub.state().core.give_buffer(payload.bytes);
+    let result = decode_from(payload.bytes.shared(), || decode(codec.as_ref(), bytes));
+    let result = result.map_err(fail);
+    hub.state().core.give_buffer(payload.bytes.into_buffer());
     result
 }
 

@@ -60,6 +60,7 @@ mod keepalive;
 mod kept_answer;
 mod keys;
 mod lane;
+mod large;
 mod leave;
 mod link;
 mod measure;
@@ -111,6 +112,7 @@ use crate::keyed::{HashKey, KeyedMap};
 use crate::measures::{Measured, Measures};
 use crate::message::{Features, Watermark};
 use crate::note::Notes;
+use crate::payload::Shared;
 use crate::peers::Peers;
 use crate::random::Random;
 use crate::slots::Slots;
@@ -121,6 +123,7 @@ use crate::wire::hosts::{Bucket, Hosts};
 use crate::wire::links::Links;
 use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
+use crate::wire::streams::Gap;
 
 use keys::Keyring;
 
@@ -254,6 +257,12 @@ pub struct Core {
     frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
     buffers: Buffers,
+    /// The large message that is being read: what is kept of it may be a part of its memory.
+    arriving: Option<Shared>,
+    /// What is left out of the message that was written last, and where.
+    gap: Option<Gap>,
+    /// The last bytes of the frame that is being written, where others hold them too.
+    tail: Option<Shared>,
     sealing: Keyring,
 }
 
@@ -301,7 +310,7 @@ impl Core {
     }
 
     /// Takes back the buffer of arguments or a result that nobody needs any more. At most 512
-    /// and 4 MiB of them are kept, and none of 2 MiB or more; the rest is freed.
+    /// and 16 MiB of them are kept, and none of 2 MiB or more; the rest is freed.
     pub fn give_buffer(&mut self, buffer: Vec<u8>) {
         self.buffers.give(buffer);
     }
