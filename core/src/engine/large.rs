@@ -5,10 +5,21 @@ use super::receive::From;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, Executed};
-use crate::payload::{Encoded, bulk};
+use crate::payload::{Encoded, Shared, bulk};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
-use crate::wire::streams::{Body, PushError};
+use crate::wire::streams::{Body, Gap, PushError};
+
+/// What is at hand of a large message for as long as one step of the engine takes.
+#[derive(Default)]
+pub(super) struct Large {
+    /// The one that is being read: what is kept of it may be a part of its memory.
+    pub(super) arriving: Option<Shared>,
+    /// What is left out of the message that was written last, and where.
+    pub(super) gap: Option<Box<Gap>>,
+    /// The last bytes of the frame that is being written, where others hold them too.
+    pub(super) tail: Option<Shared>,
+}
 
 impl Core {
     /// Reads a message that was put together. What is kept of it may be held where it is: then its
@@ -21,9 +32,9 @@ impl Core {
     ) -> Result<(), Drop> {
         let limit = self.config.max_message;
         let message = self.buffers.share(bytes);
-        self.arriving = Some(message.clone()).filter(|message| message.len() >= bulk::LEAST);
+        self.large.arriving = Some(message.clone()).filter(|message| message.len() >= bulk::LEAST);
         let result = self.receive_messages(now, from, &message, limit);
-        self.arriving = None;
+        self.large.arriving = None;
         if let Some(buffer) = message.reclaim() {
             match self.streams_of(from.link) {
                 Some(streams) if streams.lacks_spare() => streams.recycle(buffer),
@@ -35,7 +46,7 @@ impl Core {
 
     /// Encoded bytes of the message that is being read, to be kept.
     pub(super) fn keep(&mut self, encoded: &[u8]) -> Encoded {
-        if let Some(part) = self.arriving.as_ref().and_then(|message| message.part(encoded)) {
+        if let Some(part) = self.large.arriving.as_ref().and_then(|message| message.part(encoded)) {
             return part.into();
         }
         let mut bytes = self.buffers.take(encoded.len());
@@ -56,7 +67,7 @@ impl Core {
         if self.streams_of(link).is_none() {
             return false;
         }
-        let gap = self.gap.take();
+        let gap = self.large.gap.take();
         let size = encoded.len().saturating_add(gap.as_ref().map_or(0, |gap| gap.bulk.len()));
         let may_shrink = self.may_compress(message);
         // What is to be said if the far end does not take it. The answer's task is over.
@@ -77,7 +88,7 @@ impl Core {
             Some(gap) if !self.shrinks(link, may_shrink, size) => {
                 let mut own = self.buffers.take(encoded.len());
                 own.extend_from_slice(encoded);
-                Body::with_gap(own, gap)
+                Body::with_gap(own, *gap)
             }
             gap => {
                 let room = self.buffers.take(super::send::FRAME_ROOM);

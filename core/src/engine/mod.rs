@@ -112,7 +112,6 @@ use crate::keyed::{HashKey, KeyedMap};
 use crate::measures::{Measured, Measures};
 use crate::message::{Features, Watermark};
 use crate::note::Notes;
-use crate::payload::Shared;
 use crate::peers::Peers;
 use crate::random::Random;
 use crate::slots::Slots;
@@ -123,9 +122,9 @@ use crate::wire::hosts::{Bucket, Hosts};
 use crate::wire::links::Links;
 use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
-use crate::wire::streams::Gap;
 
 use keys::Keyring;
+use large::Large;
 
 pub use foreign::ForeignGroup;
 pub use keys::KeyInfo;
@@ -257,12 +256,7 @@ pub struct Core {
     frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
     buffers: Buffers,
-    /// The large message that is being read: what is kept of it may be a part of its memory.
-    arriving: Option<Shared>,
-    /// What is left out of the message that was written last, and where.
-    gap: Option<Gap>,
-    /// The last bytes of the frame that is being written, where others hold them too.
-    tail: Option<Shared>,
+    large: Large,
     sealing: Keyring,
 }
 

@@ -63,7 +63,7 @@ impl Core {
         }
         while let Some(link) = self.outbox.next_link(&mut self.links) {
             let packed = self.fill(now, link, out);
-            let tail = self.tail.take();
+            let tail = self.large.tail.take();
             // Before anything follows from it: the link may be closed once this has left.
             let leaves = packed > 0 && self.seal_for(link, out);
             self.outbox.again(&mut self.links, link);
@@ -177,7 +177,7 @@ impl Core {
             }
         }
         // Of a message that could not be sent.
-        self.gap = None;
+        self.large.gap = None;
         if packed > 0 {
             self.spend_budget(now, link, out.len() + self.envelope_size());
             self.compress(link, shrinks, out);
@@ -278,11 +278,11 @@ impl Core {
     ) -> Packed {
         let empty = out.is_empty();
         frame.begin(out);
-        self.gap = None;
+        self.large.gap = None;
         if !self.write_message(now, link, message, frame, out) {
             return Packed::Nothing;
         }
-        let length = out.len() + self.gap.as_ref().map_or(0, |gap| gap.bulk.len());
+        let length = out.len() + self.large.gap.as_ref().map_or(0, |gap| gap.bulk.len());
         let size = length + self.envelope_size();
         let is_within = match message {
             Outgoing::Hello { .. } => self.within_budget(now, link, size),
@@ -292,7 +292,7 @@ impl Core {
             // What goes alone needs its own head, which counts too.
             if empty { Packed::TooLarge(length) } else { Packed::NoRoom }
         } else if is_within {
-            if let Some(gap) = self.gap.take() {
+            if let Some(gap) = self.large.gap.take() {
                 gap.fill(out);
             }
             Packed::Yes

@@ -156,7 +156,7 @@ impl Core {
         // What is sealed is sealed in one piece.
         let left = match self.sealing.sessions {
             Some(_) => streams.next_record(most, out),
-            None => streams.next_record_parts(most, out, &mut self.tail),
+            None => streams.next_record_parts(most, out, &mut self.large.tail),
         };
         let Some(left) = left else { return false };
         known.last_used = now;

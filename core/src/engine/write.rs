@@ -214,13 +214,10 @@ impl Core {
                 self.watermark(*peer)
             },
         };
-        let gap = spliced.map(Gap::of);
         let message = Message::Call(message);
-        let written = match gap {
-            Some(_) => frame.write_bulk_last(&message, out),
-            None => frame.write(&message, out),
-        };
-        self.gap = gap.map(|gap| gap.at_end_of(out));
+        let Some(gap) = spliced.map(Gap::of) else { return frame.write(&message, out) };
+        let written = frame.write_bulk_last(&message, out);
+        self.large.gap = Some(Box::new(gap.at_end_of(out)));
         written
     }
 
@@ -251,11 +248,10 @@ impl Core {
         let Caller::Remote { id: Some(id), reply_to, .. } = &task.caller else { return false };
         let (id, token) = (id.clone(), reply_to.map(|reply| reply.token));
         let attempt = self.copy_answered(now, link, task.arrival);
-        let mut gap = None;
+        let mut spliced = None;
         let message = match &task.progress {
             Progress::Answered(Ok(payload)) => {
-                let spliced = payload.bytes.spliced().filter(|parts| frame.leaves_out(parts));
-                gap = spliced.map(Gap::of);
+                spliced = payload.bytes.spliced().filter(|parts| frame.leaves_out(parts));
                 let result = spliced.map_or_else(|| &*payload.bytes, |parts| parts.own);
                 Message::Callback(Callback { id, result, token, attempt })
             }
@@ -265,11 +261,9 @@ impl Core {
             }
             _ => return false,
         };
-        let written = match gap {
-            Some(_) => frame.write_bulk_last(&message, out),
-            None => frame.write(&message, out),
-        };
-        self.gap = gap.map(|gap| gap.at_end_of(out));
+        let Some(gap) = spliced.map(Gap::of) else { return frame.write(&message, out) };
+        let written = frame.write_bulk_last(&message, out);
+        self.large.gap = Some(Box::new(gap.at_end_of(out)));
         written
     }
 

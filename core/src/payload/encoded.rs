@@ -38,6 +38,7 @@ impl Encoded {
     }
 
     /// How many bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.own.len().saturating_add(self.bulk.as_ref().map_or(0, |bulk| bulk.bytes.len()))
     }
@@ -58,6 +59,7 @@ impl Encoded {
     }
 
     /// Where its bytes stand, if that is in several places or shared.
+    #[inline]
     pub(crate) fn spliced(&self) -> Option<Spliced<'_>> {
         let bulk = self.bulk.as_ref()?;
         Some(Spliced { own: &self.own, at: bulk.at, bulk: &bulk.bytes })
@@ -102,6 +104,7 @@ fn joined(own: &[u8], at: usize, bulk: &[u8]) -> Vec<u8> {
 impl Deref for Encoded {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match &self.bulk {
             None => &self.own,
