@@ -166,7 +166,7 @@ impl End {
                 };
                 let result = answer.result.unwrap_or_else(|error| panic!("a call failed: {error}"));
                 assert_eq!(result.bytes, self.expected, "other bytes came back");
-                self.core.give_buffer(result.bytes);
+                self.core.give_buffer(result.bytes.into_buffer());
                 self.answered += 1;
             }
         }
@@ -180,7 +180,7 @@ impl End {
         let format = task.args.format();
         self.core.give_buffer(task.args.into_buffer());
         self.core.began(task.key, now);
-        self.core.complete(now, task.key, Ok(Payload { format, bytes }));
+        self.core.complete(now, task.key, Ok(Payload { format, bytes: bytes.into() }));
     }
 }
 

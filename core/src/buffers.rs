@@ -3,6 +3,10 @@
 //! A call in steady state takes what the calls before it gave back. What is taken for a known
 //! size is less than four times as large: a small value never pins a large buffer.
 
+use std::sync::Arc;
+
+use crate::payload::{Home, Shared};
+
 /// Buffers that are kept: those of a few hundred calls in flight.
 const MAX_COUNT: usize = 512;
 /// Their capacities together, in bytes: a few messages of a mebibyte, at both ends of their way
@@ -26,6 +30,8 @@ pub(crate) struct Buffers {
     shelves: [Vec<Vec<u8>>; SHELVES],
     count: usize,
     bytes: usize,
+    /// What was shared and comes back by itself, large all of it.
+    home: Arc<Home>,
 }
 
 impl Buffers {
@@ -57,6 +63,9 @@ impl Buffers {
 
     /// A large buffer, empty, if there is one: for a message whose size is not known yet.
     pub(crate) fn take_large(&mut self) -> Option<Vec<u8>> {
+        if let Some(buffer) = self.home.take() {
+            return Some(buffer);
+        }
         let least = shelf(LARGE)?;
         let large = self.shelves.get_mut(least..)?;
         let buffer = large.iter_mut().rev().find_map(Vec::pop)?;
@@ -66,6 +75,7 @@ impl Buffers {
     /// Frees a large buffer of each size. To be called every now and then: what a burst has left
     /// goes, and costs a burst that lasts little.
     pub(crate) fn relax(&mut self) {
+        drop(self.home.take());
         let large = shelf(LARGE).and_then(|least| self.shelves.get_mut(least..));
         for buffer in large.into_iter().flatten().filter_map(Vec::pop) {
             self.count -= 1;
@@ -75,7 +85,13 @@ impl Buffers {
 
     /// How many buffers are kept, and their capacities together.
     pub(crate) fn held(&self) -> (usize, usize) {
-        (self.count, self.bytes)
+        let (count, bytes) = self.home.held();
+        (self.count + count, self.bytes + bytes)
+    }
+
+    /// Bytes for several to hold, whose buffer comes back when nobody does.
+    pub(crate) fn share(&self, bytes: Vec<u8>) -> Shared {
+        Shared::with_home(bytes, Arc::downgrade(&self.home))
     }
 
     fn taken(&mut self, buffer: Vec<u8>) -> Vec<u8> {

@@ -1,9 +1,17 @@
 //! Encoded arguments and results: bytes that belong to the user.
 
+pub mod bulk;
+mod encoded;
+mod shared;
+
 use crate::ports::Format;
+pub use encoded::Encoded;
+pub(crate) use encoded::Spliced;
+pub(crate) use shared::Home;
+pub use shared::Shared;
 
 /// One encoded value, owned. Encoded outside the core's lock, moved into a slot, copied once
-/// into a frame. Its buffer comes from [`Core::take_buffer`] where there is one to be had.
+/// into a frame, or not at all if it is large. Its buffer comes from [`Core::take_buffer`] where there is one to be had.
 ///
 /// [`Core::take_buffer`]: crate::Core::take_buffer
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,7 +19,7 @@ pub struct Payload {
     /// The format of `bytes`.
     pub format: Format,
     /// The encoded value.
-    pub bytes: Vec<u8>,
+    pub bytes: Encoded,
 }
 
 /// The arguments of a call, owned: an encoded list and, behind it in the same buffer, an
@@ -19,7 +27,7 @@ pub struct Payload {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Arguments {
     format: Format,
-    bytes: Vec<u8>,
+    bytes: Encoded,
     named_at: usize,
 }
 
@@ -40,23 +48,38 @@ impl Arguments {
         buffer.clear();
         buffer.extend_from_slice(positional);
         buffer.extend_from_slice(named);
-        Self { format, bytes: buffer, named_at: positional.len() }
+        Self { format, bytes: buffer.into(), named_at: positional.len() }
     }
 
     /// Arguments in one buffer, of which the named ones begin at `named_at`.
     pub fn from_buffer(format: Format, bytes: Vec<u8>, named_at: usize) -> Self {
         let named_at = named_at.min(bytes.len());
-        Self { format, bytes, named_at }
+        Self { format, bytes: bytes.into(), named_at }
     }
 
-    /// The buffer, for [`Core::give_buffer`](crate::Core::give_buffer).
+    /// A list without named arguments.
+    pub fn of_list(format: Format, list: Encoded) -> Self {
+        Self { format, named_at: list.len(), bytes: list }
+    }
+
+    /// Their own buffer, for [`Core::give_buffer`](crate::Core::give_buffer).
     pub fn into_buffer(self) -> Vec<u8> {
-        self.bytes
+        self.bytes.into_buffer()
+    }
+
+    /// The memory that holds all of them, if that is shared.
+    pub fn shared(&self) -> Option<&Shared> {
+        self.bytes.shared()
+    }
+
+    /// Where their bytes stand, if that is in several places or shared; only of a list alone.
+    pub(crate) fn spliced(&self) -> Option<Spliced<'_>> {
+        self.bytes.spliced().filter(|_| self.named_at == self.len())
     }
 
     /// The same arguments in the buffer that `map` makes of theirs.
     pub(crate) fn map_buffer(self, map: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
-        Self { bytes: map(self.bytes), ..self }
+        Self { bytes: self.bytes.map_own(map), ..self }
     }
 
     /// Moves the arguments out and leaves none.
@@ -77,6 +100,10 @@ impl Arguments {
 
     /// The encoded map, or an empty slice when there is none.
     pub fn named(&self) -> &[u8] {
+        // Asked of every call: bytes that stand apart are not to be put together for it.
+        if self.named_at == self.len() {
+            return &[];
+        }
         self.bytes.get(self.named_at..).unwrap_or_default()
     }
 

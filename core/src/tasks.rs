@@ -180,6 +180,14 @@ impl Task {
         }
     }
 
+    /// Whether its result stands in several places, or in memory that others hold.
+    pub(crate) fn is_spliced(&self) -> bool {
+        match &self.progress {
+            Progress::Answered(Ok(payload)) => payload.bytes.spliced().is_some(),
+            _ => false,
+        }
+    }
+
     /// Bytes of its result, once it has one.
     pub(crate) fn answer_bytes(&self) -> usize {
         match &self.progress {

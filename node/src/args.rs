@@ -8,6 +8,7 @@ use lanc_core::ports::{Codec, EncodeError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::decode_from;
 use crate::flat;
 
 /// What may stand as the arguments of a call: a tuple of up to eight values, a vector or array
@@ -102,8 +103,9 @@ impl Args {
         self.read(self.arguments.named(), "{}", "named arguments")
     }
 
-    pub(crate) fn positional_bytes(&self) -> &[u8] {
-        self.arguments.positional()
+    /// Decodes the positional arguments by `decode`.
+    pub(crate) fn decode_positional<R>(&self, decode: impl FnOnce(&[u8]) -> R) -> R {
+        decode_from(self.arguments.shared(), || decode(self.arguments.positional()))
     }
 
     /// Whether the caller gave named arguments.
@@ -119,7 +121,8 @@ impl Args {
             // No arguments read like an empty container, whatever the format.
             return serde_json::from_str(none).map_err(|e| invalid(e.to_string()));
         }
-        decode(self.codec.as_ref(), bytes).map_err(invalid)
+        let source = self.arguments.shared();
+        decode_from(source, || decode(self.codec.as_ref(), bytes)).map_err(invalid)
     }
 }
 

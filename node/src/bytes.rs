@@ -1,27 +1,41 @@
 //! Bulk data as a value.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lanc_core::payload::{Shared, bulk};
 use lanc_core::ports::BYTES_NEWTYPE;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 /// Bytes as an argument, a result, or a field of one: `|picture: Bytes| -> Bytes`.
 ///
-/// In MessagePack they are binary data, copied once in each direction. In a text format they are
+/// In MessagePack they are binary data; those of 96 KiB and more are sent from where they are and
+/// held where they arrived, without a copy between the value and the records of its message. In a text format they are
 /// base64 with padding (RFC 4648 section 4), a third longer. Both forms are read, and a list of
 /// numbers too, so that peers may send what their language has. A plain `Vec<u8>` is a list of
 /// numbers in every format: up to twice the size, and milliseconds for each MiB.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Bytes(Vec<u8>);
+#[derive(Clone)]
+pub struct Bytes(Held);
+
+#[derive(Clone)]
+enum Held {
+    Own(Vec<u8>),
+    Shared(Shared),
+}
 
 impl Bytes {
-    /// The bytes, without copying them.
+    /// The bytes. Large ones that came with a message, or that are just being sent, are copied;
+    /// others are not.
     pub fn into_vec(self) -> Vec<u8> {
-        self.0
+        match self.0 {
+            Held::Own(bytes) => bytes,
+            Held::Shared(bytes) => bytes.into_vec(),
+        }
     }
 }
 
@@ -29,38 +43,88 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Held::Own(bytes) => bytes,
+            Held::Shared(bytes) => bytes,
+        }
     }
 }
 
 impl DerefMut for Bytes {
+    /// Large ones are copied first while somebody else has them too: a clone, or a call that is
+    /// on its way.
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        match &mut self.0 {
+            Held::Own(bytes) => bytes,
+            Held::Shared(bytes) => bytes.make_mut(),
+        }
     }
 }
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self(Held::Own(Vec::new()))
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        if bytes.len() < bulk::LEAST {
+            return Self(Held::Own(bytes));
+        }
+        Self(Held::Shared(Shared::new(bytes)))
     }
 }
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        bytes.to_vec().into()
     }
 }
 
 impl From<Bytes> for Vec<u8> {
     fn from(bytes: Bytes) -> Self {
-        bytes.0
+        bytes.into_vec()
     }
+}
+
+thread_local! {
+    /// The memory of the value that is being decoded.
+    static SOURCE: RefCell<Option<Shared>> = const { RefCell::new(None) };
+}
+
+/// Decodes by `decode`; large bytes in the value are held in `source` and not copied.
+pub(crate) fn decode_from<R>(source: Option<&Shared>, decode: impl FnOnce() -> R) -> R {
+    /// A value may be decoded inside another, or panic.
+    struct Before(Option<Shared>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            SOURCE.set(self.0.take());
+        }
+    }
+    let Some(source) = source else { return decode() };
+    let _before = Before(SOURCE.replace(Some(source.clone())));
+    decode()
 }
 
 impl fmt::Debug for Bytes {
@@ -84,7 +148,11 @@ impl Serialize for Raw<'_> {
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // The name tells codecs of text formats that base64 will be understood.
-        serializer.serialize_newtype_struct(BYTES_NEWTYPE, &Raw(&self.0))
+        let raw = || serializer.serialize_newtype_struct(BYTES_NEWTYPE, &Raw(self));
+        match &self.0 {
+            Held::Own(_) => raw(),
+            Held::Shared(bytes) => bulk::offer(bytes, raw),
+        }
     }
 }
 
@@ -113,16 +181,22 @@ impl<'de> Visitor<'de> for BytesVisitor {
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-        Ok(Bytes(bytes.to_vec()))
+        if bytes.len() >= bulk::LEAST {
+            let part = SOURCE.with_borrow(|source| source.as_ref().and_then(|all| all.part(bytes)));
+            if let Some(part) = part {
+                return Ok(Bytes(Held::Shared(part)));
+            }
+        }
+        Ok(bytes.into())
     }
 
     fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-        Ok(Bytes(bytes))
+        Ok(bytes.into())
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
         let decoded = STANDARD.decode(text);
-        decoded.map(Bytes).map_err(|error| E::custom(format_args!("no base64 text: {error}")))
+        decoded.map(Bytes::from).map_err(|error| E::custom(format_args!("no base64 text: {error}")))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bytes, A::Error> {
@@ -130,7 +204,7 @@ impl<'de> Visitor<'de> for BytesVisitor {
         while let Some(byte) = list.next_element()? {
             bytes.push(byte);
         }
-        Ok(Bytes(bytes))
+        Ok(bytes.into())
     }
 }
 
@@ -143,6 +217,41 @@ mod tests {
         assert_eq!(format!("{:?}", Bytes::from(vec![0, 255])), "Bytes(2 bytes: 00 ff)");
         let long = format!("{:?}", Bytes::from(vec![7; 1 << 20]));
         assert_eq!(long, "Bytes(1048576 bytes: 07 07 07 07 07 07 07 07 ...)");
+    }
+
+    #[test]
+    fn what_a_clone_holds_is_copied_before_it_is_changed() {
+        let large = Bytes::from(vec![7; bulk::LEAST]);
+        let mut other = large.clone();
+        assert_eq!(other.as_ptr(), large.as_ptr());
+        other[0] = 8;
+        assert_eq!((large[0], other[0], other.len()), (7, 8, large.len()));
+        let address = other.as_ptr();
+        let own = other.into_vec();
+        assert_eq!(own.as_ptr(), address);
+        let less = Bytes::from(vec![7; bulk::LEAST - 1]);
+        let copy = less.clone();
+        assert_ne!(copy.as_ptr(), less.as_ptr());
+    }
+
+    #[test]
+    fn bytes_of_the_source_are_held_there_and_others_are_copied() {
+        let source = Shared::new(vec![7; bulk::LEAST + 9]);
+        let read =
+            |bytes: &[u8]| BytesVisitor.visit_bytes::<serde::de::value::Error>(bytes).unwrap();
+        let part = &source[9..];
+        let held = decode_from(Some(&source), || {
+            let (elsewhere, less) = (read(&[7; bulk::LEAST]), read(&part[1..]));
+            assert!(!source.as_ptr_range().contains(&elsewhere.as_ptr()));
+            assert!(!source.as_ptr_range().contains(&less.as_ptr()), "small ones are copied");
+            // A value may be read while another one is.
+            let inside = decode_from(Some(&Shared::new(vec![1])), || read(part));
+            assert_ne!(inside.as_ptr(), part.as_ptr(), "it is not of that source");
+            read(part)
+        });
+        assert_eq!(held.as_ptr(), part.as_ptr());
+        let after = read(part);
+        assert_ne!(after.as_ptr(), part.as_ptr(), "nothing is the source any more");
     }
 
     #[test]

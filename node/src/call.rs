@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::{CallKey, ExeId};
-use lanc_core::payload::Arguments;
+use lanc_core::payload::{Arguments, Encoded, bulk};
 use lanc_core::policy::Policy;
 use lanc_core::ports::Format;
 use lanc_core::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
@@ -40,9 +40,8 @@ use crate::stream::ByteStream;
 #[must_use = "a call is made when it is awaited or started"]
 pub struct Call<T> {
     hub: Arc<Hub>,
-    /// The positional arguments, and behind them the function's name: one buffer for both.
-    positional: Result<Vec<u8>, CallError>,
-    name_at: usize,
+    function: Result<Name, CallError>,
+    positional: Result<Encoded, CallError>,
     named: BTreeMap<String, Vec<u8>>,
     deadline: Option<Duration>,
     wait: Option<Duration>,
@@ -62,17 +61,19 @@ pub struct Call<T> {
 impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
         let hub = Arc::clone(node.hub());
-        // What may be large is written into a large buffer, if there is one.
-        let mut bytes = if args.is_small() { spare::take(&hub) } else { hub.take_buffer() };
-        let encoded = args.encode(hub.pipeline.first().as_ref(), &mut bytes);
-        let name_at = bytes.len();
-        bytes.extend_from_slice(function.as_bytes());
-        let positional =
-            encoded.map(|()| bytes).map_err(|error| invalid(format!("the arguments {error}")));
+        let codec = hub.pipeline.first().as_ref();
+        let encoded = if args.is_small() {
+            let mut room = spare::take(&hub);
+            args.encode(codec, &mut room).map(|()| room.into())
+        } else {
+            // What may be large is written into a large buffer, if there is one.
+            bulk::collect(hub.take_buffer(), |out| args.encode(codec, out))
+        };
+        let positional = encoded.map_err(|error| invalid(format!("the arguments {error}")));
         Self {
+            function: Name::of(function),
             hub,
             positional,
-            name_at,
             named: BTreeMap::new(),
             deadline: None,
             wait: None,
@@ -223,20 +224,21 @@ impl<T> Call<T> {
         self,
         then: impl FnOnce(&mut State, CallKey) -> R,
     ) -> Result<(Pending, R), CallError> {
-        let mut bytes = self.positional?;
-        let name = Name::of(bytes.get(self.name_at..).unwrap_or_default())?;
-        bytes.truncate(self.name_at);
+        let (function, positional) = (self.function?, self.positional?);
         let codec = self.hub.pipeline.first();
-        let named_at = bytes.len();
-        if !self.named.is_empty() {
+        let args = if self.named.is_empty() {
+            Arguments::of_list(codec.format(), positional)
+        } else {
+            let mut bytes = positional.into_vec();
+            let named_at = bytes.len();
             let entries: Vec<_> = self
                 .named
                 .iter()
                 .map(|(name, value)| (name.as_str(), lanc_core::ports::Item::Encoded(value)))
                 .collect();
             codec.write_map(&entries, &mut bytes);
-        }
-        let args = Arguments::from_buffer(codec.format(), bytes, named_at);
+            Arguments::from_buffer(codec.format(), bytes, named_at)
+        };
         let hub = self.hub;
         let now = hub.clock.now();
         let (key, result) = hub.submit(|state| {
@@ -251,7 +253,7 @@ impl<T> Call<T> {
                 format: self.format,
                 idempotent: self.idempotent,
                 compress: self.compress,
-                ..CallRequest::new(name.known_in(state)?, args)
+                ..CallRequest::new(function.known_in(state)?, args)
             };
             if let Some(serving) = self.serving {
                 serving.bound(&hub, &mut request);

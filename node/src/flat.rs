@@ -24,13 +24,20 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     codec: &dyn Codec,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    match write::values(value) {
-        Some(values) => {
-            values.write(codec, out);
-            Ok(())
-        }
-        None => codec.serialize(&value, out),
+    if write(value, codec, out) { Ok(()) } else { codec.serialize(&value, out) }
+}
+
+/// Appends a value that is flat; `false` for any other.
+pub(crate) fn write<T: Serialize + ?Sized>(
+    value: &T,
+    codec: &dyn Codec,
+    out: &mut Vec<u8>,
+) -> bool {
+    let values = write::values(value);
+    if let Some(values) = &values {
+        values.write(codec, out);
     }
+    values.is_some()
 }
 
 /// Whether a value takes a few bytes: it holds whole numbers and truth values alone.

@@ -34,15 +34,19 @@ impl Outlets {
         loop {
             let mut state = hub.state();
             let now = hub.clock.now();
-            let Some(dest) = state.core.poll_frame(now, &mut frame) else { break };
+            let Some((dest, tail)) = state.core.poll_frame_parts(now, &mut frame) else { break };
             drop(state);
-            let sent = match self.lane(dest) {
-                Some(outlet) => outlet.try_send(dest, &[IoSlice::new(&frame)]),
-                None => Err(SendRefused::Gone),
+            let sent = match (self.lane(dest), &tail) {
+                (Some(outlet), None) => outlet.try_send(dest, &[IoSlice::new(&frame)]),
+                (Some(outlet), Some(tail)) => {
+                    outlet.try_send(dest, &[IoSlice::new(&frame), IoSlice::new(tail)])
+                }
+                (None, _) => Err(SendRefused::Gone),
             };
             if let Err(why) = sent {
                 if why == SendRefused::Full {
-                    self.held.push((dest, frame.clone()));
+                    let tail = tail.as_deref().unwrap_or_default();
+                    self.held.push((dest, [&frame, tail].concat()));
                 }
                 hub.state().core.handle_refused(hub.clock.now(), dest, why);
             }

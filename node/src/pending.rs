@@ -11,6 +11,7 @@ use lanc_core::{Answer, Outcome};
 use serde::de::DeserializeOwned;
 
 use crate::args::{decode, printable};
+use crate::bytes::decode_from;
 use crate::hub::Hub;
 use crate::spare;
 
@@ -79,12 +80,13 @@ pub(crate) fn typed<T: DeserializeOwned>(hub: &Hub, payload: Payload) -> Result<
     let mut null = Vec::new();
     let bytes = if payload.bytes.is_empty() {
         codec.write_item(&lanc_core::ports::Item::Null, &mut null);
-        &null
+        null.as_slice()
     } else {
         &payload.bytes
     };
-    let result = decode(codec.as_ref(), bytes).map_err(fail);
-    spare::give(hub, payload.bytes);
+    let result = decode_from(payload.bytes.shared(), || decode(codec.as_ref(), bytes));
+    let result = result.map_err(fail);
+    spare::give(hub, payload.bytes.into_buffer());
     result
 }
 

@@ -1,7 +1,7 @@
 //! Results: from what a function returned to bytes.
 
 use lanc_core::error::{ErrorCode, Fault};
-use lanc_core::payload::Payload;
+use lanc_core::payload::{Payload, bulk};
 use lanc_core::ports::Codec;
 use serde::ser::{self, Serialize};
 
@@ -28,9 +28,13 @@ impl Reply {
 fn encode<T: Serialize + ?Sized>(
     value: &T,
     codec: &dyn Codec,
-    mut bytes: Vec<u8>,
+    room: Vec<u8>,
 ) -> Result<Payload, Fault> {
-    flat::encode(value, codec, &mut bytes)
+    let mut room = room;
+    if flat::write(value, codec, &mut room) {
+        return Ok(Payload { format: codec.format(), bytes: room.into() });
+    }
+    let bytes = bulk::collect(room, |out| codec.serialize(&value, out))
         .map_err(|error| Fault::new(ErrorCode::UNENCODABLE, error.to_string()))?;
     Ok(Payload { format: codec.format(), bytes })
 }

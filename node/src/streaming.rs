@@ -180,16 +180,16 @@ impl Sink {
                 let what = "a list of all values, instead of one after the other,";
                 return Err(too_large(what, size, self.largest));
             }
-            self.bytes.extend_from_slice(&value);
+            value.append_to(&mut self.bytes);
             self.ends.push(self.bytes.len());
-            self.rest.reuse(value);
+            self.rest.reuse(value.into_buffer());
             return Ok(());
         }
         let size = u32::try_from(value.len()).ok().filter(|_| value.len() <= self.largest);
         let size = size.ok_or_else(|| too_large("a value", value.len(), self.largest))?;
         self.bytes.extend_from_slice(&size.to_be_bytes());
-        self.bytes.extend_from_slice(&value);
-        self.rest.reuse(value);
+        value.append_to(&mut self.bytes);
+        self.rest.reuse(value.into_buffer());
         Ok(())
     }
 
@@ -234,7 +234,7 @@ impl Sink {
             let values: Vec<_> = values.map(Item::Encoded).collect();
             codec.write_list(&values, &mut bytes);
         }
-        Ok(Payload { format: codec.format(), bytes })
+        Ok(Payload { format: codec.format(), bytes: bytes.into() })
     }
 }
 

@@ -143,13 +143,13 @@ pub(crate) fn parameters<T>(args: &Args) -> Result<T, Fault>
 where
     Positional<T>: DeserializeOwned,
 {
-    let bytes = args.positional_bytes();
-    let read = if bytes.is_empty() {
-        let none = SeqDeserializer::<_, serde::de::value::Error>::new(std::iter::empty::<()>());
-        Positional::<T>::deserialize(none).map_err(|error| error.to_string())
-    } else {
+    let read = args.decode_positional(|bytes| {
+        if bytes.is_empty() {
+            let none = SeqDeserializer::<_, serde::de::value::Error>::new(std::iter::empty::<()>());
+            return Positional::<T>::deserialize(none).map_err(|error| error.to_string());
+        }
         decode(args.codec().as_ref(), bytes)
-    };
+    });
     let Positional(values) =
         read.map_err(|reason| Fault::new(ErrorCode::INVALID_ARGUMENTS, printable(&reason)))?;
     Ok(values)

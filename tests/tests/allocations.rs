@@ -20,20 +20,28 @@ struct Pair {
 
 impl Pair {
     fn new(codec: impl Codec + Copy + 'static) -> Self {
+        Self::over(MemoryNetwork::new().with_max_frame(2 * PAYLOAD), codec)
+    }
+
+    fn over(network: MemoryNetwork, codec: impl Codec + Copy + 'static) -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.unwrap();
-        let network = MemoryNetwork::new().with_max_frame(2 * PAYLOAD);
-        let open = |name| {
+        let open = |name, peer: Option<&Node>| {
             let builder = NodeBuilder::new().name(name).codec(codec);
-            builder.transport(network.transport()).open()
+            let builder = builder.transport(network.transport());
+            match peer {
+                Some(peer) => builder.peer(peer.endpoints()[0].clone()),
+                None => builder,
+            }
+            .open()
         };
         let (client, server) = runtime.block_on(async {
-            let server = open("server").await.unwrap();
+            let server = open("server", None).await.unwrap();
             server.function("add", |a: i64, b: i64| a + b).inline().register().unwrap();
             server.function("get", |n: i64| n).idempotent().inline().register().unwrap();
             server.function("echo", |bytes: Bytes| bytes).inline().register().unwrap();
             server.register("later", async |bytes: Bytes| bytes).unwrap();
-            let client = open("client").await.unwrap();
+            let client = open("client", Some(&server)).await.unwrap();
             client.settled().await;
             (client, server)
         });
@@ -109,6 +117,21 @@ fn an_echo_of_64_kib_allocates_its_payload_twice() {
         assert!(counted.count_total <= pieces * CALLS.unsigned_abs(), "`{name}`: {counted:?}");
         assert!(times_the_payload(&counted) <= 2.2, "`{name}`: {counted:?}");
     }
+}
+
+/// Its bytes are sent from where they are and held where they arrived, and that memory is used for
+/// the next ones: neither side copies them into memory of its own.
+#[test]
+fn an_echo_of_a_mebibyte_allocates_none_of_its_payload() {
+    let pair = Pair::over(MemoryNetwork::new().connected(), MsgpackCodec);
+    let bytes = Bytes::from(vec![7; 1 << 20]);
+    let counted = pair.steady(async || {
+        for _ in 0..CALLS / 10 {
+            assert_eq!(pair.client.call::<Bytes>("echo", (&bytes,)).await.as_ref(), Ok(&bytes));
+        }
+    });
+    let payloads = counted.bytes_total as f64 / ((1 << 20) as f64 * CALLS as f64 / 10.0);
+    assert!(payloads <= 0.01, "{payloads} times the payload: {counted:?}");
 }
 
 /// Bytes allocated for each call, in payloads.

@@ -100,7 +100,7 @@ impl Scene {
     fn run(&mut self) {
         while let Some(step) = self.core.poll_task(self.now) {
             let TaskStep::Run(task) = step else { continue };
-            let result = Payload { format: Format::JSON, bytes: b"30".to_vec() };
+            let result = Payload { format: Format::JSON, bytes: b"30".to_vec().into() };
             self.core.complete(self.now, task.key, Ok(result));
         }
     }

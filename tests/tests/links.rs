@@ -128,7 +128,7 @@ impl World {
     fn answer(&mut self) -> usize {
         assert_eq!(self.tasks.len(), 1);
         let (node, task) = self.tasks.remove(0);
-        let result = Payload { format: Format::JSON, bytes: b"1".to_vec() };
+        let result = Payload { format: Format::JSON, bytes: b"1".to_vec().into() };
         self.cores[node].complete(self.now, task, Ok(result));
         node
     }
@@ -276,7 +276,7 @@ fn a_stranger_on_a_connection_gets_its_answer_whole() {
     world.hand(0, 0, call.to_vec());
     let Some(TaskStep::Run(task)) = world.cores[0].poll_task(world.now) else { panic!("no task") };
     let bytes = format!("\"{}\"", "y".repeat(5000)).into_bytes();
-    let result = Payload { format: Format::JSON, bytes };
+    let result = Payload { format: Format::JSON, bytes: bytes.into() };
     world.cores[0].complete(world.now, task.key, Ok(result));
     let (_, answer) = world.frame(0).unwrap();
     assert!(answer.len() > 5000, "the handshake proved the address: nothing is amplified");

@@ -119,7 +119,7 @@ impl World {
     /// Ends the function that runs; returns its end of the stream.
     fn answer(&mut self) -> StreamKey {
         let task = self.running.remove(0);
-        let result = Payload { format: Format::JSON, bytes: b"1".to_vec() };
+        let result = Payload { format: Format::JSON, bytes: b"1".to_vec().into() };
         self.cores[CALLEE].complete(self.now, task.key, Ok(result));
         task.stream.unwrap()
     }

@@ -7,6 +7,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+
+use lanc_core::payload::bulk::Collector;
 use lanc_core::ports::{
     Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnLetter, OnValue,
     Short, Shorts,
@@ -123,10 +126,13 @@ impl Codec for MsgpackCodec {
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let before = out.len();
-        let mut serializer = Serializer::new(&mut *out).with_struct_map().with_human_readable();
-        let written = erased_serde::serialize(value, &mut serializer)
+        let mut writer = Writer { out: &mut *out, collector: Collector::begin() };
+        let mut serializer = Serializer::new(&mut writer).with_struct_map().with_human_readable();
+        let written = erased_serde::serialize(value, &mut serializer);
+        let gap = writer.collector.gap();
+        let written = written
             .map_err(|error| error.to_string())
-            .and_then(|()| check_written(out.get(before..).unwrap_or_default()));
+            .and_then(|()| check_written(out.get(before..).unwrap_or_default(), gap));
         written.map_err(|reason| {
             out.truncate(before);
             EncodeError { format: Format::MSGPACK.name(), reason }
@@ -152,8 +158,38 @@ fn whole_value(bytes: &[u8]) -> Result<bool, DecodeError> {
     Scanner::new(bytes, budget).pass_value().map(|used| used == bytes.len())
 }
 
-fn check_written(bytes: &[u8]) -> Result<(), String> {
-    match whole_value(bytes) {
+/// Writes to the end of a buffer, but for what is not to be copied.
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    collector: Collector,
+}
+
+impl io::Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.collector.takes(self.out.len(), bytes) {
+            self.out.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `gap`: where the bytes are left out that a length of four bytes stands before.
+fn check_written(bytes: &[u8], gap: Option<usize>) -> Result<(), String> {
+    let around = gap.and_then(|gap| Some((bytes.get(..gap.checked_sub(5)?)?, bytes.get(gap..)?)));
+    let value = match around {
+        // As if the byte string were empty.
+        Some((before, behind)) => whole_value(&[before, &[0xc4, 0], behind].concat()),
+        None => whole_value(bytes),
+    };
+    match value {
         Ok(true) => Ok(()),
         Err(DecodeError::TooDeep) => Err(DecodeError::TooDeep.to_string()),
         _ => Err("it holds another number of entries than it said".to_owned()),

@@ -3,6 +3,7 @@ mod differential;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use lanc_core::payload::{Shared, bulk};
 use lanc_core::ports::{Budget, Codec, DecodeError, Format, Item};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -376,4 +377,40 @@ fn values_that_would_spoil_their_neighbours_are_refused() {
     let mut out = b"kept".to_vec();
     assert!(MsgpackCodec.serialize(&deep, &mut out).is_err());
     assert_eq!(out, b"kept");
+}
+
+#[test]
+fn a_large_byte_string_on_offer_is_left_out_and_what_stands_around_it_is_still_checked() {
+    struct Offered<'b>(&'b Shared, usize);
+    impl serde::Serialize for Offered<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            struct Raw<'b>(&'b [u8]);
+            impl serde::Serialize for Raw<'_> {
+                fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                    to.serialize_bytes(self.0)
+                }
+            }
+            let mut list = serializer.serialize_seq(Some(self.1))?;
+            serde::ser::SerializeSeq::serialize_element(&mut list, "key")?;
+            bulk::offer(self.0, || {
+                serde::ser::SerializeSeq::serialize_element(&mut list, &Raw(self.0))
+            })?;
+            serde::ser::SerializeSeq::serialize_element(&mut list, &7)?;
+            serde::ser::SerializeSeq::end(list)
+        }
+    }
+    let bytes = Shared::new(vec![5; bulk::LEAST]);
+    let collect = |said| {
+        let value = Offered(&bytes, said);
+        bulk::collect(Vec::new(), |out| MsgpackCodec.serialize(&value, out))
+    };
+    let mut copied = Vec::new();
+    MsgpackCodec.serialize(&Offered(&bytes, 3), &mut copied).unwrap();
+    let encoded = collect(3).unwrap();
+    assert_eq!(encoded.clone().into_vec(), copied);
+    assert_eq!(encoded.into_buffer(), b"\x93\xa3key\xc6\x00\x01\x80\x00\x07");
+    for said in [0, 2, 4] {
+        let reason = collect(said).unwrap_err().reason;
+        assert!(reason.contains("number of entries"), "{reason}");
+    }
 }

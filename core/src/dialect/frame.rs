@@ -7,6 +7,7 @@ use super::native::{self, Unreadable};
 use super::{Dialect, Form};
 use crate::fields::Fields;
 use crate::message::{Message, Method, WireId};
+use crate::payload::Spliced;
 use crate::ports::{Budget, Codec, DecodeError};
 
 /// A message that was passed, but means nothing to this node.
@@ -141,6 +142,19 @@ impl FrameWriter {
             _ if out.is_empty() => {}
             _ => self.codec.write_separator(out),
         }
+    }
+
+    /// Whether large bytes may be left out of a message that is written here: where it is not
+    /// known in which order a form has its fields, nobody could tell their place.
+    pub(crate) fn leaves_out(&self, parts: &Spliced<'_>) -> bool {
+        self.head.is_some() && !parts.own.is_empty()
+    }
+
+    /// Like [`Self::write`], with the list of arguments, or the result, as the last of what the
+    /// message holds: `out` ends with it. Only in lean frames.
+    pub(crate) fn write_bulk_last(&self, message: &Message<'_>, out: &mut Vec<u8>) -> bool {
+        let head = self.head.as_ref();
+        head.is_some_and(|head| lean::write_bulk_last(message, head, self.codec(), out))
     }
 
     /// Appends a message. `false`: this head cannot carry it; nothing was appended.

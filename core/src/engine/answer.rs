@@ -20,7 +20,7 @@ impl Core {
         let code = result.as_ref().err().map_or(ErrorCode::OK, |fault| fault.code);
         self.measure_task(now, key, code);
         let fit = |payload: Payload| {
-            let bytes = self.buffers.fit(payload.bytes);
+            let bytes = payload.bytes.map_own(|own| self.buffers.fit(own));
             Payload { bytes, ..payload }
         };
         let result = result.map(fit);
@@ -175,7 +175,7 @@ impl Core {
         }
         let mut bytes = Vec::with_capacity(payload.bytes.len() * 2);
         if self.pipeline.transcode(payload.format, &payload.bytes, form.format, &mut bytes) {
-            *payload = Payload { format: form.format, bytes };
+            *payload = Payload { format: form.format, bytes: bytes.into() };
         } else {
             let text = format!("the result cannot be written as {}", form.format.name());
             *result = Err(Fault::new(ErrorCode::UNENCODABLE, text));

@@ -243,7 +243,7 @@ impl Core {
                 inbound.drop_answer(caller, task.answer_bytes());
             }
             if let Progress::Answered(Ok(payload)) = &mut task.progress {
-                buffers.give(std::mem::take(&mut payload.bytes));
+                buffers.give(std::mem::take(&mut payload.bytes).into_buffer());
             }
         });
     }

@@ -61,6 +61,7 @@ mod keepalive;
 mod kept_answer;
 mod keys;
 mod lane;
+mod large;
 mod leave;
 mod link;
 mod measure;
@@ -125,6 +126,7 @@ use crate::wire::outbox::{Outbox, Outgoing};
 use crate::wire::pipeline::Pipeline;
 
 use keys::Keyring;
+use large::Large;
 
 pub use foreign::ForeignGroup;
 pub use keys::KeyInfo;
@@ -258,6 +260,7 @@ pub struct Core {
     frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
     buffers: Buffers,
+    large: Large,
     sealing: Keyring,
 }
 
@@ -305,7 +308,7 @@ impl Core {
     }
 
     /// Takes back the buffer of arguments or a result that nobody needs any more. At most 512
-    /// and 4 MiB of them are kept, and none of 2 MiB or more; the rest is freed.
+    /// and 16 MiB of them are kept, and none of 2 MiB or more; the rest is freed.
     pub fn give_buffer(&mut self, buffer: Vec<u8>) {
         self.buffers.give(buffer);
     }

@@ -13,7 +13,7 @@ use crate::event::{Event, PeerDownReason};
 use crate::id::{CallKey, ExeId, PeerKey};
 use crate::message::{Features, WireId};
 use crate::mutant::planted;
-use crate::payload::Payload;
+use crate::payload::{Encoded, Payload};
 use crate::peers::Peer;
 use crate::time::Time;
 use crate::timers::Timer;
@@ -74,11 +74,7 @@ impl Core {
                 let text = format!("no room for the result of {} bytes here", encoded.len());
                 Err(CallError::new(ErrorCode::TOO_LARGE, Executed::Yes, text))
             }
-            Ok(encoded) => {
-                let mut bytes = self.buffers.take(encoded.len());
-                bytes.extend_from_slice(encoded);
-                Ok(Payload { format: from.form.format, bytes })
-            }
+            Ok(encoded) => Ok(Payload { format: from.form.format, bytes: self.keep(encoded) }),
             Err(fault) => Err(CallError::from_fault(fault)),
         };
         self.finish(now, key, Outcome::One(Answer { from: callee, result }));
@@ -210,7 +206,7 @@ impl Core {
     pub(super) fn finish_one_way(&mut self, now: Time, key: CallKey) {
         let from = self.callee_name(key);
         let format = self.pipeline.first_format();
-        let result = Ok(Payload { format, bytes: Vec::new() });
+        let result = Ok(Payload { format, bytes: Encoded::default() });
         self.finish(now, key, Outcome::One(Answer { from, result }));
     }
 

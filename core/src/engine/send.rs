@@ -7,6 +7,7 @@ use crate::calls::Mode;
 use crate::dialect::frame::FrameWriter;
 use crate::endpoint::{Lane, LinkId};
 use crate::message::Features;
+use crate::payload::Shared;
 use crate::ports::Dest;
 use crate::time::Time;
 use crate::wire::outbox::{Broadcast, Outgoing};
@@ -38,6 +39,18 @@ impl Core {
     /// Writes the next frame into `out` (cleared first) and says where it goes. Messages to one
     /// link are packed together. Filled by inputs and timeouts.
     pub fn poll_frame(&mut self, now: Time, out: &mut Vec<u8>) -> Option<Dest> {
+        let (dest, tail) = self.poll_frame_parts(now, out)?;
+        out.extend_from_slice(tail.as_deref().unwrap_or_default());
+        Some(dest)
+    }
+
+    /// Like [`Self::poll_frame`], but large bytes are not copied: what is returned with the
+    /// destination is the rest of the frame behind `out`.
+    pub fn poll_frame_parts(
+        &mut self,
+        now: Time,
+        out: &mut Vec<u8>,
+    ) -> Option<(Dest, Option<Shared>)> {
         out.clear();
         self.in_frame.clear();
         while let Some((lane, message)) = self.outbox.next_broadcast() {
@@ -45,11 +58,12 @@ impl Core {
                 self.counters.frames_sent += 1;
                 self.counters.messages_sent += 1;
                 self.counters.broadcasts_sent += 1;
-                return Some(Dest::Broadcast(lane));
+                return Some((Dest::Broadcast(lane), None));
             }
         }
         while let Some(link) = self.outbox.next_link(&mut self.links) {
             let packed = self.fill(now, link, out);
+            let tail = self.large.tail.take();
             // Before anything follows from it: the link may be closed once this has left.
             let leaves = packed > 0 && self.seal_for(link, out);
             self.outbox.again(&mut self.links, link);
@@ -58,7 +72,7 @@ impl Core {
                 self.counters.frames_sent += 1;
                 self.counters.messages_sent += u64::try_from(packed).unwrap_or(0);
                 self.close_if_drained(now);
-                return Some(Dest::Link(link));
+                return Some((Dest::Link(link), tail));
             }
         }
         None
@@ -162,6 +176,8 @@ impl Core {
                 }
             }
         }
+        // Of a message that could not be sent.
+        self.large.gap = None;
         if packed > 0 {
             self.spend_budget(now, link, out.len() + self.envelope_size());
             self.compress(link, shrinks, out);
@@ -171,11 +187,18 @@ impl Core {
 
     /// What is too large for a frame is written into a buffer that suits it, and sent from there.
     fn suit(&mut self, message: &Outgoing, limit: usize, out: &mut Vec<u8>) {
-        let size = match message {
-            Outgoing::Call(key) => self.calls.get(*key).map_or(0, |call| call.request.args.len()),
-            message => self.answer_bytes(message),
+        let (size, spliced) = match message {
+            Outgoing::Call(key) => {
+                let args = self.calls.get(*key).map(|call| &call.request.args);
+                args.map_or((0, false), |args| (args.len(), args.spliced().is_some()))
+            }
+            Outgoing::Answer(key) => {
+                let task = self.tasks.get(*key);
+                task.map_or((0, false), |task| (task.answer_bytes(), task.is_spliced()))
+            }
+            _ => (0, false),
         };
-        if size > limit && size.saturating_add(HEAD_ROOM) > out.capacity() {
+        if !spliced && size > limit && size.saturating_add(HEAD_ROOM) > out.capacity() {
             let fitting = self.buffers.take(size.saturating_add(HEAD_ROOM));
             self.buffers.give(std::mem::replace(out, fitting));
         }
@@ -191,6 +214,11 @@ impl Core {
             std::mem::swap(frame, &mut self.scratch);
         }
         discard(&mut self.scratch);
+    }
+
+    /// Whether a message of `size` bytes is tried to be made smaller.
+    pub(super) fn shrinks(&self, link: LinkId, may_shrink: bool, size: usize) -> bool {
+        may_shrink && self.pipeline.compresses(size) && self.far_end_has(link, Features::COMPRESSED)
     }
 
     /// Whether a message may go into a frame that is compressed. In keyed mode only what is said to
@@ -250,18 +278,23 @@ impl Core {
     ) -> Packed {
         let empty = out.is_empty();
         frame.begin(out);
+        self.large.gap = None;
         if !self.write_message(now, link, message, frame, out) {
             return Packed::Nothing;
         }
-        let size = out.len() + self.envelope_size();
+        let length = out.len() + self.large.gap.as_ref().map_or(0, |gap| gap.bulk.len());
+        let size = length + self.envelope_size();
         let is_within = match message {
             Outgoing::Hello { .. } => self.within_budget(now, link, size),
             _ => self.within_budget_after_hello(now, link, size),
         };
-        if out.len() > limit {
+        if length > limit {
             // What goes alone needs its own head, which counts too.
-            if empty { Packed::TooLarge(out.len()) } else { Packed::NoRoom }
+            if empty { Packed::TooLarge(length) } else { Packed::NoRoom }
         } else if is_within {
+            if let Some(gap) = self.large.gap.take() {
+                gap.fill(out);
+            }
             Packed::Yes
         } else if empty {
             Packed::OverBudget

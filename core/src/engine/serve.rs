@@ -173,8 +173,12 @@ impl Core {
             since: now,
             reply_to: call.reply_to,
         };
-        let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
-        let args = Arguments::copied(from.form.format, call.args, call.kwargs, buffer);
+        let args = if call.kwargs.is_empty() {
+            Arguments::of_list(from.form.format, self.keep(call.args))
+        } else {
+            let buffer = self.buffers.take(call.args.len().saturating_add(call.kwargs.len()));
+            Arguments::copied(from.form.format, call.args, call.kwargs, buffer)
+        };
         let arrival = Arrival { attempt: call.attempt, at: now };
         let key = self.begin_task(now, offered, args, caller, deadline, stream)?;
         self.counters.calls_accepted += 1;

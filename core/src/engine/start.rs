@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::keys::Keyring;
+use super::large::Large;
 use super::{Announcing, Configured, Core, LinkCommand, Phase};
 use crate::buffers::Buffers;
 use crate::byte_budget::ByteBudget;
@@ -103,6 +104,7 @@ impl Core {
             frame_watermark: None,
             scratch: Vec::new(),
             buffers: Buffers::default(),
+            large: Large::default(),
             sealing,
             name: config.name.as_str().into(),
             config,

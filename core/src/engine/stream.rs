@@ -12,7 +12,7 @@ use crate::ports::{Capabilities, Cast, Close, Initiator};
 use crate::time::Time;
 use crate::wire::links::Link;
 use crate::wire::outbox::{Outgoing, Refusal};
-use crate::wire::streams::{Arrived, Left, PushError, StreamLimits, Streams};
+use crate::wire::streams::{Arrived, Left, StreamLimits, Streams};
 
 impl Core {
     /// Makes room for streams on a link that can carry them.
@@ -94,15 +94,7 @@ impl Core {
     ) -> Result<(), Drop> {
         match arrived {
             Arrived::Nothing => Ok(()),
-            Arrived::Message(bytes) => {
-                let limit = self.config.max_message;
-                let result = self.receive_messages(now, from, &bytes, limit);
-                match self.streams_of(from.link) {
-                    Some(streams) if streams.lacks_spare() => streams.recycle(bytes),
-                    _ => self.buffers.give(bytes),
-                }
-                result
-            }
+            Arrived::Message(bytes) => self.receive_large(now, from, bytes),
             Arrived::Readable(number) | Arrived::Finished(number) => {
                 if self.unread.get(&(from.link, number)).is_some() {
                     self.drop_unread(from.link, number);
@@ -156,72 +148,22 @@ impl Core {
         }
     }
 
-    /// Sends a message, which is `encoded`, as a stream of its own. `false`: the link has no
-    /// streams, and the message is what it was.
-    pub(super) fn send_large(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        message: &Outgoing,
-        encoded: &mut Vec<u8>,
-    ) -> bool {
-        // Asked first: without streams an answer's task is still needed.
-        if self.streams_of(link).is_none() {
-            return false;
-        }
-        let size = encoded.len();
-        let may_shrink = self.may_compress(message);
-        // What is to be said if the far end does not take it. The answer's task is over.
-        let tag = match message {
-            Outgoing::Answer(key) => {
-                let text = format!("the caller does not take an answer of {size} bytes");
-                match self.take_refusal(*key, text) {
-                    Some(refusal) => Outgoing::Refusal(Box::new(refusal)),
-                    None => return true,
-                }
-            }
-            other => other.clone(),
-        };
-        self.touch(now, link);
-        let room = self.buffers.take(super::send::FRAME_ROOM);
-        let mut bytes = std::mem::replace(encoded, room);
-        // What is larger is refused here, not expanded and then refused there.
-        let may_shrink = may_shrink && size <= self.config.max_message;
-        self.compress(link, may_shrink, &mut bytes);
-        let Some(streams) = self.streams_of(link) else { return false };
-        match (streams.push_message(tag.clone(), bytes), tag) {
-            (Ok(()), tag) => {
-                self.answers_leaving += usize::from(matches!(tag, Outgoing::Refusal(_)));
-            }
-            (Err((why, _)), Outgoing::Call(key)) => {
-                self.limit_hit(now, why.limit());
-                let error = CallError::new(why.code(), Executed::No, why.to_string());
-                self.finish_failed(now, key, error);
-            }
-            (Err((why, _)), Outgoing::Refusal(mut refusal)) => {
-                self.limit_hit(now, why.limit());
-                refusal.fault.message = match why {
-                    PushError::TooLarge { .. } => format!("the answer is too large: {why}"),
-                    _ => why.to_string(),
-                };
-                self.send(link, Outgoing::Refusal(refusal));
-            }
-            _ => {}
-        }
-        true
-    }
-
     /// Writes the next record of a link. `true`: there was one.
     pub(super) fn write_record(&mut self, now: Time, link: LinkId, out: &mut Vec<u8>) -> bool {
         let Some(known) = self.links.get_mut(link) else { return false };
         let most = known.max_frame;
         let Some(streams) = &mut known.streams else { return false };
-        let Some(left) = streams.next_record(most, out) else { return false };
+        // What is sealed is sealed in one piece.
+        let left = match self.sealing.sessions {
+            Some(_) => streams.next_record(most, out),
+            None => streams.next_record_parts(most, out, &mut self.large.tail),
+        };
+        let Some(left) = left else { return false };
         known.last_used = now;
         match left {
             Left::Record => {}
-            Left::Message(message, buffer) => {
-                self.buffers.give(buffer);
+            Left::Message(message, body) => {
+                self.buffers.give(body.into_buffer());
                 self.large_left(now, link, &message);
             }
             Left::Writable(number) => {

@@ -19,6 +19,7 @@ use crate::ports::Codec;
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
+use crate::wire::streams::Gap;
 
 impl Core {
     pub(super) fn write_plain_broadcast(
@@ -170,7 +171,7 @@ impl Core {
     }
 
     fn write_call(
-        &self,
+        &mut self,
         now: Time,
         on: LinkId,
         key: CallKey,
@@ -192,10 +193,11 @@ impl Core {
         // of that node would run it.
         let Some(callee) = self.peers.get(*peer) else { return false };
         let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
+        let spliced = call.request.args.spliced().filter(|parts| frame.leaves_out(parts));
         let message = Call {
             id: Some(WireId::Native(call.wire)),
             function: Cow::Borrowed(call.request.function.as_str()),
-            args: call.request.args.positional(),
+            args: spliced.map_or_else(|| call.request.args.positional(), |parts| parts.own),
             kwargs: call.request.args.named(),
             to: Some(callee.session.short()),
             deadline_ms: Some(left.max(1)),
@@ -212,7 +214,11 @@ impl Core {
                 self.watermark(*peer)
             },
         };
-        frame.write(&Message::Call(message), out)
+        let message = Message::Call(message);
+        let Some(gap) = spliced.map(Gap::of) else { return frame.write(&message, out) };
+        let written = frame.write_bulk_last(&message, out);
+        self.large.gap = Some(Box::new(gap.at_end_of(out)));
+        written
     }
 
     fn write_ack(&self, now: Time, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
@@ -231,7 +237,7 @@ impl Core {
     }
 
     fn write_answer(
-        &self,
+        &mut self,
         now: Time,
         link: LinkId,
         key: TaskKey,
@@ -242,9 +248,12 @@ impl Core {
         let Caller::Remote { id: Some(id), reply_to, .. } = &task.caller else { return false };
         let (id, token) = (id.clone(), reply_to.map(|reply| reply.token));
         let attempt = self.copy_answered(now, link, task.arrival);
+        let mut spliced = None;
         let message = match &task.progress {
             Progress::Answered(Ok(payload)) => {
-                Message::Callback(Callback { id, result: &payload.bytes, token, attempt })
+                spliced = payload.bytes.spliced().filter(|parts| frame.leaves_out(parts));
+                let result = spliced.map_or_else(|| &*payload.bytes, |parts| parts.own);
+                Message::Callback(Callback { id, result, token, attempt })
             }
             Progress::Answered(Err(fault)) => {
                 let (id, fault) = (Some(id), fault.clone());
@@ -252,7 +261,10 @@ impl Core {
             }
             _ => return false,
         };
-        frame.write(&message, out)
+        let Some(gap) = spliced.map(Gap::of) else { return frame.write(&message, out) };
+        let written = frame.write_bulk_last(&message, out);
+        self.large.gap = Some(Box::new(gap.at_end_of(out)));
+        written
     }
 
     /// Which copy of a call an answer says that it answers. Nothing to whom that is known to mean

@@ -51,6 +51,8 @@ pub struct Splitter {
     missing: usize,
     /// Reads in a row that needed little of the buffer.
     small: u8,
+    /// The last read has filled all the room there was: more is on its way.
+    is_pressed: bool,
 }
 
 impl Splitter {
@@ -64,7 +66,16 @@ impl Splitter {
     /// A splitter of frames whose bodies have up to `max_body` bytes.
     pub fn new(max_body: usize) -> Self {
         let limit = max_body.saturating_add(Header::SIZE);
-        Self { limit, buffer: Vec::new(), begin: 0, end: 0, failed: None, missing: 0, small: 0 }
+        Self {
+            limit,
+            buffer: Vec::new(),
+            begin: 0,
+            end: 0,
+            failed: None,
+            missing: 0,
+            small: 0,
+            is_pressed: false,
+        }
     }
 
     /// Room to read into; then call [`Self::filled`]. Not empty once [`Self::next_frame`] has
@@ -82,10 +93,10 @@ impl Splitter {
             self.buffer.truncate(Self::KEPT);
             self.buffer.shrink_to(Self::KEPT);
         }
-        if self.end == self.buffer.len() {
+        if self.end == self.buffer.len() || std::mem::take(&mut self.is_pressed) {
             let grown = self.buffer.len().saturating_mul(2).max(Self::KEPT).min(self.limit);
             self.buffer.reserve_exact(grown.saturating_sub(self.buffer.len()));
-            self.buffer.resize(grown.max(self.end), 0);
+            self.buffer.resize(grown.max(self.buffer.len()), 0);
         }
         let room = self.buffer.get_mut(self.end..).unwrap_or_default();
         // A large frame is read to its end and no further: what came behind it would have to be
@@ -97,6 +108,7 @@ impl Splitter {
     /// Declares the first `count` bytes of the last [`Self::room`] to have arrived.
     pub fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.buffer.len());
+        self.is_pressed = self.end == self.buffer.len();
         self.missing = self.missing.saturating_sub(count);
         // A large frame that arrives in small packets is no quiet time.
         let is_small = self.end < Self::KEPT / 2;

@@ -223,13 +223,20 @@ impl Pipeline {
         Ok((codec, frame))
     }
 
+    /// Whether this node tries to make so many bytes smaller, if that is allowed.
+    pub(crate) fn compresses(&self, size: usize) -> bool {
+        self.compressor.as_ref().is_some_and(|(_, threshold)| size >= *threshold)
+    }
+
     /// Writes a frame, or a message that is larger than one, into `packed` (cleared first) as it
     /// goes out compressed. `false`: it goes as it is, because it may not be compressed (the far
     /// end does not read that, or its length would tell of it) or because it does not pay.
     pub fn close(&self, frame: &[u8], may_shrink: bool, packed: &mut Vec<u8>) -> bool {
         packed.clear();
-        let Some((compressor, threshold)) = &self.compressor else { return false };
-        if !may_shrink || frame.len() < *threshold {
+        let Some((compressor, _)) = self.compressor.as_ref().filter(|_| may_shrink) else {
+            return false;
+        };
+        if !self.compresses(frame.len()) {
             return false;
         }
         compressor.compress(frame, packed);

@@ -266,6 +266,6 @@ fn still_works(duo: &mut Duo) {
     };
     duo.pass_well(Duration::from_secs(3));
     let outcome = duo.nodes[0].ledger.calls()[place].outcome.clone();
-    let result = outcome.and_then(Result::ok).map(|payload| payload.bytes);
+    let result = outcome.and_then(Result::ok).map(|payload| payload.bytes.into_vec());
     assert_eq!(result, Some(args), "{:?}", duo.nodes[0].ledger.calls()[place]);
 }

@@ -53,7 +53,7 @@ pub(super) fn encode_result(
     let value = result.as_ref().map_err(Fault::clone)?;
     let mut bytes = Vec::new();
     match codec(format).serialize(value, &mut bytes) {
-        Ok(()) => Ok(Payload { format, bytes }),
+        Ok(()) => Ok(Payload { format, bytes: bytes.into() }),
         Err(error) => Err(Fault::new(ErrorCode::UNENCODABLE, error.to_string())),
     }
 }

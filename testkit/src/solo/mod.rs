@@ -428,11 +428,11 @@ fn pipeline() -> Pipeline {
 /// The arguments of a task as its result.
 fn echo(task: &Task) -> Payload {
     match task.args.positional() {
-        [] => Payload { format: Format::JSON, bytes: b"[]".to_vec() },
-        list => Payload { format: task.args.format(), bytes: list.to_vec() },
+        [] => Payload { format: Format::JSON, bytes: b"[]".to_vec().into() },
+        list => Payload { format: task.args.format(), bytes: list.to_vec().into() },
     }
 }
 
 fn text(text: &str) -> Payload {
-    Payload { format: Format::JSON, bytes: format!("\"{text}\"").into_bytes() }
+    Payload { format: Format::JSON, bytes: format!("\"{text}\"").into_bytes().into() }
 }

@@ -328,7 +328,7 @@ impl World {
 
     pub(crate) fn complete(&mut self, node: usize, task: TaskKey, size: usize) {
         let bytes = format!("\"{}\"", "y".repeat(size)).into_bytes();
-        let result = Payload { format: Format::JSON, bytes };
+        let result = Payload { format: Format::JSON, bytes: bytes.into() };
         self.cores[node].complete(self.now, task, Ok(result));
     }
 

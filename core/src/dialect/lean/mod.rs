@@ -12,6 +12,7 @@ mod write;
 pub use head::{Head, begins_with, is_claimed_by};
 pub use read::{Fields, read};
 pub use write::write;
+pub(crate) use write::write_bulk_last;
 
 use crate::error::Executed;
 use crate::message::{CallState, Method};

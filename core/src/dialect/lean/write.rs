@@ -16,6 +16,26 @@ pub fn write(message: &Message<'_>, head: &Head, codec: &dyn Codec, out: &mut Ve
     true
 }
 
+/// The same with the arguments or the result behind everything else. Readers take the entries in any
+/// order.
+pub(crate) fn write_bulk_last(
+    message: &Message<'_>,
+    head: &Head,
+    codec: &dyn Codec,
+    out: &mut Vec<u8>,
+) -> bool {
+    let mut entries = Entries::new();
+    if entries.fill(message, head).is_none() {
+        return false;
+    }
+    let filled = entries.places.get_mut(..entries.used).unwrap_or_default();
+    if let Some(at) = filled.iter().position(|(key, _)| matches!(*key, b'a' | b'v')) {
+        filled.get_mut(at..).unwrap_or_default().rotate_left(1);
+    }
+    codec.write_letters(filled, out);
+    true
+}
+
 /// Most entries of a message: a call's `i` `r` `f` `a` `k` `d` `o` `b` `p` `q` `n`.
 const MOST: usize = 11;
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::body::Body;
 use crate::error::ErrorCode;
 use crate::time::Time;
 
@@ -57,7 +58,7 @@ impl<T> Entry<T> {
         self.announced
             && match &self.kind {
                 Kind::Application(stream) => stream.send.is_sendable(),
-                Kind::Sending(message) => message.credit > 0 || message.rest().is_empty(),
+                Kind::Sending(message) => message.credit > 0 || message.is_whole(),
                 Kind::Assembling(_) | Kind::Ending { .. } => false,
             }
     }
@@ -154,7 +155,7 @@ impl Inflow {
 /// A message that is being sent.
 pub(super) struct Sending<T> {
     pub(super) tag: T,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Body,
     pub(super) sent: usize,
     pub(super) credit: u32,
     /// How much had left when it was looked at last, and when that was new.
@@ -162,8 +163,9 @@ pub(super) struct Sending<T> {
 }
 
 impl<T> Sending<T> {
-    pub(super) fn rest(&self) -> &[u8] {
-        self.bytes.get(self.sent..).unwrap_or_default()
+    /// Whether all of it has left.
+    pub(super) fn is_whole(&self) -> bool {
+        self.sent >= self.bytes.len()
     }
 }
 

@@ -9,6 +9,7 @@
 //! announcement: it gets its number with its first record, so that its number is above all that
 //! the far end has heard of.
 
+mod body;
 mod entry;
 mod receive;
 mod record;
@@ -26,12 +27,17 @@ use crate::config::Config;
 use crate::error::ErrorCode;
 use entry::{Application, Class, Entry, Kind};
 
+pub(crate) use body::{Body, Gap};
 pub(crate) use receive::{Arrived, StreamError, Taken};
 pub(crate) use send::{Left, PushError};
 
 /// Bytes that may be sent on a new stream before any credit came. Part of the protocol: both
 /// ends of a link count with it.
 pub(crate) const INITIAL_WINDOW: u32 = 256 << 10;
+
+/// What the far end may send of a message that has begun, in windows: a message of a mebibyte is
+/// granted once and not eight times. Each grant is a frame and wakes somebody.
+const MESSAGE_WINDOWS: u32 = 4;
 
 /// Refusals of streams beyond the bound that may wait to be sent.
 const MAX_REFUSALS: usize = 4096;
@@ -60,6 +66,9 @@ pub(crate) struct StreamLimits {
     pub(crate) initial: u32,
     /// Unread bytes of a stream, on their way or here; and written ones that were not sent.
     pub(crate) window: u32,
+    /// What the far end may send of a message once it has begun. Memory is bounded by `assembly`
+    /// anyway: this only says how often credit is told.
+    pub(crate) message_window: u32,
     /// The body of a record that is sent.
     pub(crate) record: usize,
     /// One message, in or out.
@@ -72,10 +81,12 @@ pub(crate) struct StreamLimits {
 
 impl StreamLimits {
     pub(crate) fn of(config: &Config) -> Self {
+        let window = u32::try_from(config.stream_window).unwrap_or(INITIAL_WINDOW);
         Self {
             streams: config.max_streams,
             initial: INITIAL_WINDOW,
-            window: u32::try_from(config.stream_window).unwrap_or(INITIAL_WINDOW),
+            window,
+            message_window: window.saturating_mul(MESSAGE_WINDOWS),
             record: config.stream_record,
             message: config.max_message,
             assembly: config.max_assembly,
@@ -161,7 +172,7 @@ pub(crate) struct Streams<T> {
     /// The highest number of the far end that came up.
     highest: u32,
     /// Messages that have not begun.
-    waiting: VecDeque<(T, Vec<u8>)>,
+    waiting: VecDeque<(T, Body)>,
     /// Bytes of messages that have not wholly left, waiting ones included.
     queued: usize,
     /// Bytes of those that have begun.

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::body::Body;
 use super::entry::{Class, Entry, Kind, Sending, move_front};
 use super::{BEGIN, Gone, MAX_RECENT, MAX_WAITING, Streams, record};
 use crate::error::ErrorCode;
 use crate::framing::RECORD_HEAD;
+use crate::payload::Shared;
 use crate::time::Time;
 
 /// Bytes that may be written on a stream while the node holds as many as it may.
@@ -19,7 +21,7 @@ pub(crate) enum Left<T> {
     /// Nobody needs to know.
     Record,
     /// It was the last of this message; here is its buffer. The far end may still refuse it.
-    Message(T, Vec<u8>),
+    Message(T, Body),
     /// A writer that had found no room on this stream has some again.
     Writable(u32),
 }
@@ -82,8 +84,9 @@ impl<T> Streams<T> {
     pub(crate) fn push_message(
         &mut self,
         tag: T,
-        bytes: Vec<u8>,
-    ) -> Result<(), (PushError, Vec<u8>)> {
+        bytes: impl Into<Body>,
+    ) -> Result<(), (PushError, Body)> {
+        let bytes = bytes.into();
         let (size, limit, waiting) = (bytes.len(), self.limits.message, self.queued);
         if size > limit {
             return Err((PushError::TooLarge { size, limit }, bytes));
@@ -189,6 +192,22 @@ impl<T> Streams<T> {
     where
         T: Clone,
     {
+        let mut tail = None;
+        let left = self.next_record_parts(most, out, &mut tail);
+        out.extend_from_slice(tail.as_deref().unwrap_or_default());
+        left
+    }
+
+    /// Like [`Self::next_record`], but the last bytes of the record are left where they are shared.
+    pub(crate) fn next_record_parts(
+        &mut self,
+        most: usize,
+        out: &mut Vec<u8>,
+        tail: &mut Option<Shared>,
+    ) -> Option<Left<T>>
+    where
+        T: Clone,
+    {
         let most = most.checked_sub(RECORD_HEAD).filter(|body| *body >= record::CONTROL)?;
         if let Some((number, code)) = self.refusals.pop_front() {
             record::write_reset(number, code, out);
@@ -202,7 +221,8 @@ impl<T> Streams<T> {
         let most = most.min(self.limits.record);
         while let Some(turn) = self.round.pop_front() {
             let number = if turn == BEGIN { self.begin_message() } else { Some(turn) };
-            if let Some(left) = number.and_then(|number| self.write_bytes(number, most, out)) {
+            if let Some(left) = number.and_then(|number| self.write_bytes(number, most, out, tail))
+            {
                 return Some(left);
             }
         }
@@ -229,7 +249,7 @@ impl<T> Streams<T> {
 
     /// Writes a stream's grant or reset. `false`: there is none.
     fn write_control(&mut self, number: u32, out: &mut Vec<u8>) -> bool {
-        let window = self.limits.window;
+        let (window, of_message) = (self.limits.window, self.limits.message_window);
         let Some(entry) = self.table.get_mut(&number) else { return false };
         if !std::mem::take(&mut entry.in_controls) {
             return false;
@@ -240,6 +260,10 @@ impl<T> Streams<T> {
             self.remove(number);
             return true;
         }
+        let window = match entry.kind {
+            Kind::Assembling(_) => window.max(of_message),
+            _ => window,
+        };
         let owed = entry.owed(window);
         let Some(allowed) = entry.allowed_mut().filter(|_| owed > 0) else { return false };
         *allowed = allowed.saturating_add(owed);
@@ -248,7 +272,13 @@ impl<T> Streams<T> {
     }
 
     /// Writes a stream's next record of bytes, or its half-close.
-    fn write_bytes(&mut self, number: u32, most: usize, out: &mut Vec<u8>) -> Option<Left<T>>
+    fn write_bytes(
+        &mut self,
+        number: u32,
+        most: usize,
+        out: &mut Vec<u8>,
+        tail: &mut Option<Shared>,
+    ) -> Option<Left<T>>
     where
         T: Clone,
     {
@@ -275,7 +305,7 @@ impl<T> Streams<T> {
                 self.next_turn(number, is_last);
                 Some(if has_room { Left::Writable(number) } else { Left::Record })
             }
-            Kind::Sending(message) if message.rest().is_empty() => match self.remove(number) {
+            Kind::Sending(message) if message.is_whole() => match self.remove(number) {
                 Some(Kind::Sending(message)) => {
                     if self.recent.len() >= MAX_RECENT {
                         self.recent.pop_front();
@@ -287,14 +317,12 @@ impl<T> Streams<T> {
             },
             Kind::Sending(message) => {
                 let size = most.min(usize::try_from(message.credit).unwrap_or(usize::MAX));
-                let rest = message.rest();
-                let bytes = rest.get(..size).unwrap_or(rest);
-                out.extend_from_slice(bytes);
-                let size = bytes.len();
+                let (size, shared) = message.bytes.append_or_share(message.sent, size, out);
+                *tail = shared;
                 message.sent += size;
                 message.credit =
                     message.credit.saturating_sub(u32::try_from(size).unwrap_or(u32::MAX));
-                let is_last = message.rest().is_empty();
+                let is_last = message.is_whole();
                 self.next_turn(number, is_last);
                 Some(Left::Record)
             }

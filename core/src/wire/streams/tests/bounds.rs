@@ -16,6 +16,7 @@ fn the_limits_are_those_of_the_configuration() {
         streams: 7,
         initial: 256 << 10,
         window: 16 << 10,
+        message_window: 64 << 10,
         record: 1 << 10,
         message: 5000,
         assembly: 6000,
@@ -104,7 +105,7 @@ fn carry_into_nothing(from: &mut End) {
 fn one_message() {
     let (mut one, _) = ends();
     let error = PushError::TooLarge { size: 1001, limit: 1000 };
-    assert_eq!(one.push_message("m", pattern(1001)), Err((error, pattern(1001))));
+    assert_eq!(one.push_message("m", pattern(1001)), Err((error, pattern(1001).into())));
     assert_eq!(error.code(), ErrorCode::TOO_LARGE);
     assert_eq!(one.push_message("m", pattern(1000)), Ok(()));
     for (limits, size, code) in [
@@ -143,7 +144,7 @@ fn messages_waiting_to_be_sent() {
         one.push_message("m", pattern(1000)).unwrap();
     }
     let error = PushError::Full { waiting: 5000, size: 1 };
-    assert_eq!(one.push_message("n", vec![7]), Err((error, vec![7])));
+    assert_eq!(one.push_message("n", vec![7]), Err((error, vec![7].into())));
     assert_eq!(error.code(), ErrorCode::BUSY);
     settle(&mut one, &mut other);
     assert_eq!(one.push_message("n", vec![7]), Ok(()));

@@ -58,6 +58,7 @@ impl World {
             streams: 6,
             initial: 50,
             window: u32::try_from(1 + dice.roll(120)).unwrap(),
+            message_window: 90,
             record: 1 + dice.roll(30),
             message: 600,
             assembly: 1000,

@@ -21,7 +21,7 @@ fn numbers_end_and_messages_that_wait_have_theirs() {
     one.push_message("m", pattern(1)).unwrap();
     assert_eq!(one.open(), Ok(u32::MAX - 2));
     assert_eq!(one.open(), Err(OpenError::Exhausted));
-    assert_eq!(one.push_message("n", vec![1]), Err((PushError::Exhausted, vec![1])));
+    assert_eq!(one.push_message("n", vec![1]), Err((PushError::Exhausted, vec![1].into())));
     assert_eq!(next(&mut one).unwrap().0[2..6], [0xff; 4]);
     assert_eq!(one.open(), Err(OpenError::Exhausted));
     let mut other: End = end(false, limits());

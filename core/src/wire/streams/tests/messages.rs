@@ -1,6 +1,7 @@
 //! Messages: how they go, in which order, and what ends them.
 
 use super::*;
+use crate::payload::{Shared, Spliced};
 
 #[test]
 fn a_message_arrives_whole_and_its_sender_is_told() {
@@ -19,6 +20,7 @@ fn a_message_arrives_whole_and_its_sender_is_told() {
             count += 1;
             let arrived = other.on_record(&frame).unwrap();
             if let Left::Message(tag, buffer) = left {
+                let buffer = buffer.into_buffer();
                 assert_eq!((tag, buffer.as_ptr()), ("m", place), "the bytes were moved");
                 end = Some(arrived);
             } else {
@@ -235,4 +237,50 @@ fn a_buffer_handed_back_is_used_again() {
     other.recycle(Vec::with_capacity(MAX_SPARE));
     other.relax();
     assert_eq!(other.spare.capacity(), 0);
+}
+
+#[test]
+fn a_message_that_has_begun_is_granted_much_at_once() {
+    for (message_window, grants) in [(0, 17), (640, 2)] {
+        let limits = StreamLimits { message_window, ..limits() };
+        let (mut one, mut other): (End, End) = (end(true, limits), end(false, limits));
+        one.push_message("m", pattern(700)).unwrap();
+        let (mut told, mut whole) = (0, false);
+        while !whole {
+            let Some((frame, _)) = next(&mut one) else { panic!("it waits for credit") };
+            whole = other.on_record(&frame).unwrap() == Arrived::Message(pattern(700));
+            while let Some((frame, _)) = next(&mut other) {
+                told += 1;
+                assert_eq!(one.on_record(&frame), Ok(Arrived::Nothing));
+            }
+        }
+        assert_eq!(told, grants);
+    }
+}
+
+#[test]
+fn what_a_message_was_written_without_leaves_from_where_it_is() {
+    let (mut one, mut other) = ends();
+    let bulk = Shared::new(pattern(60));
+    let parts = Spliced { own: b"<>", at: 1, bulk: &bulk };
+    let gap = Gap::of(parts).at_end_of(b"head<>");
+    one.push_message("m", Body::with_gap(b"head<>".to_vec(), gap)).unwrap();
+    assert_eq!(one.held().bytes_out, 66);
+    let (mut shared, mut arrived) = (0, Arrived::Nothing);
+    while arrived == Arrived::Nothing {
+        let (mut frame, mut tail) = (Vec::new(), None);
+        if one.next_record_parts(100, &mut frame, &mut tail).is_none() {
+            carry(&mut other, &mut one);
+            continue;
+        }
+        if let Some(tail) = tail {
+            assert!(bulk.as_ptr_range().contains(&tail.as_ptr()), "it was copied");
+            shared += tail.len();
+            frame.extend_from_slice(&tail);
+        }
+        arrived = other.on_record(&frame).unwrap();
+    }
+    let whole = [b"head<", pattern(60).as_slice(), b">"].concat();
+    assert_eq!((arrived, shared), (Arrived::Message(whole), 60));
+    assert_eq!(one.held().bytes_out, 0);
 }

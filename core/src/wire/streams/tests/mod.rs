@@ -21,6 +21,7 @@ fn limits() -> StreamLimits {
         streams: 4,
         initial: 64,
         window: 64,
+        message_window: 64,
         record: RECORD,
         message: 1000,
         assembly: 3000,
