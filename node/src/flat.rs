@@ -8,12 +8,51 @@
 mod read;
 mod write;
 
+use std::fmt;
+
 use lanc_core::ports::{Codec, EncodeError, Short};
-use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::de::{self, DeserializeOwned, DeserializeSeed};
+use serde::ser::{self, Serialize};
 
 /// Most values of a list that are handed over at once: a function has at most eight parameters.
 const MOST: usize = 8;
+
+/// The value is not flat, or does not fit; which of both does not matter here.
+#[derive(Debug)]
+struct Otherwise;
+
+impl fmt::Display for Otherwise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("for the codec alone")
+    }
+}
+
+impl std::error::Error for Otherwise {}
+
+impl ser::Error for Otherwise {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+impl de::Error for Otherwise {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+
+    // Without their text, which would be put together first.
+    fn invalid_type(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
+        Self
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
+        Self
+    }
+
+    fn invalid_length(_: usize, _: &dyn de::Expected) -> Self {
+        Self
+    }
+}
 
 /// Appends a value.
 ///

@@ -1,40 +1,9 @@
 //! From flat values to types.
 
-use std::fmt;
-
 use lanc_core::ports::{Short, Shorts};
-use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
-/// The value is not flat, or does not fit; which of both does not matter here.
-#[derive(Debug)]
-pub(super) struct Otherwise;
-
-impl fmt::Display for Otherwise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("to be read by the codec")
-    }
-}
-
-impl std::error::Error for Otherwise {}
-
-impl de::Error for Otherwise {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-
-    // Without their text, which would be put together first.
-    fn invalid_type(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
-        Self
-    }
-
-    fn invalid_value(_: de::Unexpected<'_>, _: &dyn de::Expected) -> Self {
-        Self
-    }
-
-    fn invalid_length(_: usize, _: &dyn de::Expected) -> Self {
-        Self
-    }
-}
+use super::Otherwise;
 
 /// All values, and whether they are a list or one.
 pub(super) struct Values<'a> {
@@ -50,11 +19,34 @@ struct List<'a>(&'a [Short<'a>]);
 
 /// Asked for a type that only the codec reads.
 macro_rules! otherwise {
-    ($($method:ident($($parameter:ty),*);)*) => {$(
+    ($($method:ident($($parameter:ty),*);)+) => {$(
         fn $method<V: Visitor<'de>>(self, $(_: $parameter,)* _: V) -> Result<V::Value, Otherwise> {
             Err(Otherwise)
         }
-    )*};
+    )+};
+    // Those of one value as of a list.
+    () => {
+        otherwise! {
+            deserialize_any();
+            deserialize_i128();
+            deserialize_u128();
+            deserialize_f32();
+            deserialize_f64();
+            deserialize_char();
+            deserialize_bytes();
+            deserialize_byte_buf();
+            deserialize_option();
+            deserialize_unit();
+            deserialize_unit_struct(&'static str);
+            deserialize_newtype_struct(&'static str);
+            deserialize_tuple_struct(&'static str, usize);
+            deserialize_map();
+            deserialize_struct(&'static str, &'static [&'static str]);
+            deserialize_enum(&'static str, &'static [&'static str]);
+            deserialize_identifier();
+            deserialize_ignored_any();
+        }
+    };
 }
 
 /// Asked for a whole number. The visitor sees to its range.
@@ -113,27 +105,11 @@ impl<'de> Deserializer<'de> for One<'_> {
         self.deserialize_str(visitor)
     }
 
+    otherwise! {}
+
     otherwise! {
-        deserialize_any();
-        deserialize_i128();
-        deserialize_u128();
-        deserialize_f32();
-        deserialize_f64();
-        deserialize_char();
-        deserialize_bytes();
-        deserialize_byte_buf();
-        deserialize_option();
-        deserialize_unit();
-        deserialize_unit_struct(&'static str);
-        deserialize_newtype_struct(&'static str);
         deserialize_seq();
         deserialize_tuple(usize);
-        deserialize_tuple_struct(&'static str, usize);
-        deserialize_map();
-        deserialize_struct(&'static str, &'static [&'static str]);
-        deserialize_enum(&'static str, &'static [&'static str]);
-        deserialize_identifier();
-        deserialize_ignored_any();
     }
 }
 
@@ -163,26 +139,7 @@ impl<'de> Deserializer<'de> for Values<'_> {
         self.deserialize_seq(visitor)
     }
 
-    otherwise! {
-        deserialize_any();
-        deserialize_i128();
-        deserialize_u128();
-        deserialize_f32();
-        deserialize_f64();
-        deserialize_char();
-        deserialize_bytes();
-        deserialize_byte_buf();
-        deserialize_option();
-        deserialize_unit();
-        deserialize_unit_struct(&'static str);
-        deserialize_newtype_struct(&'static str);
-        deserialize_tuple_struct(&'static str, usize);
-        deserialize_map();
-        deserialize_struct(&'static str, &'static [&'static str]);
-        deserialize_enum(&'static str, &'static [&'static str]);
-        deserialize_identifier();
-        deserialize_ignored_any();
-    }
+    otherwise! {}
 }
 
 impl<'de> SeqAccess<'de> for List<'_> {

@@ -8,7 +8,7 @@ use super::*;
 const CODECS: [&dyn Codec; 2] = [&MsgpackCodec, &JsonCodec];
 
 /// Whether a value takes the short way out, and comes to what the codec alone comes to.
-fn goes<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) -> [bool; 2] {
+fn goes<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T) -> [bool; 2] {
     let mut is_read = false;
     for codec in CODECS {
         let (mut short, mut long) = (Vec::new(), Vec::new());
@@ -81,7 +81,7 @@ proptest! {
     /// Whatever the bytes are: what the short way reads, the codec reads too.
     #[test]
     fn any_bytes_come_to_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..24)) {
-        fn same<T: DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
+        fn same<T: DeserializeOwned + PartialEq + fmt::Debug>(bytes: &[u8]) {
             if let Some(read) = decode::<T>(&MsgpackCodec, bytes) {
                 assert_eq!(crate::args::decode_long::<T>(&MsgpackCodec, bytes), Ok(read));
             }

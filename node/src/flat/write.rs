@@ -1,29 +1,9 @@
 //! From types to flat values.
 
-use std::fmt;
-
 use lanc_core::ports::{Codec, Item};
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
-use super::MOST;
-
-/// The value is not flat.
-#[derive(Debug)]
-pub(super) struct Otherwise;
-
-impl fmt::Display for Otherwise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("to be written by the codec")
-    }
-}
-
-impl std::error::Error for Otherwise {}
-
-impl ser::Error for Otherwise {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
+use super::{MOST, Otherwise};
 
 /// What a flat value consists of. Text is not among it: it would have to be borrowed for longer
 /// than it is shown.
