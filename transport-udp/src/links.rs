@@ -14,7 +14,7 @@ pub(crate) const SCHEME: &str = "udp";
 /// Refused dials that wait to be told; further ones go unanswered.
 const MAX_FAILED: usize = 1024;
 /// Slots and events that keep their room however few there are.
-const KEPT: usize = 64;
+const KEPT: usize = 16;
 
 /// Bounded by its limit: a slot is used again only once its Down was told, so that at most
 /// three events per slot wait.
