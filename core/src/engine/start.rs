@@ -50,8 +50,7 @@ impl Core {
     ) -> Result<Self, ConfigError> {
         config.check()?;
         let mut random = Random::new(entropy);
-        let hash = HashKey::new(random.bytes());
-        let session = SessionId(random.bytes());
+        let (hash, session) = (HashKey::new(random.bytes()), SessionId(random.bytes()));
         let token_key = HashKey::new(random.bytes());
         let budget = ByteBudget::new(config.max_buffered);
         let sealing = Keyring::new(&mut config, pipeline.keys(), session, &mut random, hash);
