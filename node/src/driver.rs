@@ -130,13 +130,13 @@ impl Driver {
         let time = self.linger.time();
         if time > Duration::ZERO {
             let began = self.hub.clock.now();
-            let mut came = poll_fn(|cx| Poll::Ready(self.poll_work(cx).is_ready())).await;
+            let mut came = self.has_work().await;
             for _ in 0..LOOKS {
                 if came || self.hub.clock.now().since(began) >= time {
                     break;
                 }
                 tokio::task::yield_now().await;
-                came = poll_fn(|cx| Poll::Ready(self.poll_work(cx).is_ready())).await;
+                came = self.has_work().await;
             }
             self.linger.came(came);
             if came {
@@ -159,6 +159,11 @@ impl Driver {
                 return;
             }
         }
+    }
+
+    /// Whether there is something to do now.
+    async fn has_work(&mut self) -> bool {
+        poll_fn(|cx| Poll::Ready(self.poll_work(cx).is_ready())).await
     }
 
     /// Ready when a frame arrived, a timer is due, or a caller submitted something.

@@ -11,7 +11,7 @@ mod write;
 use std::fmt;
 
 use lanc_core::ports::{Codec, EncodeError, Short};
-use serde::de::{self, DeserializeOwned, DeserializeSeed};
+use serde::de::{self, DeserializeOwned};
 use serde::ser::{self, Serialize};
 
 /// Most values of a list that are handed over at once: a function has at most eight parameters.
@@ -89,7 +89,7 @@ pub(crate) fn decode<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Op
     let mut values = [Short::Null; MOST];
     let shape = codec.read_shorts(bytes, &mut values)?;
     let values = values.get(..shape.len())?;
-    std::marker::PhantomData::<T>.deserialize(read::Values { values, shape }).ok()
+    T::deserialize(read::Values { values, shape }).ok()
 }
 
 #[cfg(test)]

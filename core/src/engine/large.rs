@@ -3,9 +3,11 @@
 use super::Core;
 use super::receive::From;
 use crate::counters::Drop;
+use crate::dialect::frame::FrameWriter;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, Executed};
-use crate::payload::{Encoded, Shared, bulk};
+use crate::message::Message;
+use crate::payload::{Encoded, Shared, Spliced, bulk};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
 use crate::wire::streams::{Body, Gap, PushError};
@@ -19,6 +21,23 @@ pub(super) struct Large {
     pub(super) gap: Option<Box<Gap>>,
     /// The last bytes of the frame that is being written, where others hold them too.
     pub(super) tail: Option<Shared>,
+}
+
+impl Large {
+    /// Appends a message, of which the bytes of `parts` that others hold are left out, if there
+    /// are any; what is left out is at hand then. `false`: this frame cannot carry it.
+    pub(super) fn write(
+        &mut self,
+        frame: &FrameWriter,
+        message: &Message<'_>,
+        parts: Option<Spliced<'_>>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(gap) = parts.map(Gap::of) else { return frame.write(message, out) };
+        let written = frame.write_bulk_last(message, out);
+        self.gap = Some(Box::new(gap.at_end_of(out)));
+        written
+    }
 }
 
 impl Core {

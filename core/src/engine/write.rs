@@ -19,7 +19,6 @@ use crate::ports::Codec;
 use crate::tasks::{Caller, Progress};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
-use crate::wire::streams::Gap;
 
 impl Core {
     pub(super) fn write_plain_broadcast(
@@ -214,11 +213,7 @@ impl Core {
                 self.watermark(*peer)
             },
         };
-        let message = Message::Call(message);
-        let Some(gap) = spliced.map(Gap::of) else { return frame.write(&message, out) };
-        let written = frame.write_bulk_last(&message, out);
-        self.large.gap = Some(Box::new(gap.at_end_of(out)));
-        written
+        self.large.write(frame, &Message::Call(message), spliced, out)
     }
 
     fn write_ack(&self, now: Time, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {
@@ -261,10 +256,7 @@ impl Core {
             }
             _ => return false,
         };
-        let Some(gap) = spliced.map(Gap::of) else { return frame.write(&message, out) };
-        let written = frame.write_bulk_last(&message, out);
-        self.large.gap = Some(Box::new(gap.at_end_of(out)));
-        written
+        self.large.write(frame, &message, spliced, out)
     }
 
     /// Which copy of a call an answer says that it answers. Nothing to whom that is known to mean
