@@ -1,10 +1,9 @@
 //! The driver: the only task that waits for the network, for time and for callers at once.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use lanc_core::endpoint::LinkId;
@@ -15,6 +14,7 @@ use lanc_core::{Class, Task, TaskStep, Time};
 use tokio::time::Sleep;
 
 use crate::args::Args;
+use crate::callers::{CHUNK, Callers};
 use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Ended, Function, Started};
 use crate::hub::{Effects, Hub, KEPT, Means};
@@ -23,15 +23,6 @@ use crate::node::{Node, Owner};
 use crate::patience::Patience;
 use crate::serving::Serving;
 use crate::{trace, workers};
-
-/// Callers woken before what they submit is sent, and calls answered before the answers are. Work
-/// in chunks leaves while the rest is still being done, which keeps both sides busy; measured
-/// against other policies and sizes in `docs/decisions/0007`.
-const CHUNK: usize = 32;
-/// Trips through the run queue before what the woken callers have submitted is sent.
-const TRIPS: u32 = 4;
-/// Longer than these take no further one is begun.
-const TRIPS_TAKE: Duration = Duration::from_micros(50);
 
 /// Looks for more work before the thread may sleep, at most: a clock that a test holds does not
 /// end them.
@@ -53,8 +44,7 @@ pub(crate) struct Driver {
     done: Vec<Ended>,
     /// How many of them have been answered since the last flush.
     answered: usize,
-    /// Callers whose outcome is there and who have not been woken yet.
-    held: VecDeque<Waker>,
+    callers: Callers,
     writable: Vec<LinkId>,
     /// Links that went down: what is held for them will never leave.
     down: Vec<LinkId>,
@@ -81,7 +71,7 @@ impl Driver {
             cancelled: Vec::new(),
             done: Vec::new(),
             answered: 0,
-            held: VecDeque::new(),
+            callers: Callers::new(),
             writable: Vec::new(),
             down: Vec::new(),
             sleep: None,
@@ -96,17 +86,13 @@ impl Driver {
         self.turn();
         self.flush();
         loop {
-            if self.held.is_empty() {
+            if self.callers.is_empty() {
                 self.wait_for_work().await;
                 self.turn();
             }
-            // What the woken callers submit next shares a frame. A single caller has nobody to
-            // share with.
-            let before = (self.held.len() > 1).then(|| self.hub.state().submitted);
-            let woken = self.wake_chunk();
+            let woken = self.callers.wake(&self.hub).await;
             self.linger.note(woken);
-            if let Some(before) = before {
-                self.wait_for_submissions(before, woken).await;
+            if woken > 1 {
                 self.turn();
             }
             self.flush();
@@ -117,7 +103,7 @@ impl Driver {
         // A shutdown may have come between the last turn and the flush: those who wait for
         // calls, and the event, have not been told yet.
         self.turn();
-        while self.wake_chunk() > 0 {}
+        self.callers.wake_all();
         // Whoever waits for the end may open the same port again at once.
         self.inlets.clear();
         self.hub.outlets().close_all();
@@ -144,21 +130,6 @@ impl Driver {
             }
         }
         poll_fn(|cx| self.poll_work(cx)).await;
-    }
-
-    /// Goes through the run queue until as many callers as were woken have submitted something:
-    /// another thread may have taken some of them. A few times at most, and not for long: some
-    /// have nothing more to say, and others may have much to do first.
-    async fn wait_for_submissions(&mut self, before: u64, woken: usize) {
-        let woken = u64::try_from(woken).unwrap_or(u64::MAX);
-        let began = self.hub.clock.now();
-        for _ in 0..TRIPS {
-            tokio::task::yield_now().await;
-            let submitted = self.hub.state().submitted.wrapping_sub(before);
-            if submitted >= woken || self.hub.clock.now().since(began) > TRIPS_TAKE {
-                return;
-            }
-        }
     }
 
     /// Whether there is something to do now.
@@ -252,7 +223,7 @@ impl Driver {
     /// Does what the core asked for, until it asks for nothing more.
     fn apply(&mut self) {
         loop {
-            self.held.extend(self.effects.wakers.drain(..));
+            self.callers.hold(self.effects.wakers.drain(..));
             for (on_done, outcome) in self.effects.callbacks.drain(..) {
                 // The user's code may block.
                 tokio::task::spawn_blocking(move || on_done(outcome));
@@ -390,15 +361,6 @@ impl Driver {
             room,
         };
         (function, call)
-    }
-
-    /// Wakes the next callers and returns how many.
-    fn wake_chunk(&mut self) -> usize {
-        let count = self.held.len().min(CHUNK);
-        for waker in self.held.drain(..count) {
-            waker.wake();
-        }
-        count
     }
 
     fn flush(&mut self) {

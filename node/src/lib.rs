@@ -16,6 +16,7 @@ pub mod blocking;
 mod builder;
 mod bytes;
 mod call;
+mod callers;
 mod clock;
 mod context;
 mod driver;
