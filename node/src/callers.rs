@@ -6,8 +6,6 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-
 use crate::hub::Hub;
 
 /// Callers woken before what they submit is sent. Work in chunks leaves while the rest is still
@@ -35,9 +33,8 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    /// To be called on the runtime that the callers' driver runs on.
-    pub(crate) fn new() -> Self {
-        let is_shared = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
+    /// `is_shared`: whether the runtime has several threads.
+    pub(crate) fn new(is_shared: bool) -> Self {
         Self { held: VecDeque::new(), is_shared, at_once: 0 }
     }
 

@@ -11,6 +11,7 @@ use lanc_core::error::Fault;
 use lanc_core::id::TaskKey;
 use lanc_core::ports::{Arrived, Inlet, LinkEvent, RecvBatch};
 use lanc_core::{Class, Task, TaskStep, Time};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Sleep;
 
 use crate::args::Args;
@@ -27,6 +28,8 @@ use crate::{trace, workers};
 /// Looks for more work before the thread may sleep, at most: a clock that a test holds does not
 /// end them.
 const LOOKS: u32 = 65_536;
+/// Looks of a worker that shares its tasks with others, before it gives way.
+const STINT: Duration = Duration::from_micros(100);
 
 /// What the driver owns.
 pub(crate) struct Driver {
@@ -50,16 +53,22 @@ pub(crate) struct Driver {
     down: Vec<LinkId>,
     sleep: Option<Pin<Box<Sleep>>>,
     patience: Patience,
+    /// Whether another thread takes what this one has no time for.
+    is_shared: bool,
+    /// Whether transports are to ask the system themselves.
+    looks: bool,
     linger: Linger,
 }
 
 impl Driver {
+    /// To be called on the runtime that it will run on.
     pub(crate) fn new(
         hub: Arc<Hub>,
         owner: Weak<Owner>,
         inlets: Vec<Box<dyn Inlet>>,
         busy_poll: Duration,
     ) -> Self {
+        let is_shared = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
         Self {
             hub,
             owner,
@@ -71,11 +80,13 @@ impl Driver {
             cancelled: Vec::new(),
             done: Vec::new(),
             answered: 0,
-            callers: Callers::new(),
+            callers: Callers::new(is_shared),
             writable: Vec::new(),
             down: Vec::new(),
             sleep: None,
             patience: Patience::default(),
+            is_shared,
+            looks: false,
             linger: Linger::new(busy_poll),
         }
     }
@@ -111,18 +122,13 @@ impl Driver {
     }
 
     /// Waits until there is something to do. Where more is likely to come at once it is looked
-    /// for a few times, and others have their turn between two looks, before the thread may sleep.
+    /// for a few times before the thread may sleep.
     async fn wait_for_work(&mut self) {
         let time = self.linger.time();
         if time > Duration::ZERO {
-            let began = self.hub.clock.now();
             let mut came = self.has_work().await;
-            for _ in 0..LOOKS {
-                if came || self.hub.clock.now().since(began) >= time {
-                    break;
-                }
-                tokio::task::yield_now().await;
-                came = self.has_work().await;
+            if !came {
+                came = self.look(time).await;
             }
             self.linger.came(came);
             if came {
@@ -130,6 +136,34 @@ impl Driver {
             }
         }
         poll_fn(|cx| self.poll_work(cx)).await;
+    }
+
+    /// Looks for work for so long, and returns whether there is any.
+    ///
+    /// On one thread others have their turn between two looks, and the runtime asks the system. A
+    /// worker of several that gives way calls another one, which then waits for the sockets in its
+    /// place: it would look in vain. So it asks them by itself and gives way seldom; what else
+    /// there is to do here, another worker takes.
+    async fn look(&mut self, time: Duration) -> bool {
+        let mut gave_way = self.hub.clock.now();
+        let until = gave_way + time;
+        for _ in 0..LOOKS {
+            let now = self.hub.clock.now();
+            if now >= until {
+                return false;
+            }
+            if !self.is_shared || now.since(gave_way) >= STINT {
+                tokio::task::yield_now().await;
+                gave_way = self.hub.clock.now();
+            }
+            self.looks = self.is_shared;
+            let came = self.has_work().await;
+            self.looks = false;
+            if came {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether there is something to do now.
@@ -146,7 +180,11 @@ impl Driver {
         for number in (self.first_lane..lanes).chain(0..self.first_lane) {
             let Some(place) = self.inlets.get_mut(number) else { continue };
             let Some(inlet) = place else { continue };
-            match inlet.poll_recv(cx, &mut self.batch) {
+            let polled = match self.looks {
+                true => inlet.poll_look(cx, &mut self.batch),
+                false => inlet.poll_recv(cx, &mut self.batch),
+            };
+            match polled {
                 Poll::Ready(Ok(())) => ready = true,
                 Poll::Ready(Err(error)) => {
                     tracing::error!(lane = number, %error, "a transport can receive no more");

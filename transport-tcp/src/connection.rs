@@ -1,12 +1,13 @@
 //! The reading side of a connection, and its orderly end.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lanc_core::framing::{FramingError, Splitter};
 use lanc_core::ports::{DownReason, Initiator, LinkEvent, Origin};
+use socket2::SockRef;
 use tokio::time::Instant;
 
 use crate::admission::Host;
@@ -43,12 +44,14 @@ pub(crate) enum Turn {
 }
 
 impl Connection {
-    /// Reads once and passes on what that makes whole.
+    /// Reads once and passes on what that makes whole. `looks`: asks the system itself where the
+    /// runtime has told of nothing.
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
         sink: &mut Sink<'_>,
         stats: &TcpStats,
+        looks: bool,
     ) -> Turn {
         match self.pass_on(sink, stats) {
             Err(error) => return self.malformed(error, sink, stats),
@@ -58,7 +61,7 @@ impl Connection {
         if let Some(reason) = self.ended {
             return Turn::Over(reason);
         }
-        if self.read(cx).is_pending() {
+        if self.read(cx, looks).is_pending() {
             // Everything that was there has been read.
             let is_broken = self.line.is_broken();
             return if is_broken { Turn::Over(DownReason::Broken) } else { Turn::Wait };
@@ -96,12 +99,17 @@ impl Connection {
         Turn::Over(DownReason::Broken)
     }
 
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn read(&mut self, cx: &mut Context<'_>, looks: bool) -> Poll<()> {
+        let stream = &self.line.stream;
         loop {
-            if self.line.stream.poll_read_ready(cx).is_pending() {
-                return Poll::Pending;
-            }
-            match self.line.stream.try_read(self.splitter.room()) {
+            let room = self.splitter.room();
+            let is_told = stream.poll_read_ready(cx).is_ready();
+            let read = match is_told {
+                true => stream.try_read(room),
+                false if looks => (&*SockRef::from(stream)).read(room),
+                false => return Poll::Pending,
+            };
+            match read {
                 Ok(0) => {
                     let in_order = self.splitter.is_between_frames();
                     let reason =
@@ -109,7 +117,8 @@ impl Connection {
                     self.ended = Some(reason);
                 }
                 Ok(count) => self.splitter.filled(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && is_told => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => self.ended = Some(DownReason::Broken),
             }

@@ -26,6 +26,8 @@ use crate::transport::{SCHEME, Shared};
 
 /// Turns of connections and others in one poll.
 const TURNS: usize = 2 * RecvBatch::MAX_FRAMES;
+/// With more connections none is looked at unasked: each look is a system call.
+const MOST_LOOKED_AT: usize = 16;
 /// Connections accepted in one turn of the listener.
 const ACCEPTS: usize = 16;
 /// How often deadlines are looked at.
@@ -48,6 +50,8 @@ pub(crate) struct TcpInlet {
     /// Runs while there is a deadline.
     clock: Option<Pin<Box<Sleep>>>,
     clock_waker: Waker,
+    /// Whether connections are read though the runtime has told of nothing.
+    looks: bool,
 }
 
 struct Slot {
@@ -90,6 +94,7 @@ impl TcpInlet {
             networks: Networks::default(),
             clock: None,
             clock_waker,
+            looks: false,
         }
     }
 
@@ -232,7 +237,7 @@ impl TcpInlet {
                         // What came before the break is read first.
                         Flushed::All { owed: false } | Flushed::Broken => {}
                     }
-                    next = open.receive(&mut cx, sink, &self.shared.stats);
+                    next = open.receive(&mut cx, sink, &self.shared.stats, self.looks);
                     if was_silent && open.silent_until.is_none() {
                         self.admission.spoke(number);
                     }
@@ -448,6 +453,24 @@ impl Inlet for TcpInlet {
                 return Poll::Pending;
             }
         }
+    }
+
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+    ) -> Poll<Result<(), TransportError>> {
+        if self.slots.len() <= MOST_LOOKED_AT {
+            self.looks = true;
+            for (number, slot) in (0..).zip(&self.slots) {
+                if matches!(slot.place, Place::Open(_)) {
+                    self.shared.ready.wake(Token::Slot(number));
+                }
+            }
+        }
+        let polled = self.poll_recv(cx, into);
+        self.looks = false;
+        polled
     }
 }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lanc_core::ports::{Cast, Initiator, Inlet, Origin, RecvBatch, TransportError};
+use socket2::SockRef;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -30,6 +31,10 @@ pub(crate) struct UdpInlet {
     /// The private socket first, then the shared one.
     sockets: [Option<Source>; 2],
     private: Arc<UdpSocket>,
+    /// The private socket past the runtime. `None`: the system gives no second handle of it.
+    direct: Option<std::net::UdpSocket>,
+    /// Whether [`Self::direct`] is asked too.
+    looks: bool,
     /// Which socket is read next: both get their turn, poll after poll.
     turn: usize,
     shared: Arc<Shared>,
@@ -61,6 +66,21 @@ impl Source {
         let from = ready!(self.socket.poll_recv_from(cx, &mut room))?;
         Poll::Ready(Ok((room.filled().len(), from, self.cast)))
     }
+
+    /// The same past the runtime, which may not have heard yet of what has come.
+    fn look(
+        &self,
+        direct: Option<&std::net::UdpSocket>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr, Cast)>> {
+        let Some(direct) = direct.filter(|_| self.cast == Cast::Unicast) else {
+            return Poll::Pending;
+        };
+        match direct.recv_from(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            received => Poll::Ready(received.map(|(length, from)| (length, from, self.cast))),
+        }
+    }
 }
 
 impl UdpInlet {
@@ -72,9 +92,12 @@ impl UdpInlet {
         let unicast = Source { socket: Arc::clone(&private), cast: Cast::Unicast };
         let broadcast =
             broadcasts.map(|socket| Source { socket: Arc::new(socket), cast: Cast::Broadcast });
+        let direct = SockRef::from(&*private).try_clone().map(Into::into).ok();
         Self {
             sockets: [Some(unicast), broadcast],
             private,
+            direct,
+            looks: false,
             turn: 0,
             shared,
             pause: None,
@@ -126,7 +149,12 @@ impl UdpInlet {
             if *dry {
                 continue;
             }
-            match source.poll_recv(cx, into.spare(ROOM)) {
+            let direct = self.direct.as_ref().filter(|_| self.looks);
+            let polled = match source.poll_recv(cx, into.spare(ROOM)) {
+                Poll::Pending => source.look(direct, into.spare(ROOM)),
+                polled => polled,
+            };
+            match polled {
                 Poll::Pending => *dry = true,
                 Poll::Ready(Ok((length, from, cast))) => {
                     *added |= self.accept(from, cast, length, into);
@@ -257,6 +285,17 @@ impl Inlet for UdpInlet {
             }
             return Poll::Pending;
         }
+    }
+
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+    ) -> Poll<Result<(), TransportError>> {
+        self.looks = true;
+        let polled = self.poll_recv(cx, into);
+        self.looks = false;
+        polled
     }
 }
 

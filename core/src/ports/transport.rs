@@ -267,6 +267,20 @@ pub trait Inlet: Send {
         cx: &mut Context<'_>,
         into: &mut RecvBatch,
     ) -> Poll<Result<(), TransportError>>;
+
+    /// The same, and asks the system itself where the runtime has told of nothing yet: for a driver
+    /// that looks for a moment, again and again, before it sleeps. What a look does not find still
+    /// wakes the task, whoever it was that looked. By default nobody is asked.
+    ///
+    /// # Errors
+    /// Those of [`Self::poll_recv`].
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+    ) -> Poll<Result<(), TransportError>> {
+        self.poll_recv(cx, into)
+    }
 }
 
 /// A transport could not be opened, or cannot go on.

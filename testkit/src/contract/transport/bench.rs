@@ -9,6 +9,7 @@ use std::time::Duration;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::ports::{
     Arrived, Capabilities, Cast, Dest, Inlet, LinkEvent, Outlet, RecvBatch, SendRefused, Sent,
+    TransportError,
 };
 
 use super::Factory;
@@ -137,7 +138,23 @@ impl Node {
     /// One poll of the inlet. Returns the number of frames it added, `None` when it is pending.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let mut batch = RecvBatch::default();
-        match self.inlet.poll_recv(cx, &mut batch) {
+        let polled = self.inlet.poll_recv(cx, &mut batch);
+        self.take(polled, batch)
+    }
+
+    /// One look of the inlet, else like [`Self::poll`].
+    pub(super) fn look(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        let mut batch = RecvBatch::default();
+        let polled = self.inlet.poll_look(cx, &mut batch);
+        self.take(polled, batch)
+    }
+
+    fn take(
+        &mut self,
+        polled: Poll<Result<(), TransportError>>,
+        mut batch: RecvBatch,
+    ) -> Poll<usize> {
+        match polled {
             Poll::Pending => {
                 self.rule.ensure(batch.is_empty(), "a pending poll had added something");
                 return Poll::Pending;

@@ -1,4 +1,4 @@
-//! Rules about frames and polls: F1 to F10.
+//! Rules about frames and polls: F1 to F11.
 
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -266,6 +266,31 @@ pub fn f10_what_was_taken_leaves_with_the_flush(factory: Factory<'_>) {
                 to.settle().await;
                 rule.ensure(to.arrived.is_empty(), "more came than was sent");
             }
+        }
+    });
+}
+
+/// Rule F11: what a look finds comes once, and what it does not find still wakes who waits.
+pub fn f11_a_look_takes_nothing_from_who_waits(factory: Factory<'_>) {
+    let rule = Rule("F11 (a look takes nothing from who waits)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        let (link, _) = a.pair(&mut b).await;
+        b.settle().await;
+        b.arrived.clear();
+        for round in 0..20u8 {
+            let polled = b.look(&mut Context::from_waker(Waker::noop()));
+            rule.ensure(polled.is_pending(), "something came that nobody sent");
+            a.must_send(link, &[b'f', round]);
+            let mut looks = 0..100_000;
+            while b.look(&mut Context::from_waker(Waker::noop())).is_pending() {
+                rule.ensure(looks.next().is_some(), "looking finds nothing");
+                yield_once().await;
+            }
+            rule.same(b.frame().await.bytes, vec![b'f', round], "the frame of a look");
+            b.settle().await;
+            rule.ensure(b.arrived.is_empty(), "what a look found came again");
+            a.must_send(link, b"wait");
+            rule.same(b.frame().await.bytes.as_slice(), b"wait", "the frame that was waited for");
         }
     });
 }
