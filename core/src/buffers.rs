@@ -63,7 +63,8 @@ impl Buffers {
 
     /// A large buffer, empty, if there is one: for a message whose size is not known yet.
     pub(crate) fn take_large(&mut self) -> Option<Vec<u8>> {
-        if let Some(buffer) = self.home.take() {
+        if let Some(mut buffer) = self.home.take(2 * LARGE..) {
+            buffer.clear();
             return Some(buffer);
         }
         let least = shelf(LARGE)?;
@@ -72,10 +73,16 @@ impl Buffers {
         Some(self.taken(buffer))
     }
 
+    /// Memory of about a capacity that was shared and came back, as it was left; none if there is
+    /// none.
+    pub(crate) fn take_like(&mut self, capacity: usize) -> Vec<u8> {
+        self.home.take(capacity..=capacity.saturating_mul(2)).unwrap_or_default()
+    }
+
     /// Frees a large buffer of each size. To be called every now and then: what a burst has left
     /// goes, and costs a burst that lasts little.
     pub(crate) fn relax(&mut self) {
-        drop(self.home.take());
+        drop(self.home.take(..));
         let large = shelf(LARGE).and_then(|least| self.shelves.get_mut(least..));
         for buffer in large.into_iter().flatten().filter_map(Vec::pop) {
             self.count -= 1;

@@ -14,11 +14,12 @@ use serde::ser::{Serialize, Serializer};
 
 /// Bytes as an argument, a result, or a field of one: `|picture: Bytes| -> Bytes`.
 ///
-/// In MessagePack they are binary data; those of 96 KiB and more are sent from where they are and
-/// held where they arrived, without a copy between the value and the records of its message. In a text format they are
-/// base64 with padding (RFC 4648 section 4), a third longer. Both forms are read, and a list of
-/// numbers too, so that peers may send what their language has. A plain `Vec<u8>` is a list of
-/// numbers in every format: up to twice the size, and milliseconds for each MiB.
+/// In MessagePack they are binary data; those of 48 KiB and more are sent from where they are and
+/// held where they arrived, without a copy between the value and its frame, or the records of its
+/// message. In a text format they are base64 with padding (RFC 4648 section 4), a third longer. Both
+/// forms are read, and a list of numbers too, so that peers may send what their language has. A
+/// plain `Vec<u8>` is a list of numbers in every format: up to twice the size, and milliseconds for
+/// each MiB.
 #[derive(Clone)]
 pub struct Bytes(Held);
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lanc_core::endpoint::LinkId;
 use lanc_core::error::Fault;
 use lanc_core::id::TaskKey;
-use lanc_core::ports::{Arrived, Inlet, LinkEvent, RecvBatch};
+use lanc_core::ports::{Arrived, Handed, Inlet, LinkEvent, RecvBatch};
 use lanc_core::{Class, Task, TaskStep, Time};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Sleep;
@@ -227,12 +227,15 @@ impl Driver {
         let mut batch = std::mem::take(&mut self.batch);
         // The functions of one frame start before the next frame is read: the queue of waiting
         // calls is not filled by calls that could have run.
-        batch.drain(|arrived| {
+        batch.drain_lent(|handed| {
             let mut state = hub.state();
-            match arrived {
-                Arrived::Frame(frame) => state.core.handle_frame(now, frame),
-                Arrived::Event(LinkEvent::Writable(link)) => self.writable.push(link),
-                Arrived::Event(event) => {
+            match handed {
+                Handed::Lent(frame) => state.core.handle_lent(now, frame),
+                Handed::Arrived(Arrived::Frame(frame)) => state.core.handle_frame(now, frame),
+                Handed::Arrived(Arrived::Event(LinkEvent::Writable(link))) => {
+                    self.writable.push(link);
+                }
+                Handed::Arrived(Arrived::Event(event)) => {
                     if let LinkEvent::Down { link, .. } = event {
                         self.down.push(link);
                     }

@@ -14,7 +14,7 @@ use lanc_core::id::{CallKey, ExeId, FunctionName};
 use lanc_core::message::{Call, Callback, Failure, Message, Method, NO_COPY, WireId};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
-    Budget, Capabilities, Cast, Codec, Format, Initiator, Item, LinkEvent, Origin, Received,
+    Budget, Capabilities, Cast, Codec, Format, Initiator, Item, Lent, LinkEvent, Origin, Received,
 };
 use lanc_core::{CallRequest, Class, Config, Core, LocalFunction, Mode, Pipeline, TaskStep, Time};
 use lanc_testkit::sim::Dice;
@@ -485,6 +485,36 @@ fn limits_hold_for_lean_frames() {
         scene.hand(&scene.lean(scene.head(), &pings));
         assert_eq!(scene.dropped(Drop::TooMany), too_many);
     }
+}
+
+/// Large arguments stay where their frame arrived, and other memory takes its place; what is not
+/// kept leaves the memory where it is.
+#[test]
+fn memory_with_a_large_frame_is_kept_with_its_arguments_and_only_then() {
+    let mut scene = Scene::with_peer(msgpack_first(), Config::default(), 42);
+    let head = scene.head();
+    let args = [&[0x91, 0xc5, 0xf0, 0][..], &[7; 0xf000]].concat();
+    let lend = |scene: &mut Scene, number, function| {
+        let Message::Call(call) = call_of(head, number, function) else { unreachable!() };
+        let frame = scene.lean(head, &[Message::Call(Call { args: &args, ..call })]);
+        let (mut memory, bytes) = ([b"before", &*frame].concat(), 6..6 + frame.len());
+        let place = memory.as_ptr_range();
+        let (cast, origin) = (Cast::Unicast, Origin::Network);
+        let lent = Lent { link: LINK, cast, origin, memory: &mut memory, bytes };
+        scene.core.handle_lent(scene.now, lent);
+        (place, memory)
+    };
+    let (place, left) = lend(&mut scene, 1, "f");
+    assert!(left.capacity() == 0, "there is none to take its place yet");
+    let Some(TaskStep::Run(task)) = scene.core.poll_task(scene.now) else { panic!("it runs") };
+    assert_eq!(task.args.positional(), args);
+    let held = task.args.shared().expect("it is held where it arrived");
+    assert!(place.contains(&held.as_ptr()));
+    drop(task);
+    let (other, left) = lend(&mut scene, 2, "unknown");
+    assert!(left.len() > args.len() && left.as_ptr() == other.start, "nobody keeps it");
+    let (_, left) = lend(&mut scene, 3, "f");
+    assert_eq!(left.as_ptr(), place.start, "what came home takes its place");
 }
 
 /// A frame with one of everything a peer may send.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lanc_core::framing::{FramingError, Splitter};
-use lanc_core::ports::{DownReason, Initiator, LinkEvent, Origin};
+use lanc_core::ports::{DownReason, Initiator, LinkEvent, Origin, RecvBatch};
 use socket2::SockRef;
 use tokio::time::Instant;
 
@@ -72,22 +72,41 @@ impl Connection {
         }
     }
 
-    /// Moves whole frames into the batch. `false`: it is full, and more may be left.
+    /// Moves whole frames into the batch, from the first large one on with the memory they arrived
+    /// in. `false`: it is full, and more may be left.
     fn pass_on(&mut self, sink: &mut Sink<'_>, stats: &TcpStats) -> Result<bool, FramingError> {
-        while sink.has_room() {
-            let Some(frame) = self.splitter.next_frame()? else { return Ok(true) };
+        let mut lent = 0;
+        let result = loop {
+            if !sink.has_room() {
+                break Ok(false);
+            }
+            let frame = match self.splitter.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break Ok(true),
+                Err(error) => break Err(error),
+            };
+            let end = frame.end();
             // A record's head is longer here than it was on the way.
             match frame.restore().filter(|frame| frame.len() <= self.max_frame) {
                 Some(frame) => {
                     // What is passed over has said nothing.
                     self.silent_until = None;
                     stats.count(Count::FrameIn);
-                    sink.frame(frame, self.line.link, self.origin);
+                    if lent > 0 || frame.len() >= RecvBatch::LARGE {
+                        lent += 1;
+                        sink.lent(end - frame.len()..end, self.line.link, self.origin);
+                    } else {
+                        sink.frame(frame, self.line.link, self.origin);
+                    }
                 }
                 None => stats.count(Count::FrameIgnored),
             }
+        };
+        if lent > 0 {
+            let memory = self.splitter.swap(sink.take_spare());
+            sink.hand_over(memory, lent);
         }
-        Ok(false)
+        result
     }
 
     fn malformed(&self, error: FramingError, sink: &mut Sink<'_>, stats: &TcpStats) -> Turn {

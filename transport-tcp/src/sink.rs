@@ -1,5 +1,7 @@
 //! A batch that knows whether this poll has added anything.
 
+use std::ops::Range;
+
 use lanc_core::endpoint::LinkId;
 use lanc_core::ports::{Cast, LinkEvent, Origin, RecvBatch};
 
@@ -25,5 +27,18 @@ impl<'a> Sink<'a> {
     pub(crate) fn frame(&mut self, bytes: &[u8], link: LinkId, origin: Origin) {
         self.batch.push(bytes, link, Cast::Unicast, origin);
         self.added = true;
+    }
+
+    pub(crate) fn lent(&mut self, bytes: Range<usize>, link: LinkId, origin: Origin) {
+        self.batch.push_lent(bytes, link, Cast::Unicast, origin);
+        self.added = true;
+    }
+
+    pub(crate) fn hand_over(&mut self, memory: Vec<u8>, frames: usize) {
+        self.batch.hand_over(memory, frames);
+    }
+
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+        self.batch.take_spare()
     }
 }

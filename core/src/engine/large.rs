@@ -6,10 +6,13 @@ use crate::counters::Drop;
 use crate::dialect::frame::FrameWriter;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, Executed};
+use crate::framing;
 use crate::message::Message;
 use crate::payload::{Encoded, Shared, Spliced, bulk};
+use crate::ports::{Cast, Lent, Origin, Received};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
+use crate::wire::sessions::{HEAD, OVERHEAD, VERSION};
 use crate::wire::streams::{Body, Gap, PushError};
 
 /// What is at hand of a large message for as long as one step of the engine takes.
@@ -21,6 +24,8 @@ pub(super) struct Large {
     pub(super) gap: Option<Box<Gap>>,
     /// The last bytes of the frame that is being written, where others hold them too.
     pub(super) tail: Option<Shared>,
+    /// The frame that is being written stands behind room for what sealing puts before it.
+    pub(super) has_room: bool,
 }
 
 impl Large {
@@ -41,6 +46,53 @@ impl Large {
 }
 
 impl Core {
+    /// Takes a received frame that has memory of its own, like [`Self::handle_frame`]. What is kept
+    /// of it may be held there: then other memory is left in its place, or none.
+    pub fn handle_lent(&mut self, now: Time, frame: Lent<'_>) {
+        let Lent { link, cast, origin, memory, bytes } = frame;
+        let place = memory.get_mut(bytes.clone()).unwrap_or_default();
+        // Records are put together elsewhere.
+        if place.len() < bulk::LEAST || place.first() == Some(&framing::RECORD) {
+            return self.handle_frame(now, Received { link, cast, origin, bytes: place });
+        }
+        self.counters.frames_received += 1;
+        self.tell_outbox(now);
+        let capacity = memory.capacity();
+        let whole = self.buffers.share(std::mem::take(memory));
+        let mut frame = whole.slice(bytes.start, bytes.len());
+        drop(whole);
+        let result = self.receive_held(now, (link, cast, origin), &mut frame);
+        *memory = frame.reclaim().unwrap_or_else(|| self.buffers.take_like(capacity));
+        self.count_frame(now, link, result);
+    }
+
+    fn receive_held(
+        &mut self,
+        now: Time,
+        (link, cast, origin): (LinkId, Cast, Origin),
+        frame: &mut Shared,
+    ) -> Result<(), Drop> {
+        // Nobody else holds it yet.
+        let bytes = frame.make_mut();
+        let received = Received { link, cast, origin, bytes };
+        let mut from = self.let_in(now, &received)?;
+        let plain = if self.hears_sealed_only() {
+            if received.bytes.first() != Some(&VERSION) {
+                return self.receive_sealed(now, from, received.bytes);
+            }
+            from = self.open_bare(now, from, received.bytes)?.0;
+            frame.slice(HEAD, frame.len().saturating_sub(OVERHEAD))
+        } else {
+            self.heard_in_plain(now, link, received.bytes);
+            frame.clone()
+        };
+        let is_message = plain.first() != Some(&framing::RECORD);
+        self.large.arriving = is_message.then(|| plain.clone());
+        let result = self.receive_plain(now, from, &plain);
+        self.large.arriving = None;
+        result
+    }
+
     /// Reads a message that was put together. What is kept of it may be held where it is: then its
     /// buffer comes back when nobody needs it any more.
     pub(super) fn receive_large(

@@ -51,12 +51,18 @@ impl Core {
     pub fn handle_frame(&mut self, now: Time, mut frame: Received<'_>) {
         self.counters.frames_received += 1;
         self.tell_outbox(now);
-        match self.receive(now, &mut frame) {
+        let result = self.receive(now, &mut frame);
+        self.count_frame(now, frame.link, result);
+    }
+
+    /// Counts a frame that was looked at.
+    pub(super) fn count_frame(&mut self, now: Time, link: LinkId, result: Result<(), Drop>) {
+        match result {
             Ok(()) => self.counters.frames_accepted += 1,
             Err(why) => {
                 self.counters.drop_frame(why);
-                self.tell_drop(now, frame.link, why);
-                self.turn_away(now, frame.link, why);
+                self.tell_drop(now, link, why);
+                self.turn_away(now, link, why);
             }
         }
     }
@@ -78,6 +84,16 @@ impl Core {
     }
 
     fn receive(&mut self, now: Time, frame: &mut Received<'_>) -> Result<(), Drop> {
+        let from = self.let_in(now, frame)?;
+        if self.hears_sealed_only() {
+            return self.receive_sealed(now, from, frame.bytes);
+        }
+        self.heard_in_plain(now, from.link, frame.bytes);
+        self.receive_plain(now, from, frame.bytes)
+    }
+
+    /// Decides whether a frame is looked at, and says where it comes from.
+    pub(super) fn let_in(&mut self, now: Time, frame: &Received<'_>) -> Result<From, Drop> {
         let is_record = frame.bytes.first() == Some(&framing::RECORD);
         if let Err(why) = self.admit(now, frame) {
             if is_record {
@@ -92,15 +108,19 @@ impl Core {
         }
         let form = Form::native(self.pipeline.plain_format());
         let (link, cast, origin) = (frame.link, frame.cast, frame.origin);
-        let from = From { link, cast, origin, form, seal: None };
-        if self.is_keyed() && !planted!(PlaintextHeard) {
-            return self.receive_sealed(now, from, frame.bytes);
+        Ok(From { link, cast, origin, form, seal: None })
+    }
+
+    pub(super) fn hears_sealed_only(&self) -> bool {
+        self.is_keyed() && !planted!(PlaintextHeard)
+    }
+
+    /// Notes a frame that nobody has sealed for this node.
+    pub(super) fn heard_in_plain(&mut self, now: Time, link: LinkId, frame: &[u8]) {
+        self.heard(now, link, frame.len(), None);
+        if frame.first() == Some(&VERSION) {
+            self.note_foreign_envelope(now, link, frame);
         }
-        self.heard(now, link, frame.bytes.len(), None);
-        if frame.bytes.first() == Some(&VERSION) {
-            self.note_foreign_envelope(now, link, frame.bytes);
-        }
-        self.receive_plain(now, from, frame.bytes)
     }
 
     /// Takes a frame as it was before it was sealed.

@@ -78,19 +78,19 @@ impl Core {
         frame: &mut [u8],
     ) -> Result<(), Drop> {
         let result = if frame.first() == Some(&VERSION) {
-            // For everybody: an announcement, on whatever link it comes.
-            let is_for_all = Head::read(frame)?.to.is_none();
-            let labels = if is_for_all { Labels::HELLO } else { self.labels_in(from.link) };
-            let size = frame.len();
-            self.open(now, from, labels, frame, size)
+            let opened = self.open_bare(now, from, frame);
+            opened.and_then(|(from, plain)| self.receive_plain(now, from, plain))
         } else {
             let mut envelope = std::mem::take(&mut self.sealing.scratch);
             let first = frame.first().copied().unwrap_or_default();
             let codec = self.pipeline.claimed_by(first).ok_or(Drop::UnknownFormat);
             let outer =
                 codec.and_then(|codec| carriage::read(codec.as_ref(), frame, &mut envelope));
-            let result = outer
-                .and_then(|outer| self.open(now, from, outer.labels(), &mut envelope, frame.len()));
+            let result = outer.and_then(|outer| {
+                let labels = outer.labels();
+                let (from, plain) = self.open(now, from, labels, &mut envelope, frame.len())?;
+                self.receive_plain(now, from, plain)
+            });
             envelope.clear();
             self.sealing.scratch = envelope;
             result
@@ -110,14 +110,28 @@ impl Core {
         }
     }
 
-    fn open(
+    /// Opens a bare envelope in place: what was sealed stands between its head and its tag.
+    pub(super) fn open_bare<'a>(
+        &mut self,
+        now: Time,
+        from: From,
+        frame: &'a mut [u8],
+    ) -> Result<(From, &'a [u8]), Drop> {
+        // For everybody: an announcement, on whatever link it comes.
+        let is_for_all = Head::read(frame)?.to.is_none();
+        let labels = if is_for_all { Labels::HELLO } else { self.labels_in(from.link) };
+        let size = frame.len();
+        self.open(now, from, labels, frame, size)
+    }
+
+    fn open<'a>(
         &mut self,
         now: Time,
         from: From,
         labels: Labels<'_>,
-        envelope: &mut [u8],
+        envelope: &'a mut [u8],
         size: usize,
-    ) -> Result<(), Drop> {
+    ) -> Result<(From, &'a [u8]), Drop> {
         let head = Head::read(envelope)?;
         let seal = self.links.get(from.link).map(|link| &link.seal);
         let connection = seal.and_then(|seal| seal.own?.after(seal.heard));
@@ -131,8 +145,7 @@ impl Core {
             Ok((seal, plain)) => {
                 self.heard(now, from.link, size, Some(&seal));
                 self.opened(now, from.link, &seal);
-                let from = From { seal: Some(seal), ..from };
-                self.receive_plain(now, from, plain)
+                Ok((From { seal: Some(seal), ..from }, plain))
             }
             Err(why) => {
                 self.not_opened(now, from.link, &head, why);
@@ -385,13 +398,14 @@ impl Core {
         };
         seal.sent += 1;
         let Some(key) = seal.key.or_else(|| sessions.ring.primary()) else { return false };
-        sessions.seal(key, to, labels, self.random.fresh(), frame)
+        let has_room = std::mem::take(&mut self.large.has_room);
+        sessions.seal(key, to, labels, self.random.fresh(), frame, has_room)
     }
 
     /// Seals a frame for everybody, in a message that an older program survives.
     pub(super) fn seal_broadcast(&mut self, key: KeyId, frame: &mut Vec<u8>) -> bool {
         let Some(sessions) = &mut self.sealing.sessions else { return true };
-        if !sessions.seal(key, None, Labels::HELLO, self.random.fresh(), frame) {
+        if !sessions.seal(key, None, Labels::HELLO, self.random.fresh(), frame, false) {
             return false;
         }
         let envelope = std::mem::take(frame);

@@ -11,6 +11,8 @@ use crate::payload::Shared;
 use crate::ports::Dest;
 use crate::time::Time;
 use crate::wire::outbox::{Broadcast, Outgoing};
+use crate::wire::sessions::HEAD;
+use crate::wire::streams::Gap;
 
 /// A frame's buffer that has held a larger message than this is given back.
 const LARGEST_KEPT: usize = 1 << 20;
@@ -66,6 +68,7 @@ impl Core {
             let tail = self.large.tail.take();
             // Before anything follows from it: the link may be closed once this has left.
             let leaves = packed > 0 && self.seal_for(link, out);
+            self.large.has_room = false;
             self.outbox.again(&mut self.links, link);
             self.close_one_shot(now, link);
             if leaves {
@@ -150,6 +153,9 @@ impl Core {
                     self.outbox.took(&message);
                     self.message_left(now, link, &message);
                     packed += 1;
+                    if self.large.tail.is_some() || self.large.has_room {
+                        break;
+                    }
                 }
                 Packed::Nothing => {
                     self.outbox.took(&message);
@@ -179,8 +185,10 @@ impl Core {
         // Of a message that could not be sent.
         self.large.gap = None;
         if packed > 0 {
-            self.spend_budget(now, link, out.len() + self.envelope_size());
-            self.compress(link, shrinks, out);
+            let tail = self.large.tail.as_ref().map_or(0, |tail| tail.len());
+            let room = if self.large.has_room { HEAD } else { 0 };
+            self.spend_budget(now, link, out.len() - room + tail + self.envelope_size());
+            self.compress(link, shrinks && tail == 0 && room == 0, out);
         }
         packed
     }
@@ -293,13 +301,29 @@ impl Core {
             if empty { Packed::TooLarge(length) } else { Packed::NoRoom }
         } else if is_within {
             if let Some(gap) = self.large.gap.take() {
-                gap.fill(out);
+                self.close_frame(link, message, *gap, out);
             }
             Packed::Yes
         } else if empty {
             Packed::OverBudget
         } else {
             Packed::NoRoom
+        }
+    }
+
+    /// Ends a frame with a message that was written with a gap. What is sealed or made smaller is
+    /// so in one piece.
+    fn close_frame(&mut self, link: LinkId, message: &Outgoing, gap: Gap, out: &mut Vec<u8>) {
+        let size = out.len().saturating_add(gap.bulk.len());
+        if self.shrinks(link, self.may_compress(message), size) {
+            gap.fill(out);
+        } else if self.is_keyed() {
+            // While it is small: its bulk need not be moved for its envelope.
+            out.splice(..0, [0; HEAD]);
+            self.large.has_room = true;
+            gap.behind(HEAD).fill(out);
+        } else {
+            self.large.tail = gap.close(out);
         }
     }
 

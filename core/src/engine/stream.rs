@@ -12,6 +12,7 @@ use crate::ports::{Capabilities, Cast, Close, Initiator};
 use crate::time::Time;
 use crate::wire::links::Link;
 use crate::wire::outbox::{Outgoing, Refusal};
+use crate::wire::sessions::HEAD;
 use crate::wire::streams::{Arrived, Left, StreamLimits, Streams};
 
 impl Core {
@@ -153,12 +154,19 @@ impl Core {
         let Some(known) = self.links.get_mut(link) else { return false };
         let most = known.max_frame;
         let Some(streams) = &mut known.streams else { return false };
-        // What is sealed is sealed in one piece.
-        let left = match self.sealing.sessions {
-            Some(_) => streams.next_record(most, out),
-            None => streams.next_record_parts(most, out, &mut self.large.tail),
+        // What is sealed is sealed in one piece, where it is written.
+        self.large.has_room = self.sealing.sessions.is_some();
+        let left = if self.large.has_room {
+            out.resize(HEAD, 0);
+            streams.next_record(most, out)
+        } else {
+            streams.next_record_parts(most, out, &mut self.large.tail)
         };
-        let Some(left) = left else { return false };
+        let Some(left) = left else {
+            self.large.has_room = false;
+            out.clear();
+            return false;
+        };
         known.last_used = now;
         match left {
             Left::Record => {}

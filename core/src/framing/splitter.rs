@@ -9,12 +9,19 @@ pub struct Frame<'a> {
     pub header: Header,
     /// The encoded header and the body.
     pub(super) whole: &'a mut [u8],
+    /// Where it ends in the memory of its splitter.
+    end: usize,
 }
 
 impl<'a> Frame<'a> {
     /// What it holds, without the header.
     pub fn body(&self) -> &[u8] {
         self.whole.get(Header::SIZE..).unwrap_or_default()
+    }
+
+    /// Where it ends in the memory that [`Splitter::swap`] hands over.
+    pub fn end(&self) -> usize {
+        self.end
     }
 
     /// The same, to keep and to change.
@@ -146,7 +153,12 @@ impl Splitter {
         let (header, length) = match self.read_header(head) {
             Ok(read) => read,
             Err(error) => {
-                *self = Self { failed: Some(error), ..Self::new(0) };
+                self.failed = Some(error);
+                // What was taken before is still handed over with its memory.
+                if self.begin == 0 {
+                    self.buffer = Vec::new();
+                }
+                (self.begin, self.end, self.missing) = (0, 0, 0);
                 return Err(error);
             }
         };
@@ -158,7 +170,20 @@ impl Splitter {
         let (begin, end) = (self.begin, self.begin + length);
         self.begin = end;
         let whole = self.buffer.get_mut(begin..end).unwrap_or_default();
-        Ok(Some(Frame { header, whole }))
+        Ok(Some(Frame { header, whole, end }))
+    }
+
+    /// Hands over the memory with the frames that were taken since the last [`Self::room`], and goes
+    /// on in `spare`, which becomes as large. What has arrived behind these frames is moved there.
+    pub fn swap(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        spare.resize(self.buffer.len(), 0);
+        let rest = self.buffer.get(self.begin..self.end).unwrap_or_default();
+        if let Some(place) = spare.get_mut(..rest.len()) {
+            place.copy_from_slice(rest);
+        }
+        self.end = rest.len();
+        self.begin = 0;
+        std::mem::replace(&mut self.buffer, spare)
     }
 
     fn read_header(&self, head: &[u8; Header::SIZE]) -> Result<(Header, usize), FramingError> {
@@ -360,6 +385,31 @@ mod tests {
             let mut splitter = Splitter::new(LIMIT);
             split(&mut splitter, noise.chunks(1 + dice.roll(50)));
             assert!(splitter.capacity() <= Splitter::KEPT, "200 bytes arrived");
+        }
+    }
+
+    #[test]
+    fn memory_is_handed_over_with_what_was_taken_and_nothing_behind_it_is_lost() {
+        let mut dice = Dice(11);
+        let (wanted, stream) = frames(&mut dice, &[0, 1, 300, LIMIT, 12, 7000, 9000, LIMIT, 3]);
+        for most in [1, 13, 500, 8192, stream.len()] {
+            let (mut splitter, mut got, mut spare) = (Splitter::new(LIMIT), Vec::new(), Vec::new());
+            for mut chunk in stream.chunks(most) {
+                while !chunk.is_empty() {
+                    chunk = &chunk[splitter.feed(chunk)..];
+                    let mut taken = Vec::new();
+                    while let Some(frame) = splitter.next_frame().unwrap() {
+                        taken.push((frame.header, frame.end() - frame.body().len()..frame.end()));
+                    }
+                    if !taken.is_empty() {
+                        spare = splitter.swap(spare);
+                        got.extend(taken.into_iter().map(|(h, at)| (h, spare[at].to_vec())));
+                    }
+                    assert!(splitter.capacity() <= splitter.limit);
+                }
+            }
+            assert_eq!(got, wanted, "{most} bytes at once");
+            assert!(splitter.is_between_frames());
         }
     }
 

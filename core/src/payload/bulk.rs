@@ -11,8 +11,8 @@ use std::cell::{Cell, RefCell};
 
 use super::{Encoded, Shared};
 
-/// Shorter ones are copied: what fits a frame goes in one piece.
-pub const LEAST: usize = 96 << 10;
+/// Shorter ones are copied: that costs little beside a frame of their own.
+pub const LEAST: usize = 48 << 10;
 
 /// Where a thread is with it. Nearly all values go through without looking into the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

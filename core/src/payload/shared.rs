@@ -1,7 +1,7 @@
 //! Large bytes that several hold: a part of one buffer, which goes home when nobody holds it.
 
 use std::fmt;
-use std::ops::{Deref, Range};
+use std::ops::{Deref, Range, RangeBounds};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A part of a buffer that nobody changes while several hold it. Cloning copies nothing.
@@ -34,18 +34,19 @@ impl Home {
     /// The capacities together of the buffers that wait to be used again, bytes.
     const MAX_BYTES: usize = 16 << 20;
 
-    fn give(&self, mut buffer: Vec<u8>) {
+    fn give(&self, buffer: Vec<u8>) {
         let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
         let held = back.iter().fold(0usize, |sum, held| sum.saturating_add(held.capacity()));
         if buffer.capacity() > 0 && held.saturating_add(buffer.capacity()) <= Self::MAX_BYTES {
-            buffer.clear();
             back.push(buffer);
         }
     }
 
-    /// What came back last, empty.
-    pub(crate) fn take(&self) -> Option<Vec<u8>> {
-        self.back.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    /// What came back last of those with so large a capacity, as it was left.
+    pub(crate) fn take(&self, capacities: impl RangeBounds<usize>) -> Option<Vec<u8>> {
+        let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = back.iter().rposition(|buffer| capacities.contains(&buffer.capacity()))?;
+        Some(back.swap_remove(at))
     }
 
     /// How many wait, and their capacities together.
@@ -184,7 +185,8 @@ mod tests {
             .collect();
         drop(full);
         assert_eq!(home.held(), (16, Home::MAX_BYTES));
-        assert!(home.take().is_some_and(|buffer| buffer.is_empty()));
+        assert!(home.take((1 << 20) + 1..).is_none());
+        assert!(home.take(1..=1 << 20).is_some_and(|buffer| buffer.capacity() == 1 << 20));
         // Taken out by somebody, it does not come.
         drop(Shared::with_home(vec![1], Arc::downgrade(&home)).into_vec());
         assert_eq!(home.held().0, 15);

@@ -20,7 +20,7 @@ mod statistics;
 mod transport;
 
 pub use crate::random::Entropy;
-pub use batch::{Arrived, RecvBatch};
+pub use batch::{Arrived, Handed, Lent, RecvBatch};
 pub use codec::{
     BYTES_NEWTYPE, Budget, Codec, DecodeError, EncodeError, Format, Item, Letter, OnEntry, OnItem,
     OnLetter, OnValue, Short, Shorts, Value,

@@ -122,11 +122,35 @@ pub fn seal(head: &Head, labels: Labels<'_>, key: &dyn SessionKey, frame: &mut V
     let plain = frame.len();
     frame.resize(plain + HEAD, 0);
     frame.copy_within(..plain, HEAD);
+    seal_with(head, &bytes, &authenticated, key, frame);
+    true
+}
+
+/// Like [`seal`], of a frame that stands behind [`HEAD`] bytes of room: nothing of it is moved.
+pub(crate) fn seal_behind_room(
+    head: &Head,
+    labels: Labels<'_>,
+    key: &dyn SessionKey,
+    frame: &mut Vec<u8>,
+) -> bool {
+    let bytes = head.write();
+    let authenticated = Authenticated::new(&bytes, labels).filter(|_| frame.len() >= HEAD);
+    let Some(authenticated) = authenticated else { return false };
+    seal_with(head, &bytes, &authenticated, key, frame);
+    true
+}
+
+fn seal_with(
+    head: &Head,
+    bytes: &[u8; HEAD],
+    authenticated: &Authenticated,
+    key: &dyn SessionKey,
+    frame: &mut Vec<u8>,
+) {
     if let Some(place) = frame.first_chunk_mut() {
-        *place = bytes;
+        *place = *bytes;
     }
     key.seal(&head.nonce(), authenticated.as_slice(), frame, HEAD);
-    true
 }
 
 /// Opens an envelope in place and returns what was sealed. `head` is what [`Head::read`] found in
@@ -221,6 +245,30 @@ mod tests {
         assert_eq!(head().nonce(), [7, 8, 9, 10, 0, 0, 1, 2, 3, 4, 5, 6]);
         let everybody = Head { to: None, ..head() };
         assert_eq!(&everybody.write()[24..32], [0; 8]);
+    }
+
+    #[test]
+    fn a_frame_behind_room_is_sealed_as_one_that_is_moved() {
+        /// Says what it was given.
+        struct Key;
+        impl SessionKey for Key {
+            fn seal(&self, nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>, from: usize) {
+                buffer.extend_from_slice(&[nonce, aad, &[u8::try_from(from).unwrap()]].concat());
+            }
+            fn open<'a>(
+                &self,
+                _: &[u8; 12],
+                _: &[u8],
+                buffer: &'a mut [u8],
+            ) -> Result<&'a mut [u8], OpenError> {
+                Ok(buffer)
+            }
+        }
+        let (mut moved, mut behind) = (b"frame".to_vec(), [&[0; HEAD][..], b"frame"].concat());
+        assert!(seal(&head(), Labels::RECORD, &Key, &mut moved));
+        assert!(seal_behind_room(&head(), Labels::RECORD, &Key, &mut behind));
+        assert_eq!(moved, behind);
+        assert!(!seal_behind_room(&head(), Labels::RECORD, &Key, &mut vec![0; HEAD - 1]));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::ports::{GroupKey, KeyId, SessionKey};
 use crate::time::Time;
 
 use envelope::LAST_COUNTER;
-pub(crate) use envelope::{Head, Labels, OVERHEAD, VERSION};
+pub(crate) use envelope::{HEAD, Head, Labels, OVERHEAD, VERSION};
 pub use ring::RingError;
 pub(crate) use ring::{Held, Ring};
 use senders::{Sender, Senders};
@@ -99,8 +99,9 @@ impl Sessions {
         }
     }
 
-    /// Seals a plain frame in place, under a key that is held, else under the primary one.
-    /// `false`: this session has sealed all it may.
+    /// Seals a plain frame in place, under a key that is held, else under the primary one; the
+    /// frame stands behind [`HEAD`] bytes of room if it `has_room`. `false`: this session has
+    /// sealed all it may.
     pub(crate) fn seal(
         &mut self,
         key: KeyId,
@@ -108,6 +109,7 @@ impl Sessions {
         labels: Labels<'_>,
         salt: [u8; 4],
         frame: &mut Vec<u8>,
+        has_room: bool,
     ) -> bool {
         let primary = self.ring.primary().unwrap_or(key);
         let key = self.ring.get(key).map_or(primary, |held| held.id);
@@ -119,7 +121,8 @@ impl Sessions {
         }
         let head = Head { key, session: self.session, to, counter: self.counter, salt };
         let epoch = head.epoch() + u32::from(planted!(EpochOffByOne));
-        envelope::seal(&head, labels, held.own(self.session, epoch), frame)
+        let seal = if has_room { envelope::seal_behind_room } else { envelope::seal };
+        seal(&head, labels, held.own(self.session, epoch), frame)
     }
 
     /// Whether an envelope would be opened with a key that is at hand: its sender has sent

@@ -22,10 +22,27 @@ impl Gap {
         Self { at: message.len().saturating_sub(self.own).saturating_add(self.at), ..self }
     }
 
+    /// The same behind so many more bytes.
+    pub(crate) fn behind(self, room: usize) -> Self {
+        Self { at: self.at.saturating_add(room), ..self }
+    }
+
+    /// The bytes, if they are to follow the message; it is filled where something stands behind
+    /// them.
+    pub(crate) fn close(self, message: &mut Vec<u8>) -> Option<Shared> {
+        if self.at == message.len() {
+            return Some(self.bulk);
+        }
+        self.fill(message);
+        None
+    }
+
     /// Puts the bytes where they belong.
     pub(crate) fn fill(self, message: &mut Vec<u8>) {
         let at = self.at.min(message.len());
-        message.splice(at..at, self.bulk.iter().copied());
+        message.extend_from_slice(&self.bulk);
+        // Mostly there is nothing behind it.
+        message.get_mut(at..).unwrap_or_default().rotate_right(self.bulk.len());
     }
 }
 
@@ -142,8 +159,10 @@ mod tests {
                 assert_eq!(out, &whole[from..from + size]);
             }
         }
-        let mut filled = b"head<>".to_vec();
-        gap.fill(&mut filled);
+        let (mut filled, mut closed) = (b"head<>".to_vec(), b"head<".to_vec());
+        assert!(gap.clone().close(&mut closed).is_some_and(|tail| tail.as_ptr() == bulk.as_ptr()));
+        assert!(gap.clone().behind(2).close(&mut b"--head<>".to_vec()).is_none());
+        assert!(closed == b"head<" && gap.close(&mut filled).is_none());
         assert_eq!((filled.as_slice(), body), (&whole[..], Body::from(whole.to_vec())));
     }
 }
