@@ -132,7 +132,7 @@ impl Core {
         self.frame_watermark = peer.and_then(|peer| self.watermark(peer));
         let mut frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
         let (mut packed, mut shrinks) = (0, false);
-        while let Some(limit) = self.links.get(link).map(|link| link.max_frame) {
+        while let Some(limit) = self.open_frame(link) {
             let Some(message) = self.next_message(link) else { break };
             let own = self.form_of(link, &message);
             let may_shrink = self.may_compress(&message);
@@ -153,9 +153,6 @@ impl Core {
                     self.outbox.took(&message);
                     self.message_left(now, link, &message);
                     packed += 1;
-                    if self.large.tail.is_some() || self.large.has_room {
-                        break;
-                    }
                 }
                 Packed::Nothing => {
                     self.outbox.took(&message);
@@ -185,12 +182,23 @@ impl Core {
         // Of a message that could not be sent.
         self.large.gap = None;
         if packed > 0 {
-            let tail = self.large.tail.as_ref().map_or(0, |tail| tail.len());
-            let room = if self.large.has_room { HEAD } else { 0 };
-            self.spend_budget(now, link, out.len() - room + tail + self.envelope_size());
-            self.compress(link, shrinks && tail == 0 && room == 0, out);
+            self.end_frame(now, link, shrinks, out);
         }
         packed
+    }
+
+    /// What the frame that is being packed may hold; `None`: nothing follows what it ends with.
+    fn open_frame(&self, link: LinkId) -> Option<usize> {
+        let is_closed = self.large.tail.is_some() || self.large.has_room;
+        self.links.get(link).filter(|_| !is_closed).map(|link| link.max_frame)
+    }
+
+    /// Counts a frame that was packed, and makes it smaller if that pays.
+    fn end_frame(&mut self, now: Time, link: LinkId, shrinks: bool, out: &mut Vec<u8>) {
+        let tail = self.large.tail.as_ref().map_or(0, |tail| tail.len());
+        let room = if self.large.has_room { HEAD } else { 0 };
+        self.spend_budget(now, link, out.len() - room + tail + self.envelope_size());
+        self.compress(link, shrinks && tail == 0 && room == 0, out);
     }
 
     /// What is too large for a frame is written into a buffer that suits it, and sent from there.
