@@ -7,7 +7,7 @@ use lanc_core::ports::{
 };
 
 use super::MsgpackCodec;
-use super::token::{Rest, Token};
+use super::token::{Rest, Token, uint};
 
 /// [`MsgpackCodec::MAX_DEPTH`], as the size of an array.
 const LEVELS: usize = 127;
@@ -50,36 +50,59 @@ impl<'a> Scanner<'a> {
         let Token::Map(entries) = self.rest.token()? else { return Err(DecodeError::Malformed(0)) };
         self.children(u64::from(entries) * 2)?;
         let inner = self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
+        let mut rest = self.rest.0;
         for _ in 0..entries {
-            let key = self.rest.letter()?;
-            let begin = self.rest.0;
-            let value = match self.rest.uint() {
-                Some(number) => Short::Uint(number),
-                None => self.short(inner)?,
+            let (key, begin) = match rest {
+                // Nearly all of them.
+                [0xa1, key @ 0x00..=0x7f, begin @ ..] => (Some(*key), begin),
+                _ => {
+                    self.rest.0 = rest;
+                    (self.rest.letter()?, self.rest.0)
+                }
+            };
+            let value = match uint(begin) {
+                Some((number, behind)) => {
+                    rest = behind;
+                    Short::Uint(number)
+                }
+                None => {
+                    self.rest.0 = begin;
+                    let value = self.short(inner)?;
+                    rest = self.rest.0;
+                    value
+                }
             };
             if let Some(key) = key {
-                each(Letter { key, value, raw: self.since(begin) });
+                each(Letter { key, value, raw: read_of(begin, rest) });
             }
         }
+        self.rest.0 = rest;
         Ok(self.rest.at())
     }
 
     /// Reads one value, which has been counted, and in which at most `depth` containers may
     /// stand inside each other.
     fn short(&mut self, depth: u32) -> Result<Short<'a>, DecodeError> {
-        // A list of numbers, as arguments often are.
         let begin = self.rest.0;
-        if let Some(items) = self.rest.short_list() {
-            self.contents(u64::from(items), depth)?;
-            return Ok(Short::List(self.since(begin)));
+        match begin.split_first() {
+            // A list of numbers, as arguments often are.
+            Some((marker @ 0x90..=0x9f, behind)) => {
+                self.rest.0 = behind;
+                self.contents(u64::from(marker & 0x0f), depth)?;
+                return Ok(Short::List(self.since(begin)));
+            }
+            Some((marker @ 0xa0..=0xbf, behind)) => {
+                self.rest.0 = behind;
+                return self.rest.text(usize::from(marker & 0x1f)).map(Short::Text);
+            }
+            _ => {}
         }
         self.value(depth).map(|value| Short::of(&value))
     }
 
     /// What has been read behind `begin`.
     fn since(&self, begin: &'a [u8]) -> &'a [u8] {
-        let used = begin.len().saturating_sub(self.rest.0.len());
-        begin.get(..used).unwrap_or_default()
+        read_of(begin, self.rest.0)
     }
 
     /// Reads a list and returns where it ends.
@@ -196,4 +219,11 @@ impl<'a> Scanner<'a> {
             _ => None,
         })
     }
+}
+
+/// What of `begin` stands before its end, `behind`.
+#[inline(always)]
+fn read_of<'a>(begin: &'a [u8], behind: &[u8]) -> &'a [u8] {
+    let used = begin.len().saturating_sub(behind.len());
+    begin.get(..used).unwrap_or_default()
 }

@@ -26,6 +26,29 @@ fn one_letter(letter: u8) -> Option<&'static str> {
     LETTERS.get(place..place + 1)
 }
 
+/// A whole number that is not below zero and stands in a form for such, and what is behind it.
+#[inline(always)]
+pub(super) fn uint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (&marker, behind) = bytes.split_first()?;
+    Some(match marker {
+        0x00..=0x7f => (u64::from(marker), behind),
+        0xcc => behind.split_first().map(|(byte, behind)| (u64::from(*byte), behind))?,
+        0xcd => {
+            let (bytes, behind) = behind.split_first_chunk()?;
+            (u64::from(u16::from_be_bytes(*bytes)), behind)
+        }
+        0xce => {
+            let (bytes, behind) = behind.split_first_chunk()?;
+            (u64::from(u32::from_be_bytes(*bytes)), behind)
+        }
+        0xcf => {
+            let (bytes, behind) = behind.split_first_chunk()?;
+            (u64::from_be_bytes(*bytes), behind)
+        }
+        _ => return None,
+    })
+}
+
 /// The bytes that have not been read yet, and how many there were at first.
 pub(super) struct Rest<'a>(pub(super) &'a [u8], pub(super) usize);
 
@@ -84,24 +107,7 @@ impl<'a> Rest<'a> {
     /// Reads a whole number if one is next that is not below zero and stands in a form for such.
     #[inline(always)]
     pub(super) fn uint(&mut self) -> Option<u64> {
-        let (&marker, behind) = self.0.split_first()?;
-        let (number, behind) = match marker {
-            0x00..=0x7f => (u64::from(marker), behind),
-            0xcc => behind.split_first().map(|(byte, behind)| (u64::from(*byte), behind))?,
-            0xcd => {
-                let (bytes, behind) = behind.split_first_chunk()?;
-                (u64::from(u16::from_be_bytes(*bytes)), behind)
-            }
-            0xce => {
-                let (bytes, behind) = behind.split_first_chunk()?;
-                (u64::from(u32::from_be_bytes(*bytes)), behind)
-            }
-            0xcf => {
-                let (bytes, behind) = behind.split_first_chunk()?;
-                (u64::from_be_bytes(*bytes), behind)
-            }
-            _ => return None,
-        };
+        let (number, behind) = uint(self.0)?;
         self.0 = behind;
         Some(number)
     }
@@ -199,7 +205,7 @@ impl<'a> Rest<'a> {
     }
 
     #[inline]
-    fn text(&mut self, length: usize) -> Result<&'a str, DecodeError> {
+    pub(super) fn text(&mut self, length: usize) -> Result<&'a str, DecodeError> {
         let bytes = self.take(length)?;
         std::str::from_utf8(bytes).map_err(|_| DecodeError::Text)
     }

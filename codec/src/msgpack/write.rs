@@ -41,6 +41,10 @@ pub(super) fn letters(entries: &[(u8, Short<'_>)], out: &mut Vec<u8>) {
                 out.extend_from_slice(&key);
                 text(value, out);
             }
+            Short::Encoded(raw) if !raw.is_empty() => {
+                out.extend_from_slice(&key);
+                out.extend_from_slice(raw);
+            }
             value => {
                 out.extend_from_slice(&key);
                 item(&value.item(), out);
