@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 
 use crate::time::Time;
 
+/// Entries above which an owner looks for stale ones.
+pub(crate) const MOST_STALE: usize = 256;
+
 /// Things to do, each with its time.
 #[derive(Debug)]
 pub(crate) struct Agenda<T> {

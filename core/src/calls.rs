@@ -283,9 +283,14 @@ impl Calls {
         self.is_seeking()
     }
 
-    /// Ends a call; the outcome stays until it is taken. Returns the arguments, which nobody
-    /// needs any more.
-    pub(crate) fn finish(&mut self, key: CallKey, outcome: Outcome) -> Option<Arguments> {
+    /// Ends a call; the outcome stays until it is taken, `until` then at least. Returns the
+    /// arguments, which nobody needs any more.
+    pub(crate) fn finish(
+        &mut self,
+        key: CallKey,
+        outcome: Outcome,
+        until: Time,
+    ) -> Option<Arguments> {
         let call = self.table.get_mut(key)?;
         if matches!(call.stage, Stage::Done(_)) {
             return None;
@@ -293,6 +298,7 @@ impl Calls {
         let args = call.request.args.take();
         self.account.replace(&mut call.held, outcome.bytes());
         call.stage = Stage::Done(outcome);
+        call.kept_until = until;
         // Part of another call: that one takes it.
         if call.parent.is_none() && !call.abandoned {
             self.done.push_back(key);

@@ -7,6 +7,8 @@ const STEPS: u64 = 8;
 const BUCKETS: usize = 256;
 /// Above this many microseconds, 4.8 hours, everything shares the last bucket.
 const LIMIT: u64 = 1 << 34;
+/// Of a second.
+const NANOS: u128 = 1_000_000_000;
 
 /// Durations in 256 buckets: from 0 to 8 µs one for each microsecond, above it eight for each
 /// power of two, to 4.8 hours. What it tells is at most an eighth too high.
@@ -17,26 +19,28 @@ const LIMIT: u64 = 1 << 34;
 pub struct Histogram {
     buckets: [u64; BUCKETS],
     count: u64,
-    sum: Duration,
-    max: Duration,
+    /// In nanoseconds, like the next: nothing is carried over to seconds for each duration.
+    sum: u128,
+    max: u128,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: [0; BUCKETS], count: 0, sum: Duration::ZERO, max: Duration::ZERO }
+        Self { buckets: [0; BUCKETS], count: 0, sum: 0, max: 0 }
     }
 }
 
 impl Histogram {
     /// Adds one duration.
     pub fn record(&mut self, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(bucket) = self.buckets.get_mut(place(nanos.saturating_sub(1) / 1000)) {
+        let nanos = took.as_nanos();
+        let whole = u64::try_from(nanos).unwrap_or(u64::MAX);
+        if let Some(bucket) = self.buckets.get_mut(place(whole.saturating_sub(1) / 1000)) {
             *bucket += 1;
         }
         self.count += 1;
-        self.sum = self.sum.saturating_add(took);
-        self.max = self.max.max(took);
+        self.sum = self.sum.saturating_add(nanos);
+        self.max = self.max.max(nanos);
     }
 
     /// How many durations it holds.
@@ -46,12 +50,12 @@ impl Histogram {
 
     /// All of them together.
     pub fn sum(&self) -> Duration {
-        self.sum
+        duration(self.sum)
     }
 
     /// The longest.
     pub fn max(&self) -> Duration {
-        self.max
+        duration(self.max)
     }
 
     /// The buckets that hold anything, the shortest first: upper edge in microseconds, and how
@@ -68,6 +72,11 @@ impl std::fmt::Debug for Histogram {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Histogram").field("count", &self.count).finish_non_exhaustive()
     }
+}
+
+fn duration(nanos: u128) -> Duration {
+    let within = u32::try_from(nanos % NANOS).unwrap_or_default();
+    u64::try_from(nanos / NANOS).map_or(Duration::MAX, |seconds| Duration::new(seconds, within))
 }
 
 /// The bucket of a number of whole microseconds.

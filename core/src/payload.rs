@@ -77,9 +77,9 @@ impl Arguments {
         self.bytes.spliced().filter(|_| self.named_at == self.len())
     }
 
-    /// The same arguments in the buffer that `map` makes of theirs.
-    pub(crate) fn map_buffer(self, map: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
-        Self { bytes: self.bytes.map_own(map), ..self }
+    /// Puts them into the buffer that `map` makes of theirs.
+    pub(crate) fn change_buffer(&mut self, map: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        self.bytes.change_own(map);
     }
 
     /// Moves the arguments out and leaves none.

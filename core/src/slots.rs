@@ -91,7 +91,7 @@ impl<T, Tag> Slots<T, Tag> {
     /// # Errors
     /// `value` itself, when the table holds its limit.
     pub fn insert(&mut self, value: T) -> Result<Key<Tag>, T> {
-        if self.len() >= self.limit {
+        if self.is_full() {
             return Err(value);
         }
         let slot = loop {
@@ -160,9 +160,12 @@ impl<T, Tag> Slots<T, Tag> {
 
     /// Gives back the empty end of a table that a burst has grown.
     fn give_back(&mut self) {
-        while self.slots.len() > KEPT {
-            let Some(place) = self.slots.pop_if(|place| place.value.is_none()) else { break };
-            self.epoch = self.epoch.max(place.generation);
+        while self.slots.len() > KEPT
+            && let Some(Slot { generation, value: None }) = self.slots.last()
+        {
+            self.epoch = self.epoch.max(*generation);
+            // Not popped: what is free is as large as what is not.
+            self.slots.truncate(self.slots.len() - 1);
         }
         let end = self.slots.len();
         if self.slots.capacity() > 4 * end.max(KEPT) {
@@ -193,6 +196,11 @@ impl<T, Tag> Slots<T, Tag> {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether no entry more fits.
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.limit
     }
 
     /// How many entries fit.

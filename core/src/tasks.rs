@@ -285,32 +285,27 @@ impl Tasks {
         }
     }
 
-    /// Queues a task, or gives it back when there is no room. Whoever has far more than its share
-    /// may have to make some: see [`Self::pop_displaced`].
-    pub(crate) fn enqueue(
-        &mut self,
-        now: Time,
-        mut task: Task,
-    ) -> Result<TaskKey, (NoRoom, Box<Task>)> {
+    /// Queues a task for which [`Self::make_room`] has found room.
+    #[inline]
+    pub(crate) fn enqueue(&mut self, mut task: Task) -> Option<TaskKey> {
         let bytes = task.args.as_ref().map_or(0, Arguments::len);
-        if let Err(why) = self.make_room(now, &task, bytes) {
-            return Err((why, Box::new(task)));
-        }
         task.held = bytes;
         let (kind, owner, stranger) = (task.kind(), task.owner(), task.stranger);
         let call = task.caller.call();
-        let full = |task| (NoRoom::Queue(Full::Count), Box::new(task));
-        let key = self.table.insert(task).map_err(full)?;
+        let key = self.table.insert(task).ok()?;
         if let Some(call) = call {
             self.by_call.insert(call, key);
         }
         self.account.charge(bytes);
         self.strangers += usize::from(stranger);
         self.queue.push(owner, kind, key, bytes);
-        Ok(key)
+        Some(key)
     }
 
-    fn make_room(&mut self, now: Time, task: &Task, bytes: usize) -> Result<(), NoRoom> {
+    /// Makes room for a task in the queue, or says why there is none. Whoever has far more than its
+    /// share may have to make some: see [`Self::pop_displaced`].
+    pub(crate) fn make_room(&mut self, now: Time, task: &Task) -> Result<(), NoRoom> {
+        let bytes = task.args.as_ref().map_or(0, Arguments::len);
         if task.stranger && self.strangers >= self.room.strangers {
             return Err(NoRoom::Strangers);
         }
@@ -318,15 +313,17 @@ impl Tasks {
             return Err(NoRoom::Bytes);
         }
         let owner = task.owner();
-        // What waits for half of its time and more is done too late, or not at all: under a load
-        // that lasts, everything would be.
-        let wait = self.time_of(self.queue.before(owner));
-        let is_late = task.deadline.is_some_and(|deadline| wait > deadline.since(now) / 2);
-        if is_late && task.kind() == Kind::Blocking {
+        if task.kind() == Kind::Blocking
+            && let Some(deadline) = task.deadline
+            && self.time_of(self.queue.before(owner)) > deadline.since(now) / 2
+        {
+            // What waits for half of its time and more is done too late, or not at all: under a
+            // load that lasts, everything would be.
             return Err(NoRoom::Wait);
         }
         loop {
             match self.queue.check(owner, bytes) {
+                Ok(()) if self.table.is_full() => return Err(NoRoom::Queue(Full::Count)),
                 Ok(()) => return Ok(()),
                 Err(Full::Share) => return Err(NoRoom::Queue(Full::Share)),
                 Err(full) => {
@@ -525,7 +522,8 @@ mod tests {
             let caller = Caller::Remote { link, peer: None, id, form, since, reply_to: None };
             let function = (function, FunctionName::new("f").unwrap(), Class::Inline);
             let task = Task::new(Time::ZERO, function, caller, None);
-            tasks.enqueue(Time::ZERO, task).ok().unwrap()
+            tasks.make_room(Time::ZERO, &task).unwrap();
+            tasks.enqueue(task).unwrap()
         };
         let number = WireId::Number(1);
         let text = WireId::Text("1".into());

@@ -147,26 +147,26 @@ impl Timers {
 
     /// Sets a timer. It fires at the first [`Self::pop_due`] whose `now` is not before `at`.
     pub(crate) fn set(&mut self, at: Time, timer: Timer) -> TimerKey {
-        let generation = self.epoch;
-        let fresh =
-            Node { generation, timer, at, list: NONE, next: NONE, previous: NONE, free: false };
-        let node = loop {
+        let (list, next) = self.list_of(at);
+        let (previous, free) = (NONE, false);
+        let (node, generation) = loop {
             let Some(node) = self.free.pop() else {
-                self.nodes.push(fresh);
-                break u32::try_from(self.nodes.len() - 1).unwrap_or(NONE);
+                let generation = self.epoch;
+                self.nodes.push(Node { generation, timer, at, list, next, previous, free });
+                break (u32::try_from(self.nodes.len() - 1).unwrap_or(NONE), generation);
             };
             if let Some(place) = self.nodes.get_mut(index(node)) {
                 let generation = place.generation;
-                *place = Node { generation, ..fresh };
-                break node;
+                *place = Node { generation, timer, at, list, next, previous, free };
+                break (node, generation);
             }
         };
         self.live += 1;
-        self.hang(node);
+        self.head(list, next, node);
         if self.earliest.is_none_or(|(earliest, _)| at < earliest) {
             self.earliest = Some((at, timer.reason()));
         }
-        TimerKey { node, generation: self.node(node).map_or(0, |n| n.generation) }
+        TimerKey { node, generation }
     }
 
     /// Keeps the one timer of a `place` that has several things to do at the first of them. One
@@ -262,29 +262,39 @@ impl Timers {
         }
     }
 
-    /// Hangs a node into the slot of its time, as seen from the current tick.
+    /// Hangs a node into the slot of its time.
     fn hang(&mut self, node: u32) {
         let Some(at) = self.node(node).map(|n| n.at) else { return };
+        let (list, next) = self.list_of(at);
+        if let Some(place) = self.nodes.get_mut(index(node)) {
+            (place.list, place.next, place.previous) = (list, next, NONE);
+        }
+        self.head(list, next, node);
+    }
+
+    /// The list of a time, as seen from the current tick, and its first node.
+    fn list_of(&self, at: Time) -> (u32, u32) {
         let target = (at.as_nanos() / TICK_NANOS).max(self.tick);
         let differing = (target ^ self.tick) | (SLOTS - 1);
         let level = ((63 - differing.leading_zeros()) / 6).min(LEVELS - 1);
         let farthest = self.tick.saturating_add((1 << (6 * LEVELS)) - 1);
         let slot = (target.min(farthest) >> (6 * level)) % SLOTS;
         let list = level * 64 + u32::try_from(slot).unwrap_or(0);
-        let head = self.heads.get(index(list)).copied().unwrap_or(NONE);
-        if let Some(place) = self.nodes.get_mut(index(head)) {
-            place.previous = node;
-        }
-        if let Some(place) = self.nodes.get_mut(index(node)) {
-            place.list = list;
-            place.next = head;
-            place.previous = NONE;
+        (list, self.heads.get(index(list)).copied().unwrap_or(NONE))
+    }
+
+    /// Puts a node at the head of a list, before what was `next` there.
+    fn head(&mut self, list: u32, next: u32, node: u32) {
+        match self.nodes.get_mut(index(next)) {
+            Some(place) => place.previous = node,
+            None => {
+                if let Some(bits) = self.occupied.get_mut(index(list / 64)) {
+                    *bits |= 1 << (list % 64);
+                }
+            }
         }
         if let Some(place) = self.heads.get_mut(index(list)) {
             *place = node;
-        }
-        if let Some(bits) = self.occupied.get_mut(index(level)) {
-            *bits |= 1 << slot;
         }
     }
 

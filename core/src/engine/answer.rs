@@ -16,14 +16,12 @@ use crate::wire::outbox::Outgoing;
 
 impl Core {
     /// A function has ended. Its answer goes to whoever still waits for it.
-    pub fn complete(&mut self, now: Time, key: TaskKey, result: Result<Payload, Fault>) {
+    pub fn complete(&mut self, now: Time, key: TaskKey, mut result: Result<Payload, Fault>) {
         let code = result.as_ref().err().map_or(ErrorCode::OK, |fault| fault.code);
         self.measure_task(now, key, code);
-        let fit = |payload: Payload| {
-            let bytes = payload.bytes.map_own(|own| self.buffers.fit(own));
-            Payload { bytes, ..payload }
-        };
-        let result = result.map(fit);
+        if let Ok(payload) = &mut result {
+            payload.bytes.change_own(|own| self.buffers.fit(own));
+        }
         self.settle(now, key, result);
         self.close_if_drained(now);
     }

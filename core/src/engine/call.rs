@@ -13,6 +13,7 @@ use crate::recovery::Flight;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
+use crate::wire::pipeline::Pipeline;
 
 /// When hello is said again for a call that waits for a provider; then after twice that, and so on.
 const SEEK_AGAIN: Duration = Duration::from_millis(400);
@@ -27,8 +28,11 @@ impl Core {
     pub fn call(&mut self, now: Time, mut request: CallRequest) -> Result<CallKey, CallError> {
         self.counters.calls_started += 1;
         let may_begin = self.may_begin(now, &mut request);
-        request.args = request.args.map_buffer(|bytes| self.buffers.fit(bytes));
-        let begun = may_begin.and_then(|()| self.insert_call(now, request, None));
+        request.args.change_buffer(|bytes| self.buffers.fit(bytes));
+        let begun = match may_begin {
+            Ok(()) => self.insert_call(now, request, None),
+            Err(error) => Err(error),
+        };
         match begun {
             Ok(key) => self.route(now, key),
             Err(ref error) => self.count_call(error.code),
@@ -365,11 +369,6 @@ impl Core {
         };
         let (name, features) = (&peer.name, peer.features);
         let has_home = peer.dialect.profile().has_home;
-        let own = self.pipeline.first_format();
-        let is_as_usual = call.request.format.is_none() && call.request.args.format() == own;
-        if is_as_usual && !has_home && self.pipeline.is_read_by(own, features) {
-            return Ok(());
-        }
         let plain = self.pipeline.plain_format();
         let fitting = if has_home { plain } else { self.pipeline.form_for(features).format };
         let format = call.request.format.unwrap_or(fitting);
@@ -395,17 +394,21 @@ impl Core {
             return Ok(());
         };
         call.asked = Some((peer.session, now));
-        let (link, peer_name) = (peer.link, peer.name.clone());
-        let carrier = carrier_of(&call.request)?;
-        if peer.open_calls >= limit {
+        let (link, peer_name, open_calls) = (peer.link, peer.name.clone(), peer.open_calls);
+        let (carrier, has_stream) = (carrier_of(&call.request)?, call.request.stream);
+        let mut bytes = call.request.args.len();
+        let is_as_usual = is_read_as_it_is(&self.pipeline, call, peer);
+        if open_calls >= limit {
             self.limit_hit(now, "max_calls_per_peer");
             return fail(
                 ErrorCode::BUSY,
                 format!("{limit} calls to `{peer_name}` are open already"),
             );
         }
-        self.fit_arguments(key, to)?;
-        let bytes = self.calls.get(key).map_or(0, |call| call.request.args.len());
+        if !is_as_usual {
+            self.fit_arguments(key, to)?;
+            bytes = self.calls.get(key).map_or(0, |call| call.request.args.len());
+        }
         let way = self.way_to(now, to, carrier, bytes);
         let by = match way {
             Way::Link(by) => by,
@@ -427,13 +430,23 @@ impl Core {
             self.wait_for_connection(to, Outgoing::Call(key));
             return Ok(());
         }
-        self.open_stream(now, key, by)?;
+        if has_stream {
+            self.open_stream(now, key, by)?;
+        }
         if !self.launch(now, key, to, by) {
             let text = "too many messages wait to be sent";
             return fail(ErrorCode::BUSY, text.to_owned());
         }
         Ok(())
     }
+}
+
+/// Whether a callee reads a call's arguments as they are, and the call names no format.
+fn is_read_as_it_is(pipeline: &Pipeline, call: &Call, peer: &Peer) -> bool {
+    let own = pipeline.first_format();
+    let is_usual = call.request.format.is_none() && call.request.args.format() == own;
+    let has_home = peer.dialect.profile().has_home;
+    is_usual && !has_home && pipeline.is_read_by(own, peer.features)
 }
 
 /// What a call may travel by: one with a byte stream needs a connection.

@@ -35,7 +35,7 @@ impl Core {
     pub(super) fn meet_call(
         &mut self,
         now: Time,
-        from: From,
+        from: &From,
         call: &Call<'_>,
     ) -> Result<Meeting, Drop> {
         let Some(WireId::Native(id)) = call.id else { return Ok(Meeting::Untracked) };
@@ -46,7 +46,7 @@ impl Core {
         }
         let peer = self.peer_of(from.link, id.session);
         if let Some(owner) = self.peers.by_short(id.session).filter(|_| peer.is_none()) {
-            return self.doubt(now, from, owner);
+            return self.doubt(now, *from, owner);
         }
         // Who sends a call waits for it: a falsified watermark must not make later ones stale.
         if call.watermark.is_some_and(|watermark| watermark > id.number) {
@@ -69,7 +69,7 @@ impl Core {
             Seen::Known(standing) => {
                 self.counters.calls_repeated += 1;
                 let arrival = Arrival { attempt: call.attempt, at: now };
-                self.repeat(now, from, Some(arrival), id, standing);
+                self.repeat(now, *from, Some(arrival), id, standing);
                 Ok(Meeting::Copy)
             }
             Seen::Stale => Err(Drop::Stale),
@@ -95,7 +95,7 @@ impl Core {
     pub(super) fn call_met(
         &mut self,
         now: Time,
-        from: From,
+        from: &From,
         (caller, id): (CallerKey, ExeId),
         became: Result<TaskKey, ErrorCode>,
     ) {

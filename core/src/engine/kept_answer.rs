@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::receive::From;
+use crate::agenda::MOST_STALE;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::id::{CallerKey, ExeId, TaskKey};
@@ -12,9 +13,6 @@ use crate::tasks::{Progress, Task};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
-
-/// Entries of an agenda above which stale ones are looked for.
-const MOST_STALE: usize = 256;
 
 impl Core {
     /// The answer to a call has come to its caller.
@@ -120,9 +118,7 @@ impl Core {
         // Nothing is drawn for the first, which nearly always is enough.
         let random = if sends > 1 { self.random.u32() } else { 0 };
         let due = now + spread(timeout, random, sends);
-        if let Some(task) = self.tasks.get_mut(key) {
-            task.due = Some(due);
-        }
+        task.due = Some(due);
         if let Some(caller) = self.inbound.get_mut(caller) {
             caller.answers.add(due, number);
         }

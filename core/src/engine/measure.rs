@@ -30,14 +30,13 @@ impl Core {
     pub(super) fn measure_call(&mut self, now: Time, key: CallKey, code: ErrorCode) {
         let Some(call) = self.calls.get(key) else { return };
         let took = now.since(call.started);
-        self.note_ended(key, code, took);
-        let Some(call) = self.calls.get(key) else { return };
         if call.parent.is_some() {
             self.counters.attempts_ended.count(code);
-            return;
+        } else {
+            self.measures.called(&call.request.function, code, took);
+            self.count_call(code);
         }
-        self.measures.called(&call.request.function, code, took);
-        self.count_call(code);
+        self.note_ended(key, code, took);
     }
 
     /// A function that was started has ended.

@@ -360,12 +360,10 @@ impl Core {
 
     fn send(&mut self, to: LinkId, message: Outgoing) -> bool {
         let bytes = self.answer_bytes(&message);
-        let sent = self.outbox.push(&mut self.links, to, message);
+        let sent = self.outbox.push(&mut self.links, to, message, bytes);
         if !sent {
             self.counters.messages_unsent += 1;
             self.outbox_full |= self.links.get(to).is_some();
-        } else if let Some(link) = self.links.get_mut(to) {
-            link.answer_bytes = link.answer_bytes.saturating_add(bytes);
         }
         sent
     }

@@ -184,13 +184,13 @@ impl Core {
                 if self.pass_call_on(heard, &function) {
                     return Ok(());
                 }
-                self.on_call(now, from, Call::new(id, function, args, kwargs))
+                self.on_call(now, &from, &Call::new(id, function, args, kwargs))
             }
             Older::Callback { id, result } => {
                 if self.pass_answer_on(heard, &id) {
                     return Ok(());
                 }
-                self.on_answer(now, from, &id, (None, NO_COPY), Ok(result))?;
+                self.on_answer(now, &from, &id, (None, NO_COPY), Ok(result))?;
                 // Nobody else has seen the number of the call.
                 if let Some(key) = self.links.get(link).and_then(|link| link.peer) {
                     self.prove(now, key, link);

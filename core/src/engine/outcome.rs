@@ -33,7 +33,7 @@ impl Core {
     pub(super) fn on_answer(
         &mut self,
         now: Time,
-        from: From,
+        from: &From,
         id: &WireId<'_>,
         (token, attempt): (Option<u64>, u8),
         result: Result<&[u8], Fault>,
@@ -53,10 +53,10 @@ impl Core {
         let open = key.and_then(|key| Some((key, self.calls.get(key)?)));
         let is_its = |call: &Call| call.wire == id || planted!(AnswerToAnother);
         let Some((key, call)) = open.filter(|(_, call)| is_its(call)) else {
-            return Err(self.late(now, from, id, &result));
+            return Err(self.late(now, *from, id, &result));
         };
         let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
-            return Err(self.late(now, from, id, &result));
+            return Err(self.late(now, *from, id, &result));
         };
         // Only the callee may answer: on the link the call left by, on another it has proved, or
         // on a new one with what only the callee has been told.
@@ -131,8 +131,13 @@ impl Core {
     /// A call has nothing to do with its callee any more; with an outcome, the callee answered
     /// for itself.
     pub(super) fn leave_callee(&mut self, now: Time, key: CallKey, outcome: Option<&Outcome>) {
-        self.call_over(key);
-        self.land(now, key, false);
+        let Some(call) = self.calls.get(key) else { return };
+        if let Stage::Remote { sent, flight, .. } = &call.stage
+            && (!sent || flight.in_window)
+        {
+            self.call_over(key);
+            self.land(now, key, false);
+        }
         let Some(call) = self.calls.get_mut(key) else { return };
         let callee = match &call.stage {
             Stage::Remote { peer, .. } => Some(*peer),
@@ -171,14 +176,15 @@ impl Core {
             self.cancel_timer(timer);
         }
         self.measure_call(now, key, outcome.code());
-        if let Some(args) = self.calls.finish(key, outcome) {
+        let until = now + self.config.result_lifetime;
+        if let Some(args) = self.calls.finish(key, outcome, until) {
             self.buffers.give(args.into_buffer());
         }
         match parent {
             _ if abandoned => drop(self.calls.take(key)),
             Some(parent) if self.is_to_all(parent) => self.member_done(now, parent, key),
             Some(parent) => self.copy_over(now, parent, key),
-            None => self.keep_result(now, key),
+            None => self.keep_result(now, until),
         }
     }
 
@@ -210,12 +216,8 @@ impl Core {
         self.finish(now, key, Outcome::One(Answer { from, result }));
     }
 
-    /// Keeps an outcome until it is taken, or for a while.
-    fn keep_result(&mut self, now: Time, key: CallKey) {
-        let until = now + self.config.result_lifetime;
-        if let Some(call) = self.calls.get_mut(key) {
-            call.kept_until = until;
-        }
+    /// An outcome is kept until it is taken, or for a while.
+    fn keep_result(&mut self, now: Time, until: Time) {
         // One timer for all: they are kept for the same time.
         if !std::mem::replace(&mut self.calls.expiry_is_set, true) {
             self.timers.set(until, Timer::Forget);

@@ -92,19 +92,20 @@ impl Core {
     }
 
     /// An answer has come for a call that is open, to this copy of it: what it says about the way.
-    pub(super) fn answer_came(&mut self, now: Time, from: From, key: CallKey, attempt: u8) {
+    pub(super) fn answer_came(&mut self, now: Time, from: &From, key: CallKey, attempt: u8) {
         let Some(call) = self.calls.get(key) else { return };
         let Stage::Remote { peer, flight, link, .. } = &call.stage else { return };
-        let (peer, flight, by) = (*peer, *flight, *link);
+        let (peer, is_clean) = (*peer, flight.sends == 1);
         let is_one_shot = call.request.carrier == Carrier::OneShot;
-        if !is_one_shot && self.may_lose(by) && self.may_lose(from.link) {
+        if !is_one_shot && self.may_lose(*link) && self.may_lose(from.link) {
             if !self.names_copies(peer) {
+                let flight = *flight;
                 self.sample_unnamed(now, peer, &flight);
             } else if let Some(left) = flight.left_at(attempt) {
                 self.sample(peer, now.since(left));
             }
         }
-        self.land(now, key, flight.sends == 1);
+        self.land(now, key, is_clean);
     }
 
     /// An answer of a peer that does not say which copy it answers (Karn's rule: what was sent

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::fields::Fields;
 use crate::framing;
 use crate::id::Version;
-use crate::message::{Failure, Message, Method};
+use crate::message::{Failure, Message};
 use crate::mutant::planted;
 use crate::ports::{Budget, Cast, Codec, Initiator, Origin, Received};
 use crate::time::Time;
@@ -258,7 +258,7 @@ impl Core {
                 return Err(Drop::TooManyMessages);
             }
             let result = match frame.read() {
-                Ok(Ok(message)) => self.handle_message(now, from, message),
+                Ok(Ok(mut message)) => self.handle_message(now, &from, &mut message),
                 Ok(Err(unread)) => self.read_otherwise(now, from, cast, codec, unread),
                 // Nobody can tell where the next one would begin.
                 Err(why) => {
@@ -316,56 +316,63 @@ impl Core {
         Err(self.unreadable(now, from, unread))
     }
 
-    fn handle_message(&mut self, now: Time, from: From, message: Message<'_>) -> Result<(), Drop> {
+    fn handle_message(
+        &mut self,
+        now: Time,
+        from: &From,
+        message: &mut Message<'_>,
+    ) -> Result<(), Drop> {
         let may_be_broadcast =
-            matches!(message.method(), Method::Hello | Method::Func | Method::Bye);
-        if from.cast == Cast::Broadcast && !may_be_broadcast && !planted!(BroadcastObeyed) {
+            || matches!(message, Message::Hello(_) | Message::Func(_) | Message::Bye(_));
+        if from.cast == Cast::Broadcast && !may_be_broadcast() && !planted!(BroadcastObeyed) {
             return Err(Drop::Misaddressed);
         }
-        if let Some(seal) = from.seal {
-            if !seal.may_act && !may_be_broadcast && !planted!(BroadcastActs) {
+        if let Some(seal) = &from.seal {
+            if !seal.may_act && !may_be_broadcast() && !planted!(BroadcastActs) {
                 return Err(Drop::Misaddressed);
             }
-            self.check_sender(from.link, &seal, &message)?;
+            self.check_sender(from.link, seal, message)?;
         }
-        if matches!(message.method(), Method::Call | Method::Callback | Method::Error) {
+        if matches!(message, Message::Call(_) | Message::Callback(_) | Message::Error(_)) {
             self.touch(now, from.link);
         }
         match message {
-            Message::Hello(hello) => self.on_hello(now, from, &hello),
-            Message::Func(func) => self.on_func(now, from, &func),
-            Message::Bye(session) => self.on_bye(now, from, session),
+            Message::Hello(hello) => self.on_hello(now, *from, hello),
+            Message::Func(func) => self.on_func(now, *from, func),
+            Message::Bye(session) => self.on_bye(now, *from, *session),
             Message::Call(call) => self.on_call(now, from, call),
-            Message::Cancel(id) => self.on_cancel(now, from, &id),
+            Message::Cancel(id) => self.on_cancel(now, *from, id),
             Message::Callback(callback) => {
                 let extras = (callback.token, callback.attempt);
                 self.on_answer(now, from, &callback.id, extras, Ok(callback.result))
             }
             Message::Error(failure) => self.on_error(now, from, failure),
             Message::Ping(number) => {
-                self.send(from.link, Outgoing::Pong(number));
+                self.send(from.link, Outgoing::Pong(*number));
                 Ok(())
             }
-            Message::Pong(number) => self.on_pong(now, from, number),
-            Message::Ack(ack) => self.on_ack(now, from, &ack),
-            Message::Probe(id) => self.on_probe(now, from, &id),
+            Message::Pong(number) => self.on_pong(now, *from, *number),
+            Message::Ack(ack) => self.on_ack(now, *from, ack),
+            Message::Probe(id) => self.on_probe(now, *from, id),
         }
     }
 
-    fn on_error(&mut self, now: Time, from: From, failure: Failure<'_>) -> Result<(), Drop> {
-        match failure.id {
+    fn on_error(&mut self, now: Time, from: &From, failure: &mut Failure<'_>) -> Result<(), Drop> {
+        match &failure.id {
             Some(id) if planted!(ErrorAnswered) => {
                 let fault = Fault::new(ErrorCode::UNKNOWN_CALL, "no such call");
-                self.refuse(from, id.into_owned(), fault, None);
+                self.refuse(*from, id.clone().into_owned(), fault, None);
                 Ok(())
             }
             Some(id) => {
                 let extras = (failure.token, failure.attempt);
-                self.on_answer(now, from, &id, extras, Err(failure.fault))
+                let message = std::mem::take(&mut failure.fault.message);
+                let fault = Fault { message, ..failure.fault.clone() };
+                self.on_answer(now, from, id, extras, Err(fault))
             }
             None => {
                 if failure.fault.code == ErrorCode::INCOMPATIBLE_VERSION {
-                    self.incompatible(now, from);
+                    self.incompatible(now, *from);
                 }
                 Ok(())
             }

@@ -5,6 +5,7 @@
 //! may lose a frame. Whatever else a peer speaks, it never gets a call twice.
 
 use super::Core;
+use crate::agenda::MOST_STALE;
 use crate::calls::{Call, Stage};
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed};
@@ -12,16 +13,20 @@ use crate::id::{CallKey, PeerKey};
 use crate::message::Features;
 use crate::mutant::planted;
 use crate::peers::Peer;
-use crate::recovery::{ACK_DELAY, Flight, MAX_SENDS, probe_after, spread};
+use crate::recovery::{ACK_DELAY, Flight, MAX_SENDS, Open, probe_after, spread};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::Outgoing;
 
+/// Whether a peer says what has arrived.
+fn gives_receipts(peer: &Peer) -> bool {
+    peer.features.has(Features::ACK) || planted!(ResentToOlder)
+}
+
 impl Core {
     /// Whether a peer says what has arrived.
     pub(super) fn sends_receipts(&self, peer: PeerKey) -> bool {
-        let gives = |peer: &Peer| peer.features.has(Features::ACK) || planted!(ResentToOlder);
-        self.peers.get(peer).is_some_and(gives)
+        self.peers.get(peer).is_some_and(gives_receipts)
     }
 
     /// Whether a link may lose a frame.
@@ -32,18 +37,23 @@ impl Core {
     /// Puts a call that has its peer and its link into the outbox, or lets it wait for room in
     /// the peer's window. `false`: there is no room in the outbox.
     pub(super) fn launch(&mut self, now: Time, key: CallKey, to: PeerKey, by: LinkId) -> bool {
-        self.note_open(now, key, to);
-        if !self.sends_receipts(to) || !self.may_lose(by) {
-            return self.queue_call(key, by);
+        let may_lose = self.may_lose(by);
+        let Some(call) = self.calls.get_mut(key) else { return false };
+        let open = Open::of(now, key, call);
+        let Stage::Remote { flight, .. } = &mut call.stage else { return false };
+        if let Some(peer) = self.peers.get_mut(to) {
+            peer.recovery.opened(open);
+            if may_lose && gives_receipts(peer) {
+                if !peer.recovery.window.has_room() {
+                    peer.recovery.held.push_back(key);
+                    return true;
+                }
+                peer.recovery.window.take();
+                flight.in_window = true;
+            }
         }
-        let Some(peer) = self.peers.get_mut(to) else { return false };
-        if !peer.recovery.window.has_room() {
-            peer.recovery.held.push_back(key);
-            return true;
-        }
-        peer.recovery.window.take();
-        self.with_flight(key, |flight| flight.in_window = true);
-        self.queue_call(key, by)
+        flight.is_queued = true;
+        self.send(by, Outgoing::Call(key))
     }
 
     fn queue_call(&mut self, key: CallKey, by: LinkId) -> bool {
@@ -77,13 +87,20 @@ impl Core {
         flight.is_queued = false;
         self.counters.calls_resent += u64::from(flight.sends > 1);
         let (sends, to) = (flight.sends, *to);
-        if !repeats || !self.sends_receipts(to) {
+        let Some(peer) = self.peers.get_mut(to).filter(|peer| repeats && gives_receipts(peer))
+        else {
             return;
+        };
+        let recovery = &mut peer.recovery;
+        let due = now + spread(recovery.round_trip.timeout(sends), random, sends);
+        flight.due = Some(due);
+        recovery.due.add(due, key);
+        // A timer that is set for an earlier time stays; what has become stale meanwhile is passed
+        // over then, or once it is much.
+        let is_set = recovery.timer.is_some_and(|(at, _)| at <= due);
+        if !is_set || recovery.due.len() > MOST_STALE {
+            self.arm_recovery(to);
         }
-        let Some(peer) = self.peers.get(to) else { return };
-        let due = now + spread(peer.recovery.round_trip.timeout(sends), random, sends);
-        self.see_to(to, key, due);
-        self.arm_recovery(to);
     }
 
     /// Notes when a call to a peer is to be sent again or asked about.

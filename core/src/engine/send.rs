@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::form::FarEnd;
 use crate::calls::Mode;
 use crate::dialect::frame::FrameWriter;
 use crate::endpoint::{Lane, LinkId};
@@ -35,6 +36,25 @@ enum Packed {
     OverBudget,
     /// It does not fit an empty frame either.
     TooLarge(usize),
+}
+
+/// What a frame says of more than its messages.
+#[derive(Clone, Copy, Default)]
+struct Says {
+    /// Its link is used.
+    work: bool,
+    /// This node's watermark.
+    watermark: bool,
+}
+
+impl Says {
+    fn and(self, message: &Outgoing) -> Self {
+        let is_call = matches!(message, Outgoing::Call(_));
+        Self {
+            work: self.work || is_call || matches!(message, Outgoing::Answer(_)),
+            watermark: self.watermark || is_call || matches!(message, Outgoing::Receipt(..)),
+        }
+    }
 }
 
 impl Core {
@@ -128,30 +148,30 @@ impl Core {
         if self.links.get(link).is_some_and(|link| link.is_home) {
             return self.pack_home(now, link, out);
         }
-        let peer = self.links.get(link).and_then(|link| link.peer);
-        self.frame_watermark = peer.and_then(|peer| self.watermark(peer));
+        let Some(to) = self.far_end(link) else { return 0 };
         let mut frame = FrameWriter::native(Arc::clone(self.pipeline.plain()));
-        let (mut packed, mut shrinks) = (0, false);
-        while let Some(limit) = self.open_frame(link) {
+        let (mut packed, mut shrinks, mut says) = (0, false, Says::default());
+        while !self.is_frame_closed() {
             let Some(message) = self.next_message(link) else { break };
-            let own = self.form_of(link, &message);
+            let own = self.form_of(&to, &message);
             let may_shrink = self.may_compress(&message);
             if packed > 0 && (own != frame.form() || may_shrink != shrinks) {
                 self.put_back(link, message);
                 break;
             }
             if own != frame.form() {
-                frame = self.frame_of(link, own);
+                frame = self.frame_of(&to, own);
             }
             shrinks = may_shrink;
             let before = out.len();
             if packed == 0 {
-                self.suit(&message, limit, out);
+                self.suit(&message, to.max_frame, out);
             }
-            match self.pack_one(now, link, &message, limit, &frame, out) {
+            match self.pack_one(now, &to, &message, &frame, out) {
                 Packed::Yes => {
                     self.outbox.took(&message);
-                    self.message_left(now, link, &message);
+                    says = says.and(&message);
+                    self.left(now, link, &message);
                     packed += 1;
                 }
                 Packed::Nothing => {
@@ -163,7 +183,7 @@ impl Core {
                     if !self.leave_one_shot(link, &message)
                         && !self.send_large(now, link, &message, out)
                     {
-                        self.too_large(now, link, message, size, limit);
+                        self.too_large(now, link, message, size, to.max_frame);
                     }
                     discard(out);
                 }
@@ -179,6 +199,7 @@ impl Core {
                 }
             }
         }
+        self.frame_left(now, link, says);
         // Of a message that could not be sent.
         self.large.gap = None;
         if packed > 0 {
@@ -187,10 +208,9 @@ impl Core {
         packed
     }
 
-    /// What the frame that is being packed may hold; `None`: nothing follows what it ends with.
-    fn open_frame(&self, link: LinkId) -> Option<usize> {
-        let is_closed = self.large.tail.is_some() || self.large.has_room;
-        self.links.get(link).filter(|_| !is_closed).map(|link| link.max_frame)
+    /// Whether nothing may follow what the frame that is being packed ends with.
+    fn is_frame_closed(&self) -> bool {
+        self.large.tail.is_some() || self.large.has_room
     }
 
     /// Counts a frame that was packed, and makes it smaller if that pays.
@@ -265,12 +285,15 @@ impl Core {
 
     /// Takes the next message off a link's queue.
     pub(super) fn next_message(&mut self, link: LinkId) -> Option<Outgoing> {
-        let message = self.outbox.pop(self.links.get_mut(link)?)?;
-        let bytes = self.answer_bytes(&message);
         let link = self.links.get_mut(link)?;
+        let message = self.outbox.pop(link)?;
         // An answer that was given up meanwhile counts nothing any more.
-        let is_last = link.queue.is_empty();
-        link.answer_bytes = if is_last { 0 } else { link.answer_bytes.saturating_sub(bytes) };
+        if link.queue.is_empty() {
+            link.answer_bytes = 0;
+        } else if let Outgoing::Answer(key) = &message {
+            let bytes = self.tasks.get(*key).map_or(0, |task| task.answer_bytes());
+            link.answer_bytes = link.answer_bytes.saturating_sub(bytes);
+        }
         Some(message)
     }
 
@@ -286,12 +309,12 @@ impl Core {
     fn pack_one(
         &mut self,
         now: Time,
-        link: LinkId,
+        to: &FarEnd,
         message: &Outgoing,
-        limit: usize,
         frame: &FrameWriter,
         out: &mut Vec<u8>,
     ) -> Packed {
+        let link = to.link;
         let empty = out.is_empty();
         frame.begin(out);
         self.large.gap = None;
@@ -301,10 +324,11 @@ impl Core {
         let length = out.len() + self.large.gap.as_ref().map_or(0, |gap| gap.bulk.len());
         let size = length + self.envelope_size();
         let is_within = match message {
+            _ if to.receives => true,
             Outgoing::Hello { .. } => self.within_budget(now, link, size),
             _ => self.within_budget_after_hello(now, link, size),
         };
-        if length > limit {
+        if length > to.max_frame {
             // What goes alone needs its own head, which counts too.
             if empty { Packed::TooLarge(length) } else { Packed::NoRoom }
         } else if is_within {
@@ -335,15 +359,29 @@ impl Core {
         }
     }
 
-    /// What follows from a message having been packed.
+    /// What follows from a message having left that shares its frame with no other.
     pub(super) fn message_left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
+        self.left(now, link, message);
+        self.frame_left(now, link, Says::default().and(message));
+    }
+
+    /// What follows from what a frame says, once for all its messages.
+    fn frame_left(&mut self, now: Time, link: LinkId, says: Says) {
+        if says.work {
+            self.touch(now, link);
+        }
+        if says.watermark {
+            self.watermark_left(link);
+        }
+    }
+
+    /// What follows from a message having been packed.
+    fn left(&mut self, now: Time, link: LinkId, message: &Outgoing) {
         self.note_left(message);
         match message {
             Outgoing::Call(key) => {
-                self.touch(now, link);
                 self.in_frame.push(*key);
                 self.call_left(now, link, *key);
-                self.watermark_left(link);
                 let Some(call) = self.calls.get(*key) else { return };
                 let is_one_way = call.request.mode == Mode::OneWay;
                 self.stream_announced(*key);
@@ -351,11 +389,7 @@ impl Core {
                     self.finish_one_way(now, *key);
                 }
             }
-            Outgoing::Answer(key) => {
-                self.touch(now, link);
-                self.answer_left(now, link, *key);
-            }
-            Outgoing::Receipt(..) => self.watermark_left(link),
+            Outgoing::Answer(key) => self.answer_left(now, link, *key),
             _ => {}
         }
     }

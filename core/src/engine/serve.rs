@@ -63,15 +63,13 @@ pub enum TaskStep {
 }
 
 impl Core {
-    pub(super) fn on_call(&mut self, now: Time, from: From, call: Call<'_>) -> Result<(), Drop> {
+    pub(super) fn on_call(&mut self, now: Time, from: &From, call: &Call<'_>) -> Result<(), Drop> {
         self.counters.calls_received += 1;
-        let id = call.id.clone().map(WireId::into_owned);
-        let one_way = call.one_way;
         // Taken first: its bytes must not be mistaken for a message.
         let number = call.stream;
         let has_room = number.is_none_or(|number| self.expect_stream(now, from.link, number));
         let stream = number.map(|number| StreamKey::Link(from.link, number));
-        let meeting = match self.meet_call(now, from, &call) {
+        let meeting = match self.meet_call(now, from, call) {
             Ok(Meeting::Copy) => {
                 self.turn_away_stream(stream.filter(|_| has_room), ErrorCode::CANCELLED);
                 return Ok(());
@@ -112,13 +110,14 @@ impl Core {
         }
         if let Err(fault) = accepted {
             self.counters.calls_refused.count(fault.code);
+            let id = call.id.clone().map(WireId::into_owned);
             self.note_refused(from.link, id.as_ref(), fault.code);
             self.turn_away_stream(stream.filter(|_| has_room), fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
             }
-            if let (Some(id), false) = (id, one_way) {
-                self.refuse(from, id, fault, Some(arrival));
+            if let (Some(id), false) = (id, call.one_way) {
+                self.refuse(*from, id, fault, Some(arrival));
             }
         }
         Ok(())
@@ -147,8 +146,8 @@ impl Core {
     fn accept_call(
         &mut self,
         now: Time,
-        from: From,
-        call: Call<'_>,
+        from: &From,
+        call: &Call<'_>,
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
         let is_ours = call.to.is_none_or(|to| to == self.session.short());
@@ -168,7 +167,7 @@ impl Core {
         let caller = Caller::Remote {
             link: from.link,
             peer: self.links.get(from.link).and_then(|link| link.peer),
-            id: call.id.filter(|_| !call.one_way).map(WireId::into_owned),
+            id: call.id.clone().filter(|_| !call.one_way).map(WireId::into_owned),
             form: from.form,
             since: now,
             reply_to: call.reply_to,
@@ -265,16 +264,19 @@ impl Core {
             }
         };
         let function = (offered.key, offered.name, offered.class);
-        let task =
-            Entry { deadline, stream, stranger, ..Entry::new(now, function, caller, Some(args)) };
-        let queued = self.tasks.enqueue(now, task).map_err(|(why, mut task)| {
+        let mut task = Entry::new(now, function, caller, Some(args));
+        (task.deadline, task.stream, task.stranger) = (deadline, stream, stranger);
+        if let Err(why) = self.tasks.make_room(now, &task) {
             let args = task.args.take();
             self.return_args(&task.caller, args);
             self.limit_hit(now, why.limit());
-            self.no_room(why)
-        });
+            let fault = self.no_room(why);
+            self.refuse_displaced(now);
+            return Err(fault);
+        }
+        let queued = self.tasks.enqueue(task);
         self.refuse_displaced(now);
-        let key = queued?;
+        let key = queued.ok_or_else(|| self.no_room(NoRoom::Queue(Full::Count)))?;
         self.counters.tasks_queued += 1;
         if let Some(deadline) = deadline {
             let timer = self.timers.set(deadline, Timer::TaskDeadline(key));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Core;
-use crate::calls::Mode;
+use crate::calls::{Call, Mode};
 use crate::endpoint::LinkId;
 use crate::id::{CallKey, PeerKey};
 use crate::message::Watermark;
@@ -15,13 +15,20 @@ use crate::time::Time;
 /// later frame must not be taken for one that was given up.
 const ONE_WAY_LINGERS: Duration = Duration::from_secs(1);
 
+impl Open {
+    /// A call that is handed to a peer.
+    pub(super) fn of(now: Time, key: CallKey, call: &Call) -> Self {
+        let is_one_way = call.request.mode == Mode::OneWay;
+        let until = if is_one_way { now + ONE_WAY_LINGERS } else { Time::ZERO };
+        Self { number: call.wire.number, call: key, until }
+    }
+}
+
 impl Core {
     /// Notes that a call was handed to a peer: the watermark there stays below it.
     pub(super) fn note_open(&mut self, now: Time, key: CallKey, to: PeerKey) {
         let Some(call) = self.calls.get(key) else { return };
-        let is_one_way = call.request.mode == Mode::OneWay;
-        let until = if is_one_way { now + ONE_WAY_LINGERS } else { Time::ZERO };
-        let open = Open { number: call.wire.number, call: key, until };
+        let open = Open::of(now, key, call);
         if let Some(peer) = self.peers.get_mut(to) {
             peer.recovery.opened(open);
         }

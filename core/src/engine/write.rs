@@ -193,7 +193,7 @@ impl Core {
         let Some(callee) = self.peers.get(*peer) else { return false };
         let left = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
         let spliced = call.request.args.spliced().filter(|parts| frame.leaves_out(parts));
-        let message = Call {
+        let message = Message::Call(Call {
             id: Some(WireId::Native(call.wire)),
             function: Cow::Borrowed(call.request.function.as_str()),
             args: spliced.map_or_else(|| call.request.args.positional(), |parts| parts.own),
@@ -212,8 +212,8 @@ impl Core {
             } else {
                 self.watermark(*peer)
             },
-        };
-        self.large.write(frame, &Message::Call(message), spliced, out)
+        });
+        self.large.write(frame, &message, spliced, out)
     }
 
     fn write_ack(&self, now: Time, key: TaskKey, frame: &FrameWriter, out: &mut Vec<u8>) -> bool {

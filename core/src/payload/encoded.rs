@@ -90,9 +90,9 @@ impl Encoded {
         self.own
     }
 
-    /// The same in the buffer that `map` makes of its own.
-    pub(crate) fn map_own(self, map: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
-        Self { own: map(self.own), bulk: self.bulk }
+    /// Puts it into the buffer that `map` makes of its own.
+    pub(crate) fn change_own(&mut self, map: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        self.own = map(std::mem::take(&mut self.own));
     }
 }
 

@@ -110,19 +110,28 @@ impl Outbox {
     }
 
     /// Queues a message for a link. `false`: no room, or no such link. One that is stuck has an
-    /// eighth of the room, and all that are have half of it, so that others have theirs.
-    pub(crate) fn push(&mut self, links: &mut Links, to: LinkId, message: Outgoing) -> bool {
+    /// eighth of the room, and all that are have half of it, so that others have theirs. `bytes`: of
+    /// an answer.
+    pub(crate) fn push(
+        &mut self,
+        links: &mut Links,
+        to: LinkId,
+        message: Outgoing,
+        bytes: usize,
+    ) -> bool {
         let Some(link) = links.get_mut(to) else { return false };
         if link.merge_hello(&message) {
             return true;
         }
-        let share = link.queue.len() >= self.limit / 8 || self.stuck >= self.limit / 2;
-        let is_over = self.waiting >= self.limit || (link.is_stuck() && share);
+        let is_stuck = link.is_stuck();
+        let has_share = || link.queue.len() >= self.limit / 8 || self.stuck >= self.limit / 2;
+        let is_over = self.waiting >= self.limit || (is_stuck && has_share());
         if is_over && !message.is_hello() {
             return false;
         }
         self.waiting += message.counts();
-        self.stuck += if link.is_stuck() { message.counts() } else { 0 };
+        self.stuck += if is_stuck { message.counts() } else { 0 };
+        link.answer_bytes = link.answer_bytes.saturating_add(bytes);
         // Hello brings the token without which the others may not leave; and where the budget of
         // a stranger is short, what was kept meanwhile must not use it up before the echo in it.
         let owes_echo = link.seal.to.is_some() && !link.proved;
