@@ -101,7 +101,11 @@ impl Results {
         }
         let dropped = sample.after.dropped - sample.before.dropped;
         if dropped > 0 {
-            let note = format!("{}, {}: dropped by the server, or not sent as the client was gone", row.name, cell.name());
+            let note = format!(
+                "{}, {}: dropped by the server, or not sent as the client was gone",
+                row.name,
+                cell.name()
+            );
             *self.notes.entry(note).or_default() += dropped;
         }
         if sample.after.demoted > 0 {

@@ -248,7 +248,7 @@ mod tests {
             }
             batch.hand_over(memory.to_vec(), frames.len());
         };
-        push(&mut batch, b"..alone", &[2..7]);
+        push(&mut batch, b"..alone", std::slice::from_ref(&(2..7)));
         batch.push(b"copied", LINK, Cast::Unicast, Origin::Network);
         push(&mut batch, b"ab", &[0..1, 1..2]);
         let mut got = Vec::new();
