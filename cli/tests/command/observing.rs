@@ -105,7 +105,7 @@ fn exe_id(log: &str, text: &str) -> String {
 #[test]
 fn one_id_joins_the_logs_of_caller_and_callee() {
     let lan = Lan::new();
-    let mut server = lan.serve(&["--demo", "-v"]);
+    let mut server = lan.serve(&["--demo", "--name", "shop", "-v"]);
     let done = lan.run(&["call", "add", "1", "2", "-vv"]);
     assert_eq!(done.out, "3\n", "{done:?}");
     let served = server.wait_for_log("served exe_id=");
@@ -116,7 +116,10 @@ fn one_id_joins_the_logs_of_caller_and_callee() {
     for step in ["call begun", "call sent", "called"] {
         assert_eq!(exe_id(&done.err, &format!("{step} exe_id=")), id, "{step}: {done:?}");
     }
-    lan.run(&["call", "fail", "boom"]);
+    let called = done.err.lines().find(|line| line.contains("called exe_id=")).unwrap();
+    assert!(called.contains("callee=\"shop\"") && called.contains("outcome=ok"), "{called}");
+    let failed = lan.run(&["call", "fail", "boom", "-v"]);
+    assert!(failed.err.contains("callee=\"shop\""), "{failed:?}");
     let served = server.wait_for_log("served exe_id=");
     assert!(served.contains("outcome=execution_error"), "{served}");
 }

@@ -1,6 +1,7 @@
 //! What calls and functions cost, noted where they end.
 
 use super::Core;
+use crate::calls::Outcome;
 use crate::error::ErrorCode;
 use crate::id::{CallKey, TaskKey};
 use crate::tasks::Progress;
@@ -27,16 +28,16 @@ impl Core {
     }
 
     /// A call ends. What it consists of is counted apart: the application made one call.
-    pub(super) fn measure_call(&mut self, now: Time, key: CallKey, code: ErrorCode) {
+    pub(super) fn measure_call(&mut self, now: Time, key: CallKey, outcome: &Outcome) {
         let Some(call) = self.calls.get(key) else { return };
-        let took = now.since(call.started);
+        let (code, took) = (outcome.code(), now.since(call.started));
         if call.parent.is_some() {
             self.counters.attempts_ended.count(code);
         } else {
             self.measures.called(&call.request.function, code, took);
             self.count_call(code);
         }
-        self.note_ended(key, code, took);
+        self.note_ended(key, outcome, took);
     }
 
     /// A function that was started has ended.

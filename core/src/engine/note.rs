@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
+use crate::calls::Outcome;
 use crate::endpoint::LinkId;
 use crate::error::ErrorCode;
 use crate::id::{CallKey, TaskKey};
@@ -56,12 +57,16 @@ impl Core {
         }
     }
 
-    pub(super) fn note_ended(&mut self, key: CallKey, code: ErrorCode, took: Duration) {
+    pub(super) fn note_ended(&mut self, key: CallKey, outcome: &Outcome, took: Duration) {
         if self.notes.wanted
             && let Some(call) = self.calls.get(key)
         {
-            let (id, function) = (call.id, call.request.function.clone());
-            let from = self.callee_name(key);
+            let (id, function, code) = (call.id, call.request.function.clone(), outcome.code());
+            // The call itself has left its callee by now.
+            let from = match outcome {
+                Outcome::One(answer) => Arc::clone(&answer.from),
+                Outcome::All(_) => Arc::clone(&self.name),
+            };
             self.notes.push(Note::Ended { id, function, from, code, took });
         }
     }

@@ -175,7 +175,7 @@ impl Core {
         for timer in timers {
             self.cancel_timer(timer);
         }
-        self.measure_call(now, key, outcome.code());
+        self.measure_call(now, key, &outcome);
         let until = now + self.config.result_lifetime;
         if let Some(args) = self.calls.finish(key, outcome, until) {
             self.buffers.give(args.into_buffer());
