@@ -54,7 +54,7 @@ fn failures_exit_with_their_code() {
         (&["add", "1", "2", "--on", "shpo"], 3, &["did you mean `--on shop`?"]),
         (&["ad", "1", "2", "--on", "shop"], 3, &["not_found", "did you mean `add`?", did_not]),
         (&["sleep", "60000", "--timeout", "300ms"], 4, &["timeout", "maybe"]),
-        (&["sleep", "soon"], 6, &["invalid_arguments", did_not]),
+        (&["sleep", "soon"], 6, &["argument 1: invalid type: string, expected a number", did_not]),
         (&["add", "1"], 6, &["invalid_arguments"]),
         (&["add", "1", "2", "--wait", "later"], 2, &[]),
         (&["add", "1", "2", "--policy", "nearest"], 2, &[]),

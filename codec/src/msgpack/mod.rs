@@ -2,6 +2,7 @@
 
 mod scan;
 mod token;
+mod words;
 mod write;
 
 #[cfg(test)]
@@ -148,7 +149,7 @@ impl Codec for MsgpackCodec {
         let mut deserializer = Deserializer::from_read_ref(bytes).with_human_readable();
         deserializer.set_max_depth(Self::TYPED_LEVELS);
         with(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut deserializer))
-            .map_err(|error| error.to_string())
+            .map_err(|error| words::reason(error.to_string()))
     }
 }
 

@@ -1,4 +1,5 @@
 mod differential;
+mod words;
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
