@@ -155,6 +155,15 @@ where
     Ok(values)
 }
 
+/// So many arguments, in words.
+fn arguments(count: usize) -> String {
+    match count {
+        0 => "no arguments".to_owned(),
+        1 => "1 argument".to_owned(),
+        _ => format!("{count} arguments"),
+    }
+}
+
 macro_rules! count {
     () => { 0 };
     ($head:ident $($tail:ident)*) => { 1 + count!($($tail)*) };
@@ -168,7 +177,7 @@ macro_rules! arity {
             type Value = Positional<($($name,)*)>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{} arguments", count!($($name)*))
+                f.write_str(&arguments(count!($($name)*)))
             }
 
             #[allow(non_snake_case, unused_assignments, unused_mut)]
@@ -185,7 +194,7 @@ macro_rules! arity {
                     };
                 )*
                 if list.next_element::<IgnoredAny>()?.is_some() {
-                    let text = format!("the function takes {number} arguments");
+                    let text = format!("the function takes {}", arguments(number));
                     return Err(serde::de::Error::custom(text));
                 }
                 Ok(Positional(($($name,)*)))

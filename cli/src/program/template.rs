@@ -59,8 +59,7 @@ impl Template {
         named: &BTreeMap<String, Value>,
     ) -> Result<Vec<String>, Fault> {
         if positional.len() > self.positional {
-            let (given, places) = (positional.len(), self.positional);
-            return Err(invalid(format!("{given} arguments were given, but there are {places}")));
+            return Err(invalid(self.too_many(positional.len())));
         }
         if let Some(name) = named.keys().find(|name| !self.named.contains(*name)) {
             return Err(invalid(format!("there is no argument `{name}`")));
@@ -68,6 +67,20 @@ impl Template {
         let fill_word =
             |word: &Vec<Part>| word.iter().map(|part| part.fill(positional, named)).collect();
         self.words.iter().map(fill_word).collect()
+    }
+
+    fn too_many(&self, given: usize) -> String {
+        let were = if given == 1 { "argument was" } else { "arguments were" };
+        let places = match self.positional {
+            0 => "none".to_owned(),
+            places => places.to_string(),
+        };
+        let mut text = format!("{given} {were} given, and the function takes {places}");
+        if !self.named.is_empty() {
+            let named: Vec<_> = self.named.iter().map(|name| format!("{name}=VALUE")).collect();
+            text.push_str(&format!("; it wants named arguments: {}", named.join(" ")));
+        }
+        text
     }
 }
 
@@ -78,9 +91,9 @@ impl Part {
             Self::Positional(number) => positional
                 .get(*number)
                 .ok_or_else(|| invalid(format!("argument {} is missing", number + 1)))?,
-            Self::Named(name) => {
-                named.get(name).ok_or_else(|| invalid(format!("argument `{name}` is missing")))?
-            }
+            Self::Named(name) => named.get(name).ok_or_else(|| {
+                invalid(format!("argument `{name}` is missing: give it by its name, {name}=VALUE"))
+            })?,
         };
         let text = match value {
             Value::String(text) => text.clone(),
@@ -178,6 +191,24 @@ mod tests {
         ] {
             let fault = fill(template, &positional, named).unwrap_err();
             assert_eq!(fault.code, ErrorCode::INVALID_ARGUMENTS, "{template}");
+        }
+    }
+
+    #[test]
+    fn too_many_arguments_are_told_in_numbers_and_names() {
+        let one = json!(1);
+        for (template, given, told) in [
+            ("p", 1, "1 argument was given, and the function takes none"),
+            ("p {0}", 2, "2 arguments were given, and the function takes 1"),
+            (
+                "p {path} {a}",
+                1,
+                "1 argument was given, and the function takes none; it wants named arguments: \
+                 a=VALUE path=VALUE",
+            ),
+        ] {
+            let fault = fill(template, &vec![one.clone(); given], json!({})).unwrap_err();
+            assert_eq!(fault.message, told, "{template}");
         }
     }
 

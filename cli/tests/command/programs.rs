@@ -35,8 +35,8 @@ fn output_is_the_result() {
     lan.run(&["call", "text", "--json"]).expect(0, "\"one\\ntwo\"\n");
     lan.run(&["call", "bad"]).expect_error(1, &["execution_error", "exit status: 3", "broken"]);
     lan.run(&["call", "gone"]).expect_error(1, &["cannot start", "the function did not run"]);
-    lan.run(&["call", "json"]).expect_error(6, &["argument `n` is missing"]);
-    lan.run(&["call", "text", "1"]).expect_error(6, &["there are 0"]);
+    lan.run(&["call", "json"]).expect_error(6, &["argument `n` is missing", "n=VALUE"]);
+    lan.run(&["call", "text", "1"]).expect_error(6, &["1 argument was given", "takes none"]);
     lan.run(&["call", "text", "k=1"]).expect_error(6, &["there is no argument `k`"]);
 }
 
