@@ -212,21 +212,30 @@ fn print_all(
 
 /// Adds who was heard with another key, and the nearest known name, where a name was not found.
 pub(crate) fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failure {
-    if !matches!(failure.code(), Some(ErrorCode::NO_PROVIDER | ErrorCode::NOT_FOUND)) {
-        return failure;
-    }
-    let failure = keys::explain(node, failure);
-    let peers = node.peers();
+    let (peers, functions) = (node.peers(), node.functions());
+    let is_offered = || {
+        let mut offered = functions.iter().filter(|function| !function.providers.is_empty());
+        offered.any(|function| function.name == args.name)
+    };
+    let failure = match failure.code() {
+        Some(ErrorCode::NO_PROVIDER | ErrorCode::NOT_FOUND) => failure,
+        // The provider is not slow: there is none.
+        Some(ErrorCode::TIMEOUT) if failure.ran() == Executed::No && !is_offered() => {
+            failure.next("check that a node offers it: `lanc functions`")
+        }
+        _ => return failure,
+    };
     let Some(on) = &args.on else {
-        let functions = node.functions();
+        let failure = keys::explain(node, failure);
         let known = functions.iter().map(|function| function.name.as_str());
         return hinted(failure, "", suggest::nearest(&args.name, known));
     };
     let Some(peer) = network::find_peer(&peers, on) else {
+        let failure = keys::explain(node, failure.next(network::LOOK_FOR_PEERS));
         let known = peers.iter().map(|peer| peer.name.as_str());
         return hinted(failure, "--on ", suggest::nearest(on, known));
     };
-    let functions = node.functions();
+    let failure = keys::explain(node, failure);
     let offered = functions.iter().filter(|function| function.providers.contains(&peer.name));
     let known = offered.map(|function| function.name.as_str());
     hinted(failure, "", suggest::nearest(&args.name, known))

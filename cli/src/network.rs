@@ -15,6 +15,10 @@ use crate::{keys, remembered};
 /// The name that stands for the loopback interface on every system.
 const LOOPBACK: &str = "lo";
 
+/// What to do where a peer that was named is not there.
+pub(crate) const LOOK_FOR_PEERS: &str =
+    "`lanc peers` lists who is there; start that node, or wait longer with --wait";
+
 /// How long a verb that only asks waits for its farewell to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 

@@ -101,7 +101,7 @@ fn unanswered(node: &Node, peer: &str, failure: Failure) -> Failure {
     if network::find_peer(&peers, peer).is_some() {
         return failure;
     }
-    let failure = keys::explain(node, failure);
+    let failure = keys::explain(node, failure.next(network::LOOK_FOR_PEERS));
     match suggest::nearest(peer, peers.iter().map(|peer| peer.name.as_str())) {
         Some(near) => failure.hint(&format!("did you mean `{near}`?")),
         None => failure,

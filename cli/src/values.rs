@@ -91,12 +91,22 @@ pub(crate) fn is_identifier(name: &str) -> bool {
 }
 
 fn from_bytes(source: &str, bytes: Result<Vec<u8>, ReadError>) -> Result<Value, Failure> {
-    let cannot = |reason: String| {
-        let next = "check the file; text that begins with @ goes after `--`";
+    let cannot = |reason: String, next: String| {
         Failure::usage(format!("cannot read an argument from {source}: {reason}"), next)
     };
-    let bytes = bytes.map_err(|error| cannot(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| cannot("it is not UTF-8".to_owned()))?;
+    let bytes = bytes.map_err(|error| {
+        let next = match &error {
+            ReadError::Io(_) => "check the file; text that begins with @ goes after `--`".into(),
+            ReadError::TooLarge(limit) => {
+                format!("a call may have {limit} bytes: give less, or call more than once")
+            }
+        };
+        cannot(error.to_string(), next)
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let next = "an argument is JSON or text; bytes go as base64 text: `base64 -w0 FILE | lanc call NAME -`";
+        cannot("it is not UTF-8 text".to_owned(), next.to_owned())
+    })?;
     Ok(parse(&text))
 }
 

@@ -84,7 +84,7 @@ codes! {
     /// The function is not part of that service.
     SERVICE_NOT_FOUND = 2, "service_not_found", IfNotRun, "check the service's name";
     /// The arguments do not fit the function.
-    INVALID_ARGUMENTS = 3, "invalid_arguments", Never, "compare the arguments with the function's signature";
+    INVALID_ARGUMENTS = 3, "invalid_arguments", Never, "ask whoever wrote the function which arguments it takes";
     /// The function ran and failed.
     EXECUTION_ERROR = 4, "execution_error", Never, "the message says why the function failed; mend the cause or the arguments";
     /// The caller may not use it.

@@ -99,5 +99,15 @@ fn ended(id: &str, fate: Fate, executed: Executed) -> Failure {
         Fate::Cancelled => (ErrorCode::CANCELLED, "will not come: the call was cancelled"),
         Fate::Lost => (ErrorCode::LOST, "is lost: the process that held the call was ended"),
     };
-    Failure::before_call(code, format!("the result of {id} {text}")).executed(executed)
+    let failure = Failure::before_call(code, format!("the result of {id} {text}"));
+    let failure = failure.executed(executed);
+    match fate {
+        Fate::Fetched => failure.next(
+            "a result can be fetched once, and whoever did so has it; call again for another",
+        ),
+        Fate::Expired => {
+            failure.next("fetch results sooner, or have them kept longer: `call --async --keep 1h`")
+        }
+        _ => failure,
+    }
 }

@@ -3,6 +3,7 @@
 
 use lanc::{ForeignGroup, Node};
 
+use super::ring::Ring;
 use crate::failure::Failure;
 
 /// What was heard of them, and what to do.
@@ -15,7 +16,13 @@ pub(crate) struct Heard {
 /// `None`: nobody of them.
 pub(crate) fn heard(node: &Node) -> Option<Heard> {
     let own = node.keys().first().map(|key| key.id.to_string());
-    describe(own.as_deref(), &node.foreign_groups(), node.plain_nodes())
+    let is_left_out = own.is_none() && a_key_is_stored();
+    describe(own.as_deref(), &node.foreign_groups(), node.plain_nodes(), is_left_out)
+}
+
+/// Whether a node without a key has none because it was told so, by --open.
+fn a_key_is_stored() -> bool {
+    Ring::read().is_ok_and(|ring| !ring.keys().is_empty())
 }
 
 /// Tells it with a failure whose reason it may be.
@@ -24,7 +31,8 @@ pub(crate) fn explain(node: &Node, failure: Failure) -> Failure {
         Some(heard) => heard.explain(failure),
         None if node.peers().is_empty() => {
             let own = node.keys().first().map(|key| key.id.to_string());
-            unheard(own.as_deref()).explain(failure)
+            let is_left_out = own.is_none() && a_key_is_stored();
+            unheard(own.as_deref(), is_left_out).explain(failure)
         }
         None => failure,
     }
@@ -32,15 +40,19 @@ pub(crate) fn explain(node: &Node, failure: Failure) -> Failure {
 
 /// Nobody was heard at all. Who has another key says hello every five seconds and answers nobody,
 /// so there is nothing to ask.
-fn unheard(own: Option<&str>) -> Heard {
+fn unheard(own: Option<&str>, is_left_out: bool) -> Heard {
     let what = match own {
         Some(own) => format!("no node of this group (key id {own}) answered"),
         None => "no node without a key answered".to_owned(),
     };
     let next =
         "nodes of other groups answer nobody and are heard within 7 s: `lanc peers --wait 7s`";
-    Heard { what, next: next.to_owned() }
+    let next = if is_left_out { format!("{WITH_THE_KEY}; {next}") } else { next.to_owned() };
+    Heard { what, next }
 }
+
+/// What to do where a key was left out that is stored.
+const WITH_THE_KEY: &str = "leave out --open: a key is stored here";
 
 impl Heard {
     /// Tells it with a failure whose reason it may be.
@@ -49,7 +61,13 @@ impl Heard {
     }
 }
 
-fn describe(own: Option<&str>, foreign: &[ForeignGroup], plain: usize) -> Option<Heard> {
+/// `is_left_out`: a key is stored here, and this node goes without.
+fn describe(
+    own: Option<&str>,
+    foreign: &[ForeignGroup],
+    plain: usize,
+    is_left_out: bool,
+) -> Option<Heard> {
     let nodes: usize = foreign.iter().map(|group| group.nodes).sum();
     let ids: Vec<_> = foreign.iter().map(|group| group.key.to_string()).collect();
     let ids = ids.join(", ");
@@ -61,6 +79,7 @@ fn describe(own: Option<&str>, foreign: &[ForeignGroup], plain: usize) -> Option
                 count(nodes),
                 were(nodes)
             ));
+            next.extend(is_left_out.then_some(WITH_THE_KEY));
             next.push("give --key-file, or run `lanc pair` there and `lanc pair CODE` here");
         }
         Some(own) if nodes > 0 => {
@@ -101,13 +120,18 @@ mod tests {
     #[test]
     fn each_case_says_who_and_what_to_do() {
         let group = |id: u8, nodes| ForeignGroup { key: KeyId([id; 4]), nodes };
-        assert_eq!(describe(None, &[], 0), None);
-        assert_eq!(describe(Some("8b21ace9"), &[], 0), None);
-        let silence = unheard(Some("8b21ace9"));
+        assert_eq!(describe(None, &[], 0, true), None);
+        assert_eq!(describe(Some("8b21ace9"), &[], 0, false), None);
+        let silence = unheard(Some("8b21ace9"), false);
         assert_eq!(silence.what, "no node of this group (key id 8b21ace9) answered");
         assert!(silence.next.contains("lanc peers --wait 7s"), "{}", silence.next);
-        assert!(unheard(None).what.contains("without a key"));
-        let told = |own, groups: &[ForeignGroup], plain| describe(own, groups, plain).unwrap();
+        assert!(unheard(None, false).what.contains("without a key"));
+        let told =
+            |own, groups: &[ForeignGroup], plain| describe(own, groups, plain, false).unwrap();
+        let left_out = describe(None, &[group(0x8b, 1)], 0, true).unwrap();
+        for heard in [&left_out, &unheard(None, true)] {
+            assert!(heard.next.starts_with("leave out --open"), "{}", heard.next);
+        }
         let open = told(None, &[group(0x8b, 1)], 0);
         assert_eq!(open.what, "1 node with a key was heard (id 8b8b8b8b), and this node has none");
         assert!(open.next.contains("--key-file") && open.next.contains("lanc pair"));

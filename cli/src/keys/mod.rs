@@ -106,7 +106,17 @@ fn group(key: &MasterKey) -> Arc<dyn GroupKey> {
 
 /// A key file that cannot be used.
 pub(crate) fn unreadable(error: KeyFileError) -> Failure {
-    Failure::usage(error.to_string(), "name another key file, or go without a key by --open")
+    let next = match &error {
+        KeyFileError::Open { path, .. } => format!("chmod 600 {}", path.display()),
+        KeyFileError::Exists(path) => {
+            let path = path.display();
+            format!(
+                "name another file, or use the key in this one: `lanc key store {path}`, --key-file {path}"
+            )
+        }
+        _ => "name another key file, or go without a key by --open".to_owned(),
+    };
+    Failure::usage(error.to_string(), next)
 }
 
 /// Takes over what is stored now: a node that runs follows a rotation.

@@ -37,6 +37,12 @@ fn values_come_from_files_and_standard_input() {
     lan.run(&["call", "echo", "--", "@value.json"]).expect(0, "@value.json\n");
     let mut command = lan.command(&["call", "add", "-", "2"]);
     finish_with_input(&mut command, "40\n").expect(0, "42\n");
+    std::fs::write(lan.folder().join("bytes.dat"), b"\xff").unwrap();
+    let done = lan.run(&["call", "echo", "@bytes.dat"]);
+    done.expect_error(2, &["not UTF-8 text", "bytes go as base64 text"]);
+    std::fs::write(lan.folder().join("large.txt"), vec![b'x'; (16 << 20) + 1]).unwrap();
+    let done = lan.run(&["call", "echo", "@large.txt"]);
+    done.expect_error(2, &["larger than 16777216 bytes", "next: a call may have 16777216 bytes"]);
     let done = lan.run(&["call", "echo", "@missing"]);
     done.expect_error(2, &["usage", "missing", "the function did not run"]);
 }
@@ -52,6 +58,12 @@ fn failures_exit_with_their_code() {
         (&["nosuch"], 3, &["no_provider", "nosuch", did_not, "lanc functions"]),
         (&["ecoh", "1"], 3, &["did you mean `echo`?"]),
         (&["add", "1", "2", "--on", "shpo"], 3, &["did you mean `--on shop`?"]),
+        (&["add", "1", "2", "--on", "nobody"], 3, &["next: `lanc peers` lists", did_not]),
+        (
+            &["nosuch", "--wait", "20s", "--timeout", "300ms"],
+            4,
+            &["had no provider", "next: check that a node offers it: `lanc functions`", did_not],
+        ),
         (&["ad", "1", "2", "--on", "shop"], 3, &["not_found", "did you mean `add`?", did_not]),
         (&["sleep", "60000", "--timeout", "300ms"], 4, &["timeout", "maybe"]),
         (&["sleep", "soon"], 6, &["argument 1: invalid type: string, expected a number", did_not]),

@@ -80,7 +80,10 @@ fn a_call_lives_until_its_result_is_fetched() {
     end(waiting).expect(0, "done\n");
     for verb in ["get", "join"] {
         let done = ask(&lan, &[verb, &id]);
-        done.expect_error(1, &["result_expired", "fetched already", "yes, the function ran"]);
+        done.expect_error(
+            1,
+            &["result_expired", "fetched already", "yes, the function ran", "can be fetched once"],
+        );
     }
     ask(&lan, &["cancel", &id]).expect(0, "it was over already; the function ran\n");
     assert_eq!(lan.jobs(), Vec::<serde_json::Value>::new());
@@ -275,7 +278,10 @@ fn a_result_that_nobody_fetches_expires() {
     let id = leave(&lan, &["echo", "x", "--keep", "1ms"]);
     while !lan.jobs().is_empty() {}
     let done = ask(&lan, &["join", &id]);
-    done.expect_error(1, &["result_expired", "not fetched in time", "yes, the function ran"]);
+    done.expect_error(
+        1,
+        &["result_expired", "not fetched in time", "yes, the function ran", "--keep"],
+    );
     ask(&lan, &["cancel", &id]).expect(0, "it was over already; the function ran\n");
     let id = leave(&lan, &["sleep", "600000", "--timeout", "2s"]);
     ask(&lan, &["join", &id]).expect_error(4, &["timeout", "maybe"]);

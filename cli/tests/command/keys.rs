@@ -41,6 +41,9 @@ fn a_stored_key_needs_no_option() {
     let large = "z".repeat(100_000);
     assert_eq!(lan.run(&["call", "echo", &large]).out.len(), 100_001);
 
+    // Who goes without it and finds nobody is reminded of it.
+    let open = lan.run(&["call", "nosuch", "--open", "--wait", "300ms"]);
+    open.expect_error(3, &["no_provider", "next: leave out --open"]);
     // A second one would shadow it.
     let again = finish(&mut lan.bare(&["key", "new", "--store"]));
     again.expect_error(2, &[id, "stored here already", "lanc key rotate"]);
@@ -104,7 +107,7 @@ fn a_key_file_comes_from_option_variable_or_configuration() {
     let missing = lan.run(&["peers", "--key-file", "none.key"]);
     missing.expect_error(2, &["cannot read the key file none.key", "--open"]);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    lan.run(&["peers"]).expect_error(2, &["lan.key", "chmod 600"]);
+    lan.run(&["peers"]).expect_error(2, &["lan.key", " next: chmod 600 "]);
     lan.run(&["peers", "--passphrase"]).expect_error(2, &["terminal"]);
 }
 
@@ -171,7 +174,10 @@ fn keys_are_made_shown_and_derived() {
     assert!(made.code == 0 && made.out.contains("scp -p lan.key"), "{made:?}");
     assert_eq!((mode(&path), path.metadata().unwrap().len()), (0o600, 32));
     let bytes = std::fs::read(&path).unwrap();
-    finish(&mut lan.bare(&["key", "new", "lan.key"])).expect_error(2, &["is there already"]);
+    finish(&mut lan.bare(&["key", "new", "lan.key"])).expect_error(
+        2,
+        &["is there already", "next: name another file", "lanc key store lan.key"],
+    );
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 
     let shown = finish(&mut lan.bare(&["key", "show", "lan.key", "--json"])).json();
