@@ -271,7 +271,7 @@ impl Driver {
             }
             self.effects.notes.drain(..).for_each(trace::log);
             for event in self.effects.events.drain(..) {
-                tracing::debug!(?event);
+                tracing::trace!(?event);
                 // Nobody may be listening.
                 let _ = self.hub.events.send(event);
             }

@@ -125,6 +125,20 @@ fn one_id_joins_the_logs_of_caller_and_callee() {
 }
 
 #[test]
+fn each_event_is_one_line_of_the_log() {
+    let lan = Lan::new();
+    let mut server = lan.serve(&["--demo", "-v"]);
+    lan.run(&["call", "add", "1", "2"]).expect(0, "3\n");
+    let log = server.log_until(" is gone");
+    assert!(log.matches(" is here, at ").count() <= 1, "{log}");
+    assert!(log.matches("PeerVerified").count() <= 1, "{log}");
+    assert!(!log.contains("event="), "{log}");
+    let mut server = lan.serve(&["--demo", "-vv"]);
+    lan.run(&["call", "add", "1", "2"]).expect(0, "3\n");
+    assert!(server.log_until(" is gone").contains("event="), "the detail is there for -vv");
+}
+
+#[test]
 fn top_prints_once_where_there_is_no_terminal() {
     let lan = Lan::new();
     let _server = lan.serve(&["--demo", "--name", "shop"]);

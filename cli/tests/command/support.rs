@@ -191,8 +191,13 @@ pub(crate) fn end(child: Child) -> Done {
     }
 }
 
-/// Reads what a child with a pipe writes to standard error until a line holds `text`.
+/// Reads what a child with a pipe writes to standard error until a line holds `text`; that line.
 pub(crate) fn wait_for_log(child: &mut Child, text: &str) -> String {
+    log_until(child, text).lines().last().unwrap_or_default().to_owned()
+}
+
+/// The same; all that was read.
+fn log_until(child: &mut Child, text: &str) -> String {
     let stderr = child.stderr.as_mut().unwrap();
     let (mut log, mut line, mut byte) = (String::new(), Vec::new(), [0]);
     // Byte by byte, so that what follows stays for the next reader.
@@ -200,10 +205,10 @@ pub(crate) fn wait_for_log(child: &mut Child, text: &str) -> String {
         line.extend(byte);
         if byte == *b"\n" {
             let line = String::from_utf8(std::mem::take(&mut line)).unwrap();
-            if line.contains(text) {
-                return line;
-            }
             log.push_str(&line);
+            if line.contains(text) {
+                return log;
+            }
         }
     }
     panic!("`{text}` is not in the log: {log}");
@@ -244,6 +249,11 @@ impl Server {
     /// Reads its log until a line holds `text`, and returns that line.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
         wait_for_log(self.child.as_mut().unwrap(), text)
+    }
+
+    /// The same; all that was read.
+    pub(crate) fn log_until(&mut self, text: &str) -> String {
+        log_until(self.child.as_mut().unwrap(), text)
     }
 
     /// Waits for its end.
