@@ -1,5 +1,6 @@
 //! `lanc serve`.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     let programs: Vec<_> = programs.collect::<Result<_, _>>().map_err(|text| {
         Failure::usage(format!("--cmd: {text}"), "see the examples in `lanc serve --help`")
     })?;
+    refuse_twice(programs.iter().map(|(name, _)| *name))?;
     let name = args.name.as_deref().or(settings.name.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut interrupts = Interrupts::listen()?;
@@ -78,6 +80,18 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         told.end().await;
     }
     ended
+}
+
+/// Of two programs under one name the first would never be called.
+fn refuse_twice<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            let text = format!("--cmd: two programs are to be the function `{name}`");
+            return Err(Failure::usage(text, "give each function a name of its own"));
+        }
+    }
+    Ok(())
 }
 
 /// Serves the node's statistics until the task is aborted.

@@ -77,7 +77,8 @@ impl Node {
 
     /// Registers a function: `node.register("add", |a: i64, b: i64| a + b)`. See
     /// [`IntoFunction`] for what may be registered. Never waits; peers hear of it once no other
-    /// function was registered for a second.
+    /// function was registered for a second. One registered under the name before is replaced:
+    /// calls that run keep what they began with.
     ///
     /// # Errors
     /// [`RegisterError`]; nothing has changed then.
@@ -86,7 +87,8 @@ impl Node {
     }
 
     /// Registers a function that returns many values:
-    /// `node.register_stream("count", |n: u64| 0..n)`. See [`IntoStreaming`].
+    /// `node.register_stream("count", |n: u64| 0..n)`. See [`IntoStreaming`]. One registered under
+    /// the name before is replaced.
     ///
     /// # Errors
     /// [`RegisterError`]; nothing has changed then.
@@ -99,12 +101,14 @@ impl Node {
         self.insert_function(name, LocalFunction::new(class), function.0)
     }
 
-    /// Begins a registration with choices: `node.function("add", f).inline().register()`.
+    /// Begins a registration with choices: `node.function("add", f).inline().register()`. One
+    /// registered under the name before is replaced.
     pub fn function<'n, M>(&'n self, name: &'n str, f: impl IntoFunction<M>) -> Registration<'n> {
         Registration::new(self, name, f)
     }
 
-    /// Begins the registration of a [`Handler`].
+    /// Begins the registration of a [`Handler`]. What was registered under the name before is
+    /// replaced.
     pub fn handler<'n>(&'n self, name: &'n str, handler: Arc<dyn Handler>) -> Registration<'n> {
         Registration::handler(self, name, handler)
     }

@@ -109,4 +109,6 @@ fn templates_that_make_no_sense_are_usage_errors() {
     ] {
         lan.run(&["serve", "--cmd", cmd, "-q"]).expect_error(2, &["usage", part]);
     }
+    let twice = ["serve", "--cmd", "f=true", "--cmd", "g=true", "--cmd", "f=false", "-q"];
+    lan.run(&twice).expect_error(2, &["usage", "two programs", "`f`", "a name of its own"]);
 }
