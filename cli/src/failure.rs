@@ -1,4 +1,5 @@
-//! A failure as the command tells it: what happened, whether the function ran, what to do next.
+//! A failure as the command tells it: what happened, whether the function ran (where one was to
+//! be called), what to do next.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -121,15 +122,18 @@ impl Failure {
         }
     }
 
-    /// The three lines for standard error, each free of control characters.
-    pub(crate) fn to_text(&self) -> String {
+    /// The three lines for standard error, each free of control characters. A verb that `calls`
+    /// no function says nothing about one, unless it may have run.
+    pub(crate) fn to_text(&self, calls: bool) -> String {
         let ran = match self.executed {
             Executed::No => "no, the function did not run",
             Executed::Maybe => "maybe, nobody here can tell",
             Executed::Yes => "yes, the function ran",
         };
         let mut text = format!("error: {}: {}\n", self.name(), escape::line(&self.message));
-        let _ = writeln!(text, "  ran: {ran}");
+        if calls || self.executed != Executed::No {
+            let _ = writeln!(text, "  ran: {ran}");
+        }
         let mut next = escape::line(&self.next).into_owned();
         if let Some(after) = self.retry_after {
             let _ = write!(next, " (try again in {} ms)", after.as_millis());
@@ -180,13 +184,13 @@ impl Failure {
         format!("error: {}: {}", self.name(), escape::line(&self.message))
     }
 
-    /// Tells it on standard error.
-    pub(crate) fn report(&self, as_json: bool) {
+    /// Tells it on standard error; `calls`: see [`Failure::to_text`].
+    pub(crate) fn report(&self, as_json: bool, calls: bool) {
         if as_json {
             let error = json!({ "error": self.to_json() });
             output::note(&format!("{}\n", escape::json(&error)));
         } else {
-            output::note(&self.to_text());
+            output::note(&self.to_text(calls));
         }
     }
 }
@@ -213,13 +217,21 @@ mod tests {
 
     #[test]
     fn text_is_three_harmless_lines() {
-        let text = busy().to_text();
+        let text = busy().to_text(true);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert_eq!(lines[0], "error: busy: queue \\u{1b}[31mfull\\n");
         assert_eq!(lines[1], "  ran: no, the function did not run");
         assert!(lines[2].starts_with(" next: try again after"), "{text}");
         assert!(lines[2].ends_with("(try again in 250 ms)"), "{text}");
+    }
+
+    #[test]
+    fn a_verb_that_calls_nothing_says_nothing_about_a_function() {
+        let text = busy().to_text(false);
+        assert!(text.lines().count() == 2 && !text.contains("ran:"), "{text}");
+        let text = Failure::interrupted("", Executed::Maybe).to_text(false);
+        assert!(text.contains("\n  ran: maybe"), "{text}");
     }
 
     #[test]
@@ -266,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_hint_comes_before_the_advice() {
-        let text = busy().hint("did you mean `add`?").to_text();
+        let text = busy().hint("did you mean `add`?").to_text(true);
         assert!(text.contains(" next: did you mean `add`?; try again"), "{text}");
     }
 }

@@ -28,7 +28,7 @@ pub fn settings(bytes: &[u8]) {
     let layer = match file::layer("lanc.toml", &text) {
         Ok(layer) => layer,
         Err(failure) => {
-            let told = failure.to_text();
+            let told = failure.to_text(true);
             assert!(failure.exit_code() == 2 && told.contains("lanc.toml:"), "{told}");
             Settings::default()
         }
@@ -41,7 +41,7 @@ pub fn settings(bytes: &[u8]) {
     let upper = match environment::layer(&variable) {
         Ok(upper) => upper,
         Err(failure) => {
-            let told = failure.to_text();
+            let told = failure.to_text(true);
             assert!(failure.exit_code() == 2 && told.contains("LANC_"), "{told}");
             Settings::default()
         }

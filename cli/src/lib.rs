@@ -63,18 +63,24 @@ use settings::Settings;
 pub fn main() -> ExitCode {
     // No verb for people: it is in no help, no completion and no manual page.
     if std::env::args_os().skip(1).eq([jobs::BACKGROUND]) {
-        return ended(jobs::background(), false);
+        return ended(jobs::background(), false, true);
     }
     let Cli { verb, network, output } = Cli::parse();
-    let as_json = output.json;
-    ended(run(verb, &network, &output), as_json)
+    let (as_json, calls) = (output.json, calls_a_function(&verb));
+    ended(run(verb, &network, &output), as_json, calls)
 }
 
-fn ended(outcome: Result<u8, Failure>, as_json: bool) -> ExitCode {
+/// Whether whoever uses the verb wants to know if a function ran.
+fn calls_a_function(verb: &Verb) -> bool {
+    use Verb::{Call, Cancel, Demo, Get, Join};
+    matches!(verb, Call(_) | Join(_) | Get(_) | Cancel(_) | Demo)
+}
+
+fn ended(outcome: Result<u8, Failure>, as_json: bool, calls: bool) -> ExitCode {
     match outcome {
         Ok(code) => code.into(),
         Err(failure) => {
-            failure.report(as_json);
+            failure.report(as_json, calls);
             failure.exit_code().into()
         }
     }

@@ -160,7 +160,8 @@ async fn take(
     as_json: bool,
 ) -> Result<(), Failure> {
     let code: PairCode = code.parse().map_err(|error: lanc::pair::PairCodeError| {
-        Failure::usage(error.to_string(), "no try was used up")
+        let next = "run `lanc pair CODE` again with the right one: no try was used up";
+        Failure::usage(error.to_string(), next)
     })?;
     // Before the one try is used.
     key::refuse_second(&Ring::read()?)?;

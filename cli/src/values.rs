@@ -230,12 +230,12 @@ mod tests {
     #[test]
     fn standard_input_is_read_once_and_bounded() {
         assert_eq!(read(&["-"], &[], "0123456789").unwrap().positional, [json!("0123456789")]);
-        let told = read(&["-"], &[], "0123456789x").unwrap_err().to_text();
+        let told = read(&["-"], &[], "0123456789x").unwrap_err().to_text(true);
         assert!(told.contains("larger than 10 bytes"), "{told}");
         assert!(read(&["-", "-"], &[], "1").is_err());
         assert!(read(&["k=1", "k=2"], &[], "").is_err());
         let bytes = arguments(&["-".to_owned()], &[], &b"\xff"[..], 10);
-        assert!(bytes.unwrap_err().to_text().contains("not UTF-8"));
+        assert!(bytes.unwrap_err().to_text(true).contains("not UTF-8"));
     }
 
     #[test]

@@ -263,7 +263,7 @@ mod tests {
         for seed in 1..=16 {
             assert!(ring.add(&key(seed)).unwrap());
         }
-        assert!(ring.add(&key(17)).unwrap_err().to_text().contains("--remove"));
+        assert!(ring.add(&key(17)).unwrap_err().to_text(true).contains("--remove"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ mod tests {
         ] {
             let failure = read(&[(name, value)]).unwrap_err();
             assert_eq!(failure.exit_code(), 2);
-            assert!(failure.to_text().contains(name), "{name}={value}");
+            assert!(failure.to_text(true).contains(name), "{name}={value}");
         }
     }
 }

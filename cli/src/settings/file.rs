@@ -190,7 +190,7 @@ mod tests {
             ("port = = 1\n", 1, ""),
             ("name = \"a\"\nname = \"b\"\n", 2, "duplicate"),
         ] {
-            let told = layer("some/lanc.toml", text).unwrap_err().to_text();
+            let told = layer("some/lanc.toml", text).unwrap_err().to_text(true);
             assert!(told.contains(&format!("some/lanc.toml:{line}: ")), "{text:?}: {told}");
             assert!(told.contains(part), "{text:?}: {told}");
         }

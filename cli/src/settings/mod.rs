@@ -220,7 +220,7 @@ mod tests {
             assert_eq!(settings.endpoints().unwrap_err().exit_code(), 2, "{bad}");
         }
         settings.peer = Some(vec!["s11".into()]);
-        let text = settings.endpoints().unwrap_err().to_text();
+        let text = settings.endpoints().unwrap_err().to_text(true);
         assert!(text.contains("did you mean `s1`?"), "{text}");
     }
 

@@ -29,7 +29,7 @@ fn a_folder_that_does_not_serve_is_named() {
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(mode)).unwrap();
         leave_in(&lan, &open).expect_error(2, &["not yours alone", "chmod 700"]);
         let mut jobs = lan.bare(&["jobs"]);
-        finish(jobs.env("LANC_STATE_DIR", &open)).expect_error(2, &["not yours alone"]);
+        finish(jobs.env("LANC_STATE_DIR", &open)).expect_refusal(2, &["not yours alone"]);
     }
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o700)).unwrap();
     let id = leave_in(&lan, &open);

@@ -46,10 +46,10 @@ fn a_stored_key_needs_no_option() {
     open.expect_error(3, &["no_provider", "next: leave out --open"]);
     // A second one would shadow it.
     let again = finish(&mut lan.bare(&["key", "new", "--store"]));
-    again.expect_error(2, &[id, "stored here already", "lanc key rotate"]);
+    again.expect_refusal(2, &[id, "stored here already", "lanc key rotate"]);
     // What is stored and cannot be trusted is no reason to be open.
     std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o755)).unwrap();
-    lan.run(&["peers", "--wait", "0"]).expect_error(2, &["not yours alone", "chmod 700"]);
+    lan.run(&["peers", "--wait", "0"]).expect_refusal(2, &["not yours alone", "chmod 700"]);
     let open = lan.run(&["peers", "--wait", "0", "--open"]);
     assert!(open.code == 0 && open.err.contains("open: this node has no key"), "{open:?}");
 }
@@ -105,10 +105,10 @@ fn a_key_file_comes_from_option_variable_or_configuration() {
     finish(&mut lan.bare(&["key", "show"])).expect(0, &format!("{id}\n"));
 
     let missing = lan.run(&["peers", "--key-file", "none.key"]);
-    missing.expect_error(2, &["cannot read the key file none.key", "--open"]);
+    missing.expect_refusal(2, &["cannot read the key file none.key", "--open"]);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    lan.run(&["peers"]).expect_error(2, &["lan.key", " next: chmod 600 "]);
-    lan.run(&["peers", "--passphrase"]).expect_error(2, &["terminal"]);
+    lan.run(&["peers"]).expect_refusal(2, &["lan.key", " next: chmod 600 "]);
+    lan.run(&["peers", "--passphrase"]).expect_refusal(2, &["terminal"]);
 }
 
 #[test]
@@ -128,17 +128,16 @@ fn who_has_another_key_or_none_is_told_where_nobody_is_found() {
     let open_call = begin(&call);
     let ping = begin(&["ping", "nosuch", "--wait", "7s", "--key-file", &mine]);
     let functions = begin(&["functions", "nosuch", "--wait", "7s", "--key-file", &mine]);
-    for done in [end(keyed_call), end(ping), end(functions)] {
-        done.expect_error(
-            3,
-            &[
-                &format!("with a different key was heard (id {other})"),
-                "1 node with a",
-                &format!("without a key here, and this node has one (id {id})"),
-                "lanc pair",
-                "--open",
-            ],
-        );
+    let parts: [&str; 5] = [
+        &format!("with a different key was heard (id {other})"),
+        "1 node with a",
+        &format!("without a key here, and this node has one (id {id})"),
+        "lanc pair",
+        "--open",
+    ];
+    end(keyed_call).expect_error(3, &parts);
+    for done in [end(ping), end(functions)] {
+        done.expect_refusal(3, &parts);
     }
     let done = end(open_call);
     done.expect_error(3, &["with a key w", &other, "--key-file", "lanc pair"]);
@@ -174,7 +173,7 @@ fn keys_are_made_shown_and_derived() {
     assert!(made.code == 0 && made.out.contains("scp -p lan.key"), "{made:?}");
     assert_eq!((mode(&path), path.metadata().unwrap().len()), (0o600, 32));
     let bytes = std::fs::read(&path).unwrap();
-    finish(&mut lan.bare(&["key", "new", "lan.key"])).expect_error(
+    finish(&mut lan.bare(&["key", "new", "lan.key"])).expect_refusal(
         2,
         &["is there already", "next: name another file", "lanc key store lan.key"],
     );
@@ -199,7 +198,7 @@ fn keys_are_made_shown_and_derived() {
     assert!(both.contains(printed.trim()) && !both.contains(&id), "{both}");
     let other = finish(&mut lan.bare(&["key", "derive", "other", "--key-file", "lan.key"])).out;
     assert_ne!(other, printed);
-    finish(&mut lan.bare(&["key", "derive", "x"])).expect_error(2, &["no key to derive"]);
+    finish(&mut lan.bare(&["key", "derive", "x"])).expect_refusal(2, &["no key to derive"]);
 }
 
 #[test]
@@ -229,7 +228,7 @@ fn a_stored_key_is_exchanged_while_a_node_runs() {
     calls(&new, 0);
     assert!(rotate(&[])[1]["needed_ms"].is_u64(), "who has the new key only has just used it");
     let refused = finish(&mut lan.bare(&["key", "rotate", "--remove", &old_id]));
-    refused.expect_error(2, &["seal under", "--primary ID"]);
+    refused.expect_refusal(2, &["seal under", "--primary ID"]);
     assert_eq!(rotate(&["--primary", &new_id])[0]["id"], new_id);
     calls(&old, 0);
     let table = finish(&mut lan.bare(&["key", "rotate"]));
@@ -242,8 +241,8 @@ fn a_stored_key_is_exchanged_while_a_node_runs() {
 
     // The last one goes only if somebody says what that means.
     let slip = finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id]));
-    slip.expect_error(2, &["the only key", "--open"]);
+    slip.expect_refusal(2, &["the only key", "--open"]);
     let last = finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id, "--open"]));
     assert!(last.code == 0 && last.err.contains("are open"), "{last:?}");
-    finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id])).expect_error(2, &["no key"]);
+    finish(&mut lan.bare(&["key", "rotate", "--remove", &new_id])).expect_refusal(2, &["no key"]);
 }

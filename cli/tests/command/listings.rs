@@ -49,7 +49,7 @@ fn functions_are_listed() {
     let mut providers: Vec<String> = serde_json::from_value(one[0]["providers"].clone()).unwrap();
     providers.sort_unstable();
     assert_eq!(providers, ["a", "b"]);
-    lan.run(&["functions", "ech"]).expect_error(3, &["no_provider", "did you mean `echo`?"]);
+    lan.run(&["functions", "ech"]).expect_refusal(3, &["no_provider", "did you mean `echo`?"]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn peers_are_pinged() {
     let report = lan.run(&["ping", "shop", "--count", "2", "--json"]).json();
     assert_eq!(report["round_trips_us"].as_array().unwrap().len(), 2);
     assert_eq!(report["lost"], 0);
-    lan.run(&["ping", "shpo"]).expect_error(3, &["no_provider", "did you mean `shop`?"]);
+    lan.run(&["ping", "shpo"]).expect_refusal(3, &["no_provider", "did you mean `shop`?"]);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_port_that_is_taken_is_told() {
     let mut server = lan.serve(&["--demo", "--metrics", "127.0.0.1:0"]);
     let address = metrics_of(&mut server);
     let done = lan.run(&["serve", "--demo", "--metrics", &address]);
-    done.expect_error(7, &["--metrics cannot use", &address]);
+    done.expect_refusal(7, &["--metrics cannot use", &address]);
     let done = lan.run(&["serve", "--demo", "--metrics", "shop:9127"]);
     assert_eq!(done.code, 2, "{done:?}");
 }
@@ -178,13 +178,13 @@ fn stats_asks_the_nodes_of_this_machine() {
     let done = lan.run(&["stats", "--pid", &pid, "--json"]);
     assert_eq!(done.json()["node"], "desk");
     assert_eq!(lan.run(&["top", "--json"]).json()["nodes"].as_array().map(Vec::len), Some(3));
-    lan.run(&["stats", "nobody"]).expect_error(3, &["desk", "shop"]);
+    lan.run(&["stats", "nobody"]).expect_refusal(3, &["desk", "shop"]);
     // One that is killed leaves its socket behind, which is no node.
     desk.signal("-KILL");
     desk.end();
     let done = lan.run(&["stats", "--json"]);
     assert_eq!(done.json()["node"], "shop");
-    lan.run(&["stats", "desk"]).expect_error(3, &["there are: shop"]);
+    lan.run(&["stats", "desk"]).expect_refusal(3, &["there are: shop"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn completions_and_manual_pages_are_printed() {
     assert!(page.out.contains(".TH lanc 1") && page.out.contains("functions"), "{page:?}");
     let page = finish(&mut lan.bare(&["man", "call"]));
     assert!(page.out.contains("fastest") && page.out.contains("iface"), "{page:?}");
-    finish(&mut lan.bare(&["man", "cal"])).expect_error(2, &["did you mean `call`?"]);
+    finish(&mut lan.bare(&["man", "cal"])).expect_refusal(2, &["did you mean `call`?"]);
 }
 
 #[test]

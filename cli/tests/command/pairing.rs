@@ -62,7 +62,7 @@ fn two_machines_pair_and_then_need_no_option() {
 
     // Whoever has a key already takes no other.
     let refused = finish(&mut lan.on("desk", &["pair", "42-483-9127"]));
-    refused.expect_error(2, &["stored here already", id.trim()]);
+    refused.expect_refusal(2, &["stored here already", id.trim()]);
     // Whoever has one gives that one, here to a third machine.
     let giving = Giving::start(&lan, "desk", &[]);
     assert_eq!(finish(&mut lan.on("third", &["pair", &giving.code])).code, 0);
@@ -76,13 +76,13 @@ fn a_wrong_code_ends_it_on_both_machines_and_gives_nothing() {
     let giving = Giving::start(&lan, "strong", &[]);
     let code = giving.code.clone();
     let taken = finish(&mut lan.on("desk", &["pair", &another(&code)]));
-    taken.expect_error(5, &["the code is wrong", "run `lanc pair` anew on both machines"]);
+    taken.expect_refusal(5, &["the code is wrong", "run `lanc pair` anew on both machines"]);
     let given = giving.end();
     assert_eq!(given.code, 5, "{given:?}");
     assert!(given.err.contains("a wrong code was tried, and nothing was given"), "{given:?}");
     // The right one comes too late.
     let late = finish(&mut lan.on("desk", &["pair", &code, "--wait", "1s"]));
-    late.expect_error(3, &["no machine on this network shows a code"]);
+    late.expect_refusal(3, &["no machine on this network shows a code"]);
     for machine in ["strong", "desk"] {
         let shown = finish(&mut lan.on(machine, &["key", "show"]));
         shown.expect(0, "");
@@ -96,9 +96,9 @@ fn a_key_file_can_be_given_and_mistakes_cost_no_try() {
     assert_eq!(finish(&mut lan.bare(&["key", "new", "lan.key"])).code, 0);
     let giving = Giving::start(&lan, "strong", &["--key-file", "lan.key"]);
     let typed = finish(&mut lan.on("desk", &["pair", "12345"]));
-    typed.expect_error(2, &["a code has 9 digits"]);
+    typed.expect_refusal(2, &["a code has 9 digits", "next: run `lanc pair CODE` again"]);
     let second = finish(&mut lan.on("other", &["pair"]));
-    second.expect_error(7, &["Another `lanc pair` runs here"]);
+    second.expect_refusal(7, &["Another `lanc pair` runs here"]);
     let spaced = giving.code.replace('-', " ");
     let taken = finish(&mut lan.on("desk", &["pair", &spaced, "--json"]));
     assert_eq!(taken.json()["paired"], true, "{taken:?}");

@@ -107,8 +107,8 @@ fn templates_that_make_no_sense_are_usage_errors() {
         ("f={0} x", "choose the program"),
         ("bad name=true", "--cmd bad name"),
     ] {
-        lan.run(&["serve", "--cmd", cmd, "-q"]).expect_error(2, &["usage", part]);
+        lan.run(&["serve", "--cmd", cmd, "-q"]).expect_refusal(2, &["usage", part]);
     }
     let twice = ["serve", "--cmd", "f=true", "--cmd", "g=true", "--cmd", "f=false", "-q"];
-    lan.run(&twice).expect_error(2, &["usage", "two programs", "`f`", "a name of its own"]);
+    lan.run(&twice).expect_refusal(2, &["usage", "two programs", "`f`", "a name of its own"]);
 }

@@ -7,7 +7,7 @@ fn a_bad_key_is_named_with_file_line_and_the_nearest() {
     let lan = Lan::new();
     std::fs::write(lan.folder().join("lanc.toml"), "name = 'x'\nprot = 1\n").unwrap();
     let done = finish(&mut lan.bare(&["peers"]));
-    done.expect_error(2, &["lanc.toml:2: unknown key `prot`", "did you mean `port`?"]);
+    done.expect_refusal(2, &["lanc.toml:2: unknown key `prot`", "did you mean `port`?"]);
     let error = finish(&mut lan.bare(&["peers", "--json"])).json_error();
     assert_eq!(error["name"], "usage");
     assert!(error["code"].is_null());
@@ -63,10 +63,10 @@ fn the_deadline_and_the_name_are_settings() {
 #[test]
 fn settings_that_make_no_sense_are_usage_errors() {
     let lan = Lan::new();
-    lan.run(&["peers", "--config", "missing.toml"]).expect_error(2, &["missing.toml"]);
-    finish(lan.command(&["peers"]).env("LANC_LOG", "a=b=c")).expect_error(2, &["LANC_LOG"]);
-    finish(lan.command(&["peers"]).env("LANC_BIND", "here")).expect_error(2, &["LANC_BIND"]);
-    lan.run(&["serve", "--name", ""]).expect_error(2, &["name"]);
+    lan.run(&["peers", "--config", "missing.toml"]).expect_refusal(2, &["missing.toml"]);
+    finish(lan.command(&["peers"]).env("LANC_LOG", "a=b=c")).expect_refusal(2, &["LANC_LOG"]);
+    finish(lan.command(&["peers"]).env("LANC_BIND", "here")).expect_refusal(2, &["LANC_BIND"]);
+    lan.run(&["serve", "--name", ""]).expect_refusal(2, &["name"]);
     let unknown = finish(&mut lan.bare(&["peers", "--iface", "none0"]));
-    unknown.expect_error(2, &["no network interface `none0`", "lo"]);
+    unknown.expect_refusal(2, &["no network interface `none0`", "lo"]);
 }

@@ -129,12 +129,23 @@ impl Done {
     /// Checks the exit code and that the error has three lines, of which some hold `parts`.
     #[track_caller]
     pub(crate) fn expect_error(&self, code: i32, parts: &[&str]) {
+        self.expect_lines(code, &["error: ", "  ran: ", " next: "], parts);
+    }
+
+    /// The same of a verb that calls no function, and says nothing about one.
+    #[track_caller]
+    pub(crate) fn expect_refusal(&self, code: i32, parts: &[&str]) {
+        self.expect_lines(code, &["error: ", " next: "], parts);
+    }
+
+    #[track_caller]
+    fn expect_lines(&self, code: i32, beginnings: &[&str], parts: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         let lines: Vec<_> = self.err.lines().collect();
-        assert_eq!(lines.len(), 3, "{self:?}");
-        assert!(lines[0].starts_with("error: "), "{self:?}");
-        assert!(lines[1].starts_with("  ran: "), "{self:?}");
-        assert!(lines[2].starts_with(" next: "), "{self:?}");
+        assert_eq!(lines.len(), beginnings.len(), "{self:?}");
+        for (line, beginning) in lines.iter().zip(beginnings) {
+            assert!(line.starts_with(beginning), "{self:?}");
+        }
         for part in parts {
             assert!(self.err.contains(part), "{part}: {self:?}");
         }
