@@ -112,7 +112,7 @@ pub(crate) enum Verb {
     #[command(hide = cfg!(not(unix)))]
     #[command(
         after_help = "Prints what `lanc call` would have printed, and exits with the same code. The call goes on
-when this is interrupted. Once it is printed the result is kept no longer.
+when this is interrupted. Once it is printed the result is kept no longer: it can be fetched once.
 
 Example:
   id=$(lanc call render scene.blend --async --timeout 1h)
@@ -121,6 +121,10 @@ Example:
     Join(JobArgs),
     /// Print the result of a call in the background if it is there; exit code 4 if not.
     #[command(hide = cfg!(not(unix)))]
+    #[command(
+        after_help = "A result can be fetched once, by this or by `lanc join`: once it is printed it is kept no longer.
+The exit code is that of the call; a call that was cancelled exits with 130, as an interrupted one."
+    )]
     Get(JobArgs),
     /// Give up a call in the background; says whether the function may have run.
     #[command(hide = cfg!(not(unix)))]
@@ -175,14 +179,15 @@ Examples:
 #[derive(Args, Debug)]
 #[command(
     after_help = "Prints one line `ready ADDR:PORT` on standard output once it serves; logs go to standard
-error. The first Ctrl-C lets running functions finish and says farewell, the second only says
-farewell.
+error. The first Ctrl-C lets running functions finish, for at most 5 s, and says farewell; the
+second only says farewell.
 
 Programs of --cmd are run without a shell. The template is split into words once, quotes
 honoured; then {0}, {1}.. and {name} are replaced inside single words by the call's arguments,
 so an argument is never more than text. {{0}} stands for {0} itself. Write `--` before a
 placeholder where the program would take an argument for an option. The program's output is the
-result (JSON if it parses, else text); exit codes other than 0 are failures of the function.
+result (JSON if it parses, else text): UTF-8, at most 1 MiB. Exit codes other than 0 are failures
+of the function.
 
 Examples:
   lanc serve --demo

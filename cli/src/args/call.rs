@@ -19,7 +19,7 @@ A text result is printed as it is, anything else as compact JSON; --json always 
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 3 no such function or provider, 4 timed out,
 5 refused, 6 wrong or too large arguments, 7 network or peer lost, 8 some of several failed,
-9 busy or going down, 10 versions or formats differ, 130 interrupted.
+9 busy or going down, 10 versions or formats differ, 130 interrupted or cancelled.
 
 Examples:
   lanc call add 1 2
