@@ -168,10 +168,11 @@ Examples:
     /// Print the manual page of the command, or of one verb.
     #[command(after_help = "Examples:
   lanc man > ~/.local/share/man/man1/lanc.1
-  lanc man call > ~/.local/share/man/man1/lanc-call.1")]
+  lanc man call > ~/.local/share/man/man1/lanc-call.1
+  lanc man key rotate > ~/.local/share/man/man1/lanc-key-rotate.1")]
     Man {
-        /// Which verb.
-        verb: Option<String>,
+        /// Which verb, in one word or two.
+        verb: Vec<String>,
     },
 }
 

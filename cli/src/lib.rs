@@ -89,7 +89,7 @@ fn ended(outcome: Result<u8, Failure>, as_json: bool, calls: bool) -> ExitCode {
 fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Failure> {
     match &verb {
         Verb::Completions { shell } => return manual::completions(*shell),
-        Verb::Man { verb } => return manual::page(verb.as_deref()),
+        Verb::Man { verb } => return manual::page(verb),
         _ => {}
     }
     // A line of the log would be written into the picture.

@@ -18,21 +18,16 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
     Ok(exit::OK)
 }
 
-/// Prints the manual page of the command, or of one verb.
+/// Prints the manual page of the command, or of one verb: `call`, `key rotate`.
 ///
 /// # Errors
 /// There is no such verb, or the system refuses to print.
-pub(crate) fn page(verb: Option<&str>) -> Result<u8, Failure> {
+pub(crate) fn page(verb: &[String]) -> Result<u8, Failure> {
     let mut command = Cli::command();
     command.build();
-    if let Some(verb) = verb {
-        let Some(found) = command.find_subcommand(verb) else {
-            let known = command.get_subcommands().map(clap::Command::get_name);
-            let failure = Failure::usage(format!("there is no verb `{verb}`"), "see `lanc --help`");
-            return Err(match suggest::nearest(verb, known) {
-                Some(near) => failure.hint(&format!("did you mean `{near}`?")),
-                None => failure,
-            });
+    for word in verb.iter().flat_map(|words| words.split_whitespace()) {
+        let Some(found) = command.find_subcommand(word) else {
+            return Err(unknown(word, &command));
         };
         command = found.clone();
     }
@@ -42,4 +37,22 @@ pub(crate) fn page(verb: Option<&str>) -> Result<u8, Failure> {
     })?;
     output::bytes(&page)?;
     Ok(exit::OK)
+}
+
+fn unknown(word: &str, command: &clap::Command) -> Failure {
+    let known = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let known: Vec<_> = known.map(clap::Command::get_name).filter(|name| *name != "help").collect();
+    let of = command.get_bin_name().unwrap_or("lanc");
+    if known.is_empty() {
+        return Failure::usage(
+            format!("`{of}` has no verbs of its own, such as `{word}`"),
+            format!("its page is: {}", of.replacen("lanc", "lanc man", 1)),
+        );
+    }
+    let next = format!("the verbs of `{of}` are: {}", known.join(", "));
+    let failure = Failure::usage(format!("there is no verb `{word}`"), next);
+    match suggest::nearest(word, known) {
+        Some(near) => failure.hint(&format!("did you mean `{near}`?")),
+        None => failure,
+    }
 }

@@ -14,6 +14,15 @@ fn completions_and_manual_pages_are_printed() {
     assert!(page.out.contains(".TH lanc 1") && page.out.contains("functions"), "{page:?}");
     let page = finish(&mut lan.bare(&["man", "call"]));
     assert!(page.out.contains("fastest") && page.out.contains("iface"), "{page:?}");
+    for words in [&["man", "key rotate"][..], &["man", "key", "rotate"]] {
+        let page = finish(&mut lan.bare(words));
+        assert!(page.out.contains(".TH lanc-key-rotate 1"), "{page:?}");
+        assert!(page.out.contains("primary"), "{page:?}");
+    }
+    let unknown = finish(&mut lan.bare(&["man", "key", "turn"]));
+    unknown.expect_refusal(2, &["no verb `turn`", "verbs of `lanc key` are: new, store, show"]);
+    let none = finish(&mut lan.bare(&["man", "call", "back"]));
+    none.expect_refusal(2, &["`lanc call` has no verbs", "next: its page is: lanc man call"]);
     finish(&mut lan.bare(&["man", "cal"])).expect_refusal(2, &["did you mean `call`?"]);
 }
 
