@@ -156,6 +156,13 @@ async fn large(wire: Wire, callee: &Node, caller: &Node) {
         let error = echoed.unwrap_err();
         assert_eq!((error.code, error.executed), (ErrorCode::TOO_LARGE, Executed::No));
     }
+    // Around the lengths from which they are sent from where they are, and are long in MessagePack.
+    for length in [0xbfff, 0xc000, 0xffff, 0x1_0000, 0x1_0001] {
+        let bytes: Bytes = (0..251).cycle().take(length).collect::<Vec<u8>>().into();
+        if wire.carries_large() {
+            assert_eq!(caller.call::<Bytes>("bytes", (&bytes,)).await, Ok(bytes), "{length}");
+        }
+    }
     if wire == Wire::UdpAndTcp {
         for carrier in [Carrier::Datagrams, Carrier::Connection, Carrier::OneShot] {
             assert_eq!(caller.call::<i64>("add", (1, 2)).over(carrier).await, Ok(3), "{carrier:?}");

@@ -182,9 +182,13 @@ impl io::Write for Writer<'_> {
     }
 }
 
-/// `gap`: where the bytes are left out that a length of four bytes stands before.
-fn check_written(bytes: &[u8], gap: Option<usize>) -> Result<(), String> {
-    let around = gap.and_then(|gap| Some((bytes.get(..gap.checked_sub(5)?)?, bytes.get(gap..)?)));
+/// `gap`: where so many bytes are left out.
+fn check_written(bytes: &[u8], gap: Option<(usize, usize)>) -> Result<(), String> {
+    let around = gap.and_then(|(gap, length)| {
+        // A marker and their length stand before them.
+        let head = if u16::try_from(length).is_ok() { 3 } else { 5 };
+        Some((bytes.get(..gap.checked_sub(head)?)?, bytes.get(gap..)?))
+    });
     let value = match around {
         // As if the byte string were empty.
         Some((before, behind)) => whole_value(&[before, &[0xc4, 0], behind].concat()),

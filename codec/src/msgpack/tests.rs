@@ -400,18 +400,24 @@ fn a_large_byte_string_on_offer_is_left_out_and_what_stands_around_it_is_still_c
             serde::ser::SerializeSeq::end(list)
         }
     }
-    let bytes = Shared::new(vec![5; bulk::LEAST]);
-    let collect = |said| {
-        let value = Offered(&bytes, said);
-        bulk::collect(Vec::new(), |out| MsgpackCodec.serialize(&value, out))
-    };
-    let mut copied = Vec::new();
-    MsgpackCodec.serialize(&Offered(&bytes, 3), &mut copied).unwrap();
-    let encoded = collect(3).unwrap();
-    assert_eq!(encoded.clone().into_vec(), copied);
-    assert_eq!(encoded.into_buffer(), b"\x93\xa3key\xc5\xc0\x00\x07");
-    for said in [0, 2, 4] {
-        let reason = collect(said).unwrap_err().reason;
-        assert!(reason.contains("number of entries"), "{reason}");
+    for (length, head) in [
+        (bulk::LEAST, &b"\xc5\xc0\x00"[..]),
+        (0xffff, b"\xc5\xff\xff"),
+        (0x1_0000, b"\xc6\x00\x01\x00\x00"),
+    ] {
+        let bytes = Shared::new(vec![5; length]);
+        let collect = |said| {
+            let value = Offered(&bytes, said);
+            bulk::collect(Vec::new(), |out| MsgpackCodec.serialize(&value, out))
+        };
+        let mut copied = Vec::new();
+        MsgpackCodec.serialize(&Offered(&bytes, 3), &mut copied).unwrap();
+        let encoded = collect(3).unwrap();
+        assert_eq!(encoded.clone().into_vec(), copied);
+        assert_eq!(encoded.into_buffer(), [b"\x93\xa3key", head, b"\x07"].concat());
+        for said in [0, 2, 4] {
+            let reason = collect(said).unwrap_err().reason;
+            assert!(reason.contains("number of entries"), "{reason}");
+        }
     }
 }

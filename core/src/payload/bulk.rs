@@ -122,10 +122,11 @@ impl Collector {
         is_taken
     }
 
-    /// The place in the value where bytes were left out.
-    pub fn gap(&self) -> Option<usize> {
-        let place = || TABLE.with_borrow(|table| table.taken.as_ref().map(|(at, _)| *at));
-        self.taken.then(place).flatten()
+    /// The place in the value where bytes were left out, and how many.
+    pub fn gap(&self) -> Option<(usize, usize)> {
+        let of = |(at, part): &(usize, Shared)| (*at, part.len());
+        let gap = || TABLE.with_borrow(|table| table.taken.as_ref().map(of));
+        self.taken.then(gap).flatten()
     }
 }
 
