@@ -55,8 +55,6 @@ pub(crate) struct Driver {
     patience: Patience,
     /// Whether another thread takes what this one has no time for.
     is_shared: bool,
-    /// Whether transports are to ask the system themselves.
-    looks: bool,
     linger: Linger,
 }
 
@@ -86,7 +84,6 @@ impl Driver {
             sleep: None,
             patience: Patience::default(),
             is_shared,
-            looks: false,
             linger: Linger::new(busy_poll),
         }
     }
@@ -126,7 +123,7 @@ impl Driver {
     async fn wait_for_work(&mut self) {
         let time = self.linger.time();
         if time > Duration::ZERO {
-            let mut came = self.has_work().await;
+            let mut came = self.has_work(false).await;
             if !came {
                 came = self.look(time).await;
             }
@@ -135,7 +132,7 @@ impl Driver {
                 return;
             }
         }
-        poll_fn(|cx| self.poll_work(cx)).await;
+        poll_fn(|cx| self.poll_work(cx, false)).await;
     }
 
     /// Looks for work for so long, and returns whether there is any.
@@ -156,10 +153,7 @@ impl Driver {
                 tokio::task::yield_now().await;
                 gave_way = self.hub.clock.now();
             }
-            self.looks = self.is_shared;
-            let came = self.has_work().await;
-            self.looks = false;
-            if came {
+            if self.has_work(self.is_shared).await {
                 return true;
             }
         }
@@ -167,12 +161,13 @@ impl Driver {
     }
 
     /// Whether there is something to do now.
-    async fn has_work(&mut self) -> bool {
-        poll_fn(|cx| Poll::Ready(self.poll_work(cx).is_ready())).await
+    async fn has_work(&mut self, looks: bool) -> bool {
+        poll_fn(|cx| Poll::Ready(self.poll_work(cx, looks).is_ready())).await
     }
 
-    /// Ready when a frame arrived, a timer is due, or a caller submitted something.
-    fn poll_work(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+    /// Ready when a frame arrived, a timer is due, or a caller submitted something. `looks`:
+    /// transports are to ask the system themselves.
+    fn poll_work(&mut self, cx: &mut TaskContext<'_>, looks: bool) -> Poll<()> {
         let mut ready = self.hub.poll_submitted(cx.waker()).is_ready();
         // Another lane begins each time: a flood on one does not keep the others out of the batch.
         let lanes = self.inlets.len();
@@ -180,7 +175,7 @@ impl Driver {
         for number in (self.first_lane..lanes).chain(0..self.first_lane) {
             let Some(place) = self.inlets.get_mut(number) else { continue };
             let Some(inlet) = place else { continue };
-            let polled = match self.looks {
+            let polled = match looks {
                 true => inlet.poll_look(cx, &mut self.batch),
                 false => inlet.poll_recv(cx, &mut self.batch),
             };

@@ -33,8 +33,6 @@ pub(crate) struct UdpInlet {
     private: Arc<UdpSocket>,
     /// The private socket past the runtime. `None`: the system gives no second handle of it.
     direct: Option<std::net::UdpSocket>,
-    /// Whether [`Self::direct`] is asked too.
-    looks: bool,
     /// Which socket is read next: both get their turn, poll after poll.
     turn: usize,
     shared: Arc<Shared>,
@@ -97,13 +95,50 @@ impl UdpInlet {
             sockets: [Some(unicast), broadcast],
             private,
             direct,
-            looks: false,
             turn: 0,
             shared,
             pause: None,
             looked: Instant::now(),
             drops: 0,
             look: None,
+        }
+    }
+
+    /// Both polls of the port.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+        looks: bool,
+    ) -> Poll<Result<(), TransportError>> {
+        loop {
+            let _ = self.poll_blocked(cx);
+            let mut added = self.shared.with(|state| {
+                state.attention = false;
+                state.links.tell(into)
+            });
+            let waiting = self.read(cx, into, &mut added, looks)?;
+            if added {
+                self.look_for_drops();
+                return Poll::Ready(Ok(()));
+            }
+            if self.poll_drops(cx).is_ready() {
+                continue;
+            }
+            // The outlet may have left something since; then there is no waker it could wake.
+            let again = self.shared.with(|state| {
+                if !state.attention {
+                    state.waker = Some(cx.waker().clone());
+                }
+                state.attention
+            });
+            if again {
+                continue;
+            }
+            if !waiting {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
         }
     }
 
@@ -128,12 +163,14 @@ impl UdpInlet {
         Poll::Ready(())
     }
 
-    /// Reads from both sockets in turn. Returns whether both are empty and will wake us.
+    /// Reads from both sockets in turn. Returns whether both are empty and will wake us. `looks`:
+    /// the system is asked itself.
     fn read(
         &mut self,
         cx: &mut Context<'_>,
         into: &mut RecvBatch,
         added: &mut bool,
+        looks: bool,
     ) -> Result<bool, TransportError> {
         let mut dry = self.sockets.each_ref().map(Option::is_none);
         for _ in 0..ATTEMPTS {
@@ -149,7 +186,7 @@ impl UdpInlet {
             if *dry {
                 continue;
             }
-            let direct = self.direct.as_ref().filter(|_| self.looks);
+            let direct = self.direct.as_ref().filter(|_| looks);
             let polled = match source.poll_recv(cx, into.spare(ROOM)) {
                 Poll::Pending => source.look(direct, into.spare(ROOM)),
                 polled => polled,
@@ -185,7 +222,7 @@ impl UdpInlet {
     }
 
     /// After the last datagram of a burst none comes that would ask for those that were lost.
-    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_drops(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(look) = &mut self.look else { return Poll::Pending };
         ready!(look.as_mut().poll(cx));
         self.look = None;
@@ -256,35 +293,7 @@ impl Inlet for UdpInlet {
         cx: &mut Context<'_>,
         into: &mut RecvBatch,
     ) -> Poll<Result<(), TransportError>> {
-        loop {
-            let _ = self.poll_blocked(cx);
-            let mut added = self.shared.with(|state| {
-                state.attention = false;
-                state.links.tell(into)
-            });
-            let waiting = self.read(cx, into, &mut added)?;
-            if added {
-                self.look_for_drops();
-                return Poll::Ready(Ok(()));
-            }
-            if self.poll_look(cx).is_ready() {
-                continue;
-            }
-            // The outlet may have left something since; then there is no waker it could wake.
-            let again = self.shared.with(|state| {
-                if !state.attention {
-                    state.waker = Some(cx.waker().clone());
-                }
-                state.attention
-            });
-            if again {
-                continue;
-            }
-            if !waiting {
-                cx.waker().wake_by_ref();
-            }
-            return Poll::Pending;
-        }
+        self.poll(cx, into, false)
     }
 
     fn poll_look(
@@ -292,10 +301,7 @@ impl Inlet for UdpInlet {
         cx: &mut Context<'_>,
         into: &mut RecvBatch,
     ) -> Poll<Result<(), TransportError>> {
-        self.looks = true;
-        let polled = self.poll_recv(cx, into);
-        self.looks = false;
-        polled
+        self.poll(cx, into, true)
     }
 }
 
