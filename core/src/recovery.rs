@@ -21,7 +21,7 @@ const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(24);
 const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Times a call or an answer is sent without a receipt, at most.
+/// Times a call or an answer is sent without a receipt, before its callee is asked about the call.
 pub(crate) const MAX_SENDS: u8 = 6;
 /// The same number.
 const COPIES: usize = 6;

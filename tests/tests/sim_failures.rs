@@ -84,17 +84,41 @@ fn a_call_that_is_lost_is_sent_again() {
 }
 
 #[test]
-fn a_call_is_sent_six_times_and_its_timeout_says_that_it_may_have_run() {
+fn a_call_is_sent_six_times_then_asked_about_and_its_timeout_says_that_it_may_have_run() {
     let mut s = scene(2);
     s.lose(s.b, s.a);
     let call = s.sleep(5, 10_000);
     s.lan.run_for(ms(9_999));
     assert_eq!(s.lan.ended(call), Ended::Open);
-    assert_eq!(s.counters(s.b).calls_resent, 5);
-    assert!(s.counters(s.b).probes_sent > 0, "it may have come, and the answers been lost");
+    let (resent, asked) = (s.counters(s.b).calls_resent, s.counters(s.b).probes_sent);
+    assert!(asked > 0, "it may have come, and the answers been lost");
+    assert_eq!(resent, 5 + asked, "or every copy has been lost: one more goes with each question");
     s.lan.run_for(ms(2));
     s.fails(call, ErrorCode::TIMEOUT, Executed::Maybe);
     assert_eq!(s.lan.starts(call), 0);
+}
+
+#[test]
+fn a_call_of_which_six_copies_were_lost_runs_once_the_network_is_good_again() {
+    let mut s = scene(22);
+    s.lose(s.b, s.a);
+    let call = s.sleep(5, 10_000);
+    s.lan.run_for(ms(6_500));
+    assert_eq!(s.counters(s.b).calls_resent, 5);
+    s.good();
+    s.lan.run_for(secs(3));
+    s.ok(call, 5);
+    assert_eq!((s.counters(s.b).calls_resent, s.counters(s.a).tasks_started), (6, 1));
+}
+
+#[test]
+fn a_callee_that_says_it_has_a_call_is_asked_without_a_copy() {
+    let mut s = scene(23);
+    let call = s.sleep(5_000, 10_000);
+    s.lan.run_for(ms(9_000));
+    s.ok(call, 5_000);
+    let counters = s.counters(s.b);
+    assert_eq!((counters.calls_resent, counters.probes_sent > 1), (0, true));
 }
 
 #[test]

@@ -85,6 +85,10 @@ fn measure(seed: u64, loss: u32, calls: u64) -> Measured {
                 assert_eq!(scene.counted(key), 1);
             }
             Some(Err(error)) => {
+                println!(
+                    "call {key} of loss {loss} at {began:?}, over at {:?}: {error}",
+                    scene.lan.now()
+                );
                 assert_eq!(error.executed, Executed::Maybe, "{error}");
                 assert!(scene.counted(key) <= 1);
             }
@@ -118,7 +122,7 @@ fn calls_take_as_long_as_the_model_says_at_any_loss() {
         let share = measured.succeeded as f64 / calls as f64;
         let times = [500, 990, 999].map(|per_mille| measured.quantile(per_mille));
         println!("loss {loss} of 1000: {share:.4} succeeded, {times:?}");
-        assert!(share >= if loss <= 100 { 0.9999 } else { 0.998 }, "loss {loss}: {share}");
+        assert!(share >= 0.9999, "loss {loss}: {share}");
         assert!(near(times[0], p50), "loss {loss}: p50 {:?}, the model {p50} ms", times[0]);
         assert!(near(times[1], p99), "loss {loss}: p99 {:?}, the model {p99} ms", times[1]);
         assert!(near(times[2], p999), "loss {loss}: p99.9 {:?}, model {p999} ms", times[2]);
@@ -239,5 +243,5 @@ fn ten_thousand_increments_on_a_bad_network_never_count_twice() {
             }
         }
     }
-    assert!(failed <= 50, "{failed} of 10000 failed at 30 % loss");
+    assert!(failed <= 1, "{failed} of 10000 failed at 30 % loss");
 }

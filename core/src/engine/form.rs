@@ -52,14 +52,13 @@ impl Core {
             }
             Outgoing::Unknown(asked) => to.form_of_answer(asked.1, &WireId::Native(asked.0)),
             Outgoing::Refusal(refusal) => to.form_of_answer(refusal.form, &refusal.id),
-            Outgoing::Call(key) => self.form_of_call(to, *key).unwrap_or_else(plain),
+            // A question about a call goes with a copy of it, if they fit one frame.
+            Outgoing::Call(key) | Outgoing::Probe(key) => {
+                self.form_of_call(to, *key).unwrap_or_else(plain)
+            }
             Outgoing::Relay(_) => plain(),
             Outgoing::Ripe(message) => self.form_of(to, message),
-            Outgoing::Receipt(..)
-            | Outgoing::Probe(_)
-            | Outgoing::Cancel(_)
-            | Outgoing::Ping(_)
-            | Outgoing::Pong(_) => {
+            Outgoing::Receipt(..) | Outgoing::Cancel(_) | Outgoing::Ping(_) | Outgoing::Pong(_) => {
                 let peer = to.peer.and_then(|key| self.peers.get(key));
                 peer.map_or_else(plain, |peer| self.pipeline.form_for(peer.features))
             }

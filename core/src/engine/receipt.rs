@@ -50,8 +50,8 @@ impl Core {
         }
         if state == CallState::Unknown {
             if flight.is_probed {
-                let text = "the callee knows nothing of the call any more: it has restarted, or \
-                            the call never came";
+                let text = "the callee knows nothing of the call: it has restarted, or the call \
+                            never came";
                 let never = planted!(UnknownSaysNo);
                 let executed = if never { Executed::No } else { Executed::Maybe };
                 let error = CallError::new(ErrorCode::LOST, executed, text);

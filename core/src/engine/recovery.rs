@@ -86,6 +86,10 @@ impl Core {
         flight.leaves(now);
         flight.is_queued = false;
         self.counters.calls_resent += u64::from(flight.sends > 1);
+        if flight.is_probed {
+            // It left beside a question, and when the next one is due is known.
+            return;
+        }
         let (sends, to) = (flight.sends, *to);
         let Some(peer) = self.peers.get_mut(to).filter(|peer| repeats && gives_receipts(peer))
         else {
@@ -208,19 +212,26 @@ impl Core {
         self.ask_from_now_on(now, peer, key);
     }
 
-    /// A call is not sent again from now on: its callee is asked about it, ever more seldom.
+    /// From now on a call's callee is asked about it, ever more seldom.
     pub(super) fn ask_from_now_on(&mut self, now: Time, peer: PeerKey, key: CallKey) {
+        let Some(flight) = self.flight(key) else { return };
         self.with_flight(key, |flight| flight.is_probed = true);
-        self.see_to(peer, key, now + probe_after(0));
+        self.see_to(peer, key, now + probe_after(flight.probes));
         self.arm_recovery(peer);
     }
 
+    /// Asks a callee about a call. As long as it has not said that it has the call, a copy goes
+    /// before the question, in one frame if they fit: every earlier one may have been lost. Who
+    /// knows nothing of the call then has restarted.
     fn probe(&mut self, now: Time, peer: PeerKey, key: CallKey) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let Stage::Remote { link, flight, .. } = &mut call.stage else { return };
         flight.probes = flight.probes.saturating_add(1);
-        let (by, due) = (*link, now + probe_after(flight.probes));
+        let (by, due, is_acked) = (*link, now + probe_after(flight.probes), flight.is_acked);
         self.see_to(peer, key, due);
+        if !is_acked && self.may_lose(by) && !self.queue_call(key, by) {
+            self.with_flight(key, |flight| flight.is_queued = false);
+        }
         self.counters.probes_sent += 1;
         self.send(by, Outgoing::Probe(key));
     }

@@ -264,7 +264,9 @@ impl Core {
             return true;
         }
         match message {
-            Outgoing::Call(key) => self.calls.get(*key).is_some_and(|call| call.request.compress),
+            Outgoing::Call(key) | Outgoing::Probe(key) => {
+                self.calls.get(*key).is_some_and(|call| call.request.compress)
+            }
             Outgoing::Answer(key) => {
                 let function = self.tasks.get(*key).map(|task| task.function);
                 let function = function.and_then(|function| self.directory.get(function));

@@ -64,7 +64,8 @@ invariants! {
     ErrorsEnd => "I-17";
     /// Timers make progress, and none is left over.
     TimersMove => "I-18";
-    /// At most six transmissions of a call, further and further apart, none past its deadline.
+    /// Six transmissions of a call, each later than the one before by twice as much, then one with
+    /// each question about it; none past its deadline.
     FewResends => "I-19";
     /// A cancelled body keeps its place until it ends.
     PlacesHold => "I-21";

@@ -2,6 +2,7 @@
 //! caller session and call number, as the promise of one start is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use lanc_core::Time;
 use lanc_core::id::ExeId;
@@ -14,13 +15,24 @@ use super::invariant::{Broken, Invariant};
 /// Caller session and call number.
 pub(super) type Number = (u64, u64);
 
-/// Most transmissions of one call.
-const MOST_SENT: u32 = 6;
+/// Copies of a call that leave by the timer of its round trip. Each later one goes with a question
+/// about the call, the first a second after that timer.
+const TIMED: u32 = 6;
 /// The shortest time between a call's first and second transmission: the floor of the timer
 /// less its jitter. It doubles with each.
-const FLOOR_MICROS: u64 = 24_000 * 8 / 10;
+const FLOOR: Duration = Duration::from_micros(24_000 * 8 / 10);
 /// Further doubling is of no use beyond this.
-const CEILING_MICROS: u64 = 2_000_000 * 8 / 10;
+const CEILING: Duration = Duration::from_micros(2_000_000 * 8 / 10);
+
+/// The least time between the copy of this number, from 1, and the next.
+fn least_gap(copy: u32) -> Duration {
+    let timed = FLOOR.saturating_mul(1 << (copy - 1).min(TIMED)).min(CEILING);
+    match copy.checked_sub(TIMED) {
+        None => timed,
+        Some(0) => timed + Duration::from_secs(1),
+        Some(asked) => Duration::from_secs(1 << asked.min(3)),
+    }
+}
 
 pub(super) fn number(id: ExeId) -> Number {
     (id.session, id.number)
@@ -177,7 +189,7 @@ impl Ledger {
         let local = from.local;
         let acks = call.to.is_some_and(|to| self.acks(to));
         let Some(sent) = self.sent.get_mut(&number(call.id)) else {
-            let left = call.deadline.map(std::time::Duration::from_millis);
+            let left = call.deadline.map(Duration::from_millis);
             let ends = left.map(|left| local + left);
             self.sent.insert(number(call.id), Sent { count: 1, to: call.to, last: local, ends });
             return Ok(());
@@ -190,17 +202,14 @@ impl Ledger {
         Invariant::OlderUnharmed.holds_if(acks, || {
             format!("{id} is sent again to somebody who does not acknowledge")
         })?;
-        Invariant::FewResends.holds_if(sent.count < MOST_SENT, || {
-            format!("{id} is sent for the {}th time", sent.count + 1)
-        })?;
-        let tick = std::time::Duration::from_millis(2);
+        let tick = Duration::from_millis(2);
         Invariant::FewResends
             .holds_if(sent.ends.is_none_or(|ends| local <= ends + tick), || {
                 format!("{id} is sent again after its deadline")
             })?;
-        let least = (FLOOR_MICROS << (sent.count - 1)).min(CEILING_MICROS);
+        let least = least_gap(sent.count);
         let gap = local.since(sent.last);
-        let is_late_enough = gap + tick >= std::time::Duration::from_micros(least);
+        let is_late_enough = gap + tick >= least;
         Invariant::FewResends.holds_if(is_late_enough, || {
             format!("{id} is sent again after {gap:?}, transmission {}", sent.count + 1)
         })?;
