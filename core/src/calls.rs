@@ -63,8 +63,8 @@ pub(crate) struct Call {
     pub(crate) id: ExeId,
     /// What its messages say: the id, until it goes on to another provider.
     pub(crate) wire: ExeId,
-    /// What its answer must show if it comes by a connection of its own.
-    pub(crate) token: u64,
+    /// What its answer must show, if that comes by a connection of its own.
+    pub(crate) token: Option<u64>,
     /// Its byte stream, once it is on its way.
     pub(crate) stream: Option<StreamKey>,
     pub(crate) request: CallRequest,

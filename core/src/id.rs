@@ -170,11 +170,6 @@ impl FunctionName {
         }
     }
 
-    /// Whether both share one text, as clones do. Equal names need not.
-    pub(crate) fn is_same_text(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

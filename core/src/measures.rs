@@ -104,7 +104,7 @@ impl Measures {
 
     fn row(&mut self, name: &FunctionName) -> Option<&mut Measured> {
         let place = match &self.last {
-            Some((last, place)) if last.is_same_text(name) => *place,
+            Some((last, place)) if last == name => *place,
             _ => {
                 let place = self.place(name);
                 self.last = Some((name.clone(), place));

@@ -62,6 +62,15 @@ impl Arguments {
         Self { format, named_at: list.len(), bytes: list }
     }
 
+    /// Puts other named arguments in the place of those there are: `write` appends an encoded map,
+    /// or nothing.
+    pub fn set_named(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        bytes.truncate(self.named_at);
+        write(&mut bytes);
+        self.bytes = bytes.into();
+    }
+
     /// Their own buffer, for [`Core::give_buffer`](crate::Core::give_buffer).
     pub fn into_buffer(self) -> Vec<u8> {
         self.bytes.into_buffer()

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::id::{CallKey, ExeId};
-use lanc_core::payload::{Arguments, Encoded, bulk};
+use lanc_core::payload::{Arguments, bulk};
 use lanc_core::policy::Policy;
-use lanc_core::ports::Format;
+use lanc_core::ports::{Format, Item};
 use lanc_core::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::IntoArgs;
 use crate::hub::{Hub, State};
-use crate::name::Name;
+use crate::name;
 use crate::node::Node;
 use crate::pending::{Pending, single, taken, typed};
 use crate::serving::Serving;
@@ -40,19 +40,9 @@ use crate::stream::ByteStream;
 #[must_use = "a call is made when it is awaited or started"]
 pub struct Call<T> {
     hub: Arc<Hub>,
-    function: Result<Name, CallError>,
-    positional: Result<Encoded, CallError>,
+    /// Or the first thing that is wrong, which is told when the call is made.
+    request: Result<CallRequest, CallError>,
     named: BTreeMap<String, Vec<u8>>,
-    deadline: Option<Duration>,
-    wait: Option<Duration>,
-    target: Target,
-    policy: Policy,
-    mode: Mode,
-    carrier: Carrier,
-    stream: bool,
-    format: Option<Format>,
-    idempotent: bool,
-    compress: bool,
     /// The call that this one belongs to.
     serving: Option<Serving>,
     result: PhantomData<fn() -> T>,
@@ -61,41 +51,34 @@ pub struct Call<T> {
 impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
         let hub = Arc::clone(node.hub());
-        let codec = hub.pipeline.first().as_ref();
-        let encoded = if args.is_small() {
-            let mut room = spare::take(&hub);
-            args.encode(codec, &mut room).map(|()| room.into())
-        } else {
-            // What may be large is written into a large buffer, if there is one.
-            bulk::collect(hub.take_buffer(), |out| args.encode(codec, out))
-        };
-        let positional = encoded.map_err(|error| invalid(format!("the arguments {error}")));
-        Self {
-            function: Name::of(function),
-            hub,
-            positional,
-            named: BTreeMap::new(),
-            deadline: None,
-            wait: None,
-            target: Target::Any,
-            policy: Policy::default(),
-            mode: Mode::One,
-            carrier: Carrier::Auto,
-            stream: false,
-            format: None,
-            idempotent: false,
-            compress: false,
-            serving: Serving::current(),
-            result: PhantomData,
+        let request = name::checked(function).and_then(|function| {
+            let codec = hub.pipeline.first().as_ref();
+            let encoded = if args.is_small() {
+                let mut room = spare::take(&hub);
+                args.encode(codec, &mut room).map(|()| room.into())
+            } else {
+                // What may be large is written into a large buffer, if there is one.
+                bulk::collect(hub.take_buffer(), |out| args.encode(codec, out))
+            };
+            let list = encoded.map_err(|error| invalid(format!("the arguments {error}")))?;
+            Ok(CallRequest::new(function, Arguments::of_list(codec.format(), list)))
+        });
+        let named = BTreeMap::new();
+        Self { hub, request, named, serving: Serving::current(), result: PhantomData }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut CallRequest)) -> Self {
+        if let Ok(request) = &mut self.request {
+            change(request);
         }
+        self
     }
 
     /// Time until the outcome must be there, whatever happens on the way. Default 30 s (see the
     /// node's configuration). A call that a function makes while it serves another one has at
     /// most the time that is left there.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
-        self
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.with(|request| request.deadline = Some(deadline))
     }
 
     /// Waits as long as it takes, within the longest deadline of the node's configuration (24 h).
@@ -118,9 +101,8 @@ impl<T> Call<T> {
 
     /// How long to wait for a provider to appear. By default a node that has just been opened
     /// waits until 1.5 s after its first hello, a settled one not at all.
-    pub fn wait(mut self, wait: Duration) -> Self {
-        self.wait = Some(wait);
-        self
+    pub fn wait(self, wait: Duration) -> Self {
+        self.with(|request| request.wait = Some(wait))
     }
 
     /// Adds a named argument.
@@ -133,16 +115,15 @@ impl<T> Call<T> {
             // The first thing that is wrong is told.
             Err(error) => {
                 let error = invalid(format!("argument `{name}` {error}"));
-                self.positional = self.positional.and(Err(error));
+                self.request = self.request.and(Err(error));
             }
         }
         self
     }
 
     /// Calls this peer and no other: its name, address, or the first digits of its session.
-    pub fn on(mut self, peer: &str) -> Self {
-        self.target = Target::Peer(peer.to_owned());
-        self
+    pub fn on(self, peer: &str) -> Self {
+        self.with(|request| request.target = Target::Peer(peer.to_owned()))
     }
 
     /// Says that to run the function more than once does no harm, whatever its provider has
@@ -150,67 +131,60 @@ impl<T> Call<T> {
     /// within its share of the deadline; at most three are asked (see the node's configuration).
     /// Any call goes on when a provider says that it did not run it: busy, going down, no such
     /// function.
-    pub fn idempotent(mut self) -> Self {
-        self.idempotent = true;
-        self
+    pub fn idempotent(self) -> Self {
+        self.with(|request| request.idempotent = true)
     }
 
     /// In keyed mode, lets the arguments be compressed, if the node was built to compress at all:
     /// see [`Registration::compress`](crate::Registration::compress) for what that may tell others.
-    pub fn compress(mut self) -> Self {
-        self.compress = true;
-        self
+    pub fn compress(self) -> Self {
+        self.with(|request| request.compress = true)
     }
 
     /// Sends a copy to another provider when the answer takes longer than 95 of 100 do, and
     /// takes the first success; the others are told that nobody waits. Only where the function
     /// may run more than once: [`Self::idempotent`], or announced so.
-    pub fn hedge(mut self) -> Self {
-        self.mode = Mode::Hedged;
-        self
+    pub fn hedge(self) -> Self {
+        self.with(|request| request.mode = Mode::Hedged)
     }
 
     /// Which provider to choose when there are several. Default: the latest announcer.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
+    pub fn policy(self, policy: Policy) -> Self {
+        self.with(|request| request.policy = policy)
     }
 
     /// What the call travels by. Default: datagrams, and a connection for what is larger than
     /// 1200 bytes.
-    pub fn over(mut self, carrier: Carrier) -> Self {
-        self.carrier = carrier;
-        self
+    pub fn over(self, carrier: Carrier) -> Self {
+        self.with(|request| request.carrier = carrier)
     }
 
     /// The format the call must be written in, and its answer with it. Default: the node's first
     /// format if the callee reads it, else JSON. A callee that does not read it fails the call
     /// with `unsupported`.
-    pub fn format(mut self, format: Format) -> Self {
-        self.format = Some(format);
-        self
+    pub fn format(self, format: Format) -> Self {
+        self.with(|request| request.format = Some(format))
     }
 
     /// Calls up to `count` providers at once, at most five, and takes the first success; the
     /// others are told that nobody waits. The function may run on each of them.
-    pub fn fastest(mut self, count: usize) -> Self {
-        self.mode = Mode::Fastest(count.max(1));
-        self
+    pub fn fastest(self, count: usize) -> Self {
+        self.with(|request| request.mode = Mode::Fastest(count.max(1)))
     }
 
     /// Calls every provider and collects all answers.
-    pub fn all(mut self) -> AllCall<T> {
-        self.mode = Mode::All;
-        AllCall(self)
+    pub fn all(self) -> AllCall<T> {
+        AllCall(self.with(|request| request.mode = Mode::All))
     }
 
     /// Puts the call into the core, with a byte stream of its own.
-    pub(crate) fn submit_with_stream(mut self) -> Result<(ByteStream, Pending), CallError> {
-        if !matches!(self.mode, Mode::One | Mode::Hedged) {
+    pub(crate) fn submit_with_stream(self) -> Result<(ByteStream, Pending), CallError> {
+        let is_for_one = |request: &CallRequest| matches!(request.mode, Mode::One | Mode::Hedged);
+        if !self.request.as_ref().is_ok_and(is_for_one) {
+            self.request?;
             return Err(invalid("a call to several providers has no byte stream".to_owned()));
         }
-        self.stream = true;
-        let pending = self.submit()?;
+        let pending = self.with(|request| request.stream = true).submit()?;
         Ok((ByteStream::of_call(&pending.hub, pending.key), pending))
     }
 
@@ -224,37 +198,14 @@ impl<T> Call<T> {
         self,
         then: impl FnOnce(&mut State, CallKey) -> R,
     ) -> Result<(Pending, R), CallError> {
-        let (function, positional) = (self.function?, self.positional?);
-        let codec = self.hub.pipeline.first();
-        let args = if self.named.is_empty() {
-            Arguments::of_list(codec.format(), positional)
-        } else {
-            let mut bytes = positional.into_vec();
-            let named_at = bytes.len();
-            let entries: Vec<_> = self
-                .named
-                .iter()
-                .map(|(name, value)| (name.as_str(), lanc_core::ports::Item::Encoded(value)))
-                .collect();
-            codec.write_map(&entries, &mut bytes);
-            Arguments::from_buffer(codec.format(), bytes, named_at)
-        };
-        let hub = self.hub;
+        let (hub, mut request) = (self.hub, self.request?);
+        if !self.named.is_empty() {
+            let entry = |(name, value)| (String::as_str(name), Item::Encoded(Vec::as_slice(value)));
+            let entries: Vec<_> = self.named.iter().map(entry).collect();
+            request.args.set_named(|out| hub.pipeline.first().write_map(&entries, out));
+        }
         let now = hub.clock.now();
         let (key, result) = hub.submit(|state| {
-            let mut request = CallRequest {
-                deadline: self.deadline,
-                wait: self.wait,
-                target: self.target,
-                policy: self.policy,
-                mode: self.mode,
-                carrier: self.carrier,
-                stream: self.stream,
-                format: self.format,
-                idempotent: self.idempotent,
-                compress: self.compress,
-                ..CallRequest::new(function.known_in(state)?, args)
-            };
             if let Some(serving) = self.serving {
                 serving.bound(&hub, &mut request);
             }
@@ -272,9 +223,13 @@ impl Call<()> {
     ///
     /// # Errors
     /// [`CallError`] when there was nobody to send it to.
-    pub async fn one_way(mut self) -> Result<(), CallError> {
-        self.mode = Mode::OneWay;
-        self.submit()?.outcome().await?.result.map(|_| ())
+    pub async fn one_way(self) -> Result<(), CallError> {
+        self.with(|request| request.mode = Mode::OneWay)
+            .submit()?
+            .outcome()
+            .await?
+            .result
+            .map(|_| ())
     }
 
     /// Starts the call and returns its id at once (S0's `call`): fetch the result with

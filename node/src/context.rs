@@ -72,17 +72,23 @@ pub(crate) struct Call {
     /// `None` where nobody would look at it.
     pub(crate) cancellation: Option<Arc<Cancellation>>,
     pub(crate) stream: Option<StreamKey>,
+    pub(crate) given: Given,
+}
+
+/// What a function needs that asks nothing about its call.
+pub(crate) struct Given {
     pub(crate) args: Args,
     /// A buffer for the result, if it will be there at once.
     pub(crate) room: Option<Vec<u8>>,
+    /// Where buffers come from, if there is none yet.
+    pub(crate) hub: Option<Arc<Hub>>,
 }
 
-impl Call {
+impl Given {
     /// What is needed once the arguments are read: a format and buffers.
     pub(crate) fn into_rest(self) -> Rest {
         let (spent, codec) = self.args.into_parts();
-        let hub = self.room.is_none().then(|| Arc::clone(self.node.hub()));
-        Rest { hub, codec, room: self.room, spent }
+        Rest { hub: self.hub, codec, room: self.room, spent }
     }
 }
 
@@ -124,10 +130,10 @@ impl Context {
         Self { inner: Arc::new(Inner { call, cancellation, exe_id: OnceLock::new(), stream }) }
     }
 
-    /// See [`Call::into_rest`]. The arguments stay with the function if it kept the context.
+    /// See [`Given::into_rest`]. The arguments stay with the function if it kept the context.
     pub(crate) fn into_rest(self) -> Rest {
         match Arc::try_unwrap(self.inner) {
-            Ok(inner) => inner.call.into_rest(),
+            Ok(inner) => inner.call.given.into_rest(),
             Err(inner) => Self { inner }.rest(),
         }
     }
@@ -135,7 +141,7 @@ impl Context {
     /// What is needed to encode a result while the function has the context.
     pub(crate) fn rest(&self) -> Rest {
         let call = &self.inner.call;
-        let (hub, codec) = (Arc::clone(call.node.hub()), Arc::clone(call.args.codec()));
+        let (hub, codec) = (Arc::clone(call.node.hub()), Arc::clone(call.given.args.codec()));
         Rest { hub: Some(hub), codec, room: None, spent: Vec::new() }
     }
 
@@ -205,12 +211,12 @@ impl Context {
     /// # Errors
     /// `invalid_arguments` when they do not fit the type.
     pub fn named<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        self.inner.call.args.named()
+        self.inner.call.given.args.named()
     }
 
     /// All arguments, encoded.
     pub fn args(&self) -> &Args {
-        &self.inner.call.args
+        &self.inner.call.given.args
     }
 }
 

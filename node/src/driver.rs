@@ -7,23 +7,16 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use lanc_core::endpoint::LinkId;
-use lanc_core::error::Fault;
-use lanc_core::id::TaskKey;
 use lanc_core::ports::{Arrived, Handed, Inlet, LinkEvent, RecvBatch};
-use lanc_core::{Class, Task, TaskStep, Time};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Sleep;
 
-use crate::args::Args;
 use crate::callers::{CHUNK, Callers};
-use crate::context::{Call, Cancellation, Spent};
-use crate::functions::{Ended, Function, Started};
-use crate::hub::{Effects, Hub, KEPT, Means};
+use crate::hub::{Effects, Hub};
 use crate::linger::Linger;
-use crate::node::{Node, Owner};
-use crate::patience::Patience;
-use crate::serving::Serving;
-use crate::{trace, workers};
+use crate::node::Owner;
+use crate::starts::Starts;
+use crate::trace;
 
 /// Looks for more work before the thread may sleep, at most: a clock that a test holds does not
 /// end them.
@@ -34,25 +27,18 @@ const STINT: Duration = Duration::from_micros(100);
 /// What the driver owns.
 pub(crate) struct Driver {
     hub: Arc<Hub>,
-    owner: Weak<Owner>,
     inlets: Vec<Option<Box<dyn Inlet>>>,
     first_lane: usize,
     batch: RecvBatch,
     effects: Effects,
-    /// What the next tasks are started with. Empty between two turns.
-    means: Vec<Option<Means>>,
-    /// Functions that are to be told that nobody waits. Empty between two turns.
-    cancelled: Vec<Arc<Cancellation>>,
-    /// What inline functions returned in this turn.
-    done: Vec<Ended>,
-    /// How many of them have been answered since the last flush.
+    starts: Starts,
+    /// How many functions that ended at once have been answered since the last flush.
     answered: usize,
     callers: Callers,
     writable: Vec<LinkId>,
     /// Links that went down: what is held for them will never leave.
     down: Vec<LinkId>,
     sleep: Option<Pin<Box<Sleep>>>,
-    patience: Patience,
     /// Whether another thread takes what this one has no time for.
     is_shared: bool,
     linger: Linger,
@@ -68,23 +54,19 @@ impl Driver {
     ) -> Self {
         let is_shared = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
         Self {
-            hub,
-            owner,
             inlets: inlets.into_iter().map(Some).collect(),
             first_lane: 0,
             batch: RecvBatch::default(),
             effects: Effects::default(),
-            means: Vec::new(),
-            cancelled: Vec::new(),
-            done: Vec::new(),
+            starts: Starts::new(Arc::clone(&hub), owner),
             answered: 0,
             callers: Callers::new(is_shared),
             writable: Vec::new(),
             down: Vec::new(),
             sleep: None,
-            patience: Patience::default(),
             is_shared,
             linger: Linger::new(busy_poll),
+            hub,
         }
     }
 
@@ -278,125 +260,18 @@ impl Driver {
             }
             if self.effects.steps.is_empty() {
                 self.effects.give_back();
-                self.done.shrink_to(KEPT);
-                self.means.shrink_to(KEPT);
+                self.starts.give_back();
                 return;
             }
-            self.start_tasks();
+            let ended = self.starts.begin(&mut self.effects.steps);
             let hub = Arc::clone(&self.hub);
             let now = hub.clock.now();
             let mut state = hub.state();
-            self.answered += self.done.len();
-            self.linger.note(self.done.len());
-            for ended in self.done.drain(..) {
-                state.complete(ended);
-            }
+            self.answered += ended.len();
+            self.linger.note(ended.len());
+            ended.drain(..).for_each(|ended| state.complete(ended));
             state.collect(now, &mut self.effects);
         }
-    }
-
-    /// Starts functions and keeps the results of those that were done at once.
-    fn start_tasks(&mut self) {
-        let mut steps = std::mem::take(&mut self.effects.steps);
-        let node = self.owner.upgrade().map(Node::of);
-        let mut means = std::mem::take(&mut self.means);
-        {
-            let mut state = self.hub.state();
-            for step in &steps {
-                means.push(match step {
-                    TaskStep::Run(task) => node.as_ref().and_then(|_| state.means(task)),
-                    TaskStep::Cancel(key) => {
-                        let running = state.running.get(key.slot()).cloned().flatten();
-                        self.cancelled.extend(running);
-                        None
-                    }
-                });
-            }
-        }
-        self.cancelled.drain(..).for_each(|running| running.cancel());
-        // Short functions run one after the other: one begins when the one before it ends.
-        let mut free = None;
-        for (step, means) in steps.drain(..).zip(means.drain(..)) {
-            let TaskStep::Run(task) = step else { continue };
-            let ended = match (&node, means) {
-                (Some(node), Some(means)) => self.start_task(node, task, means, &mut free),
-                _ => Some(self.not_started(task.key)),
-            };
-            self.done.extend(ended);
-        }
-        self.effects.steps = steps;
-        self.means = means;
-    }
-
-    /// Starts a function; what has ended at once is returned, and when.
-    fn start_task(
-        &mut self,
-        node: &Node,
-        task: Task,
-        means: Means,
-        free: &mut Option<Time>,
-    ) -> Option<Ended> {
-        let (key, class, name) = (task.key, task.class, task.function);
-        let (function, call) = self.prepare(node, task, means);
-        match class {
-            Class::Blocking => {
-                workers::block(Arc::clone(&self.hub), key, function, call);
-                None
-            }
-            Class::Async => {
-                workers::spawn(Arc::clone(&self.hub), key, function, call);
-                None
-            }
-            Class::Inline => {
-                let began = free.take().unwrap_or_else(|| self.hub.clock.now());
-                let serving = call.serving;
-                let started = workers::guarded(serving, || function.start(call));
-                let ran = began..self.hub.clock.now();
-                *free = Some(ran.end);
-                let took = ran.end.since(began);
-                if self.patience.is_over(name, took) {
-                    self.hub.state().core.demote(name, took);
-                }
-                let (result, spent) = match started {
-                    Ok(Started::Done(result, spent)) => (result, spent),
-                    Ok(Started::Later(future, spent)) => {
-                        self.hub.state().give_back(spent);
-                        workers::spawn_future(Arc::clone(&self.hub), serving, began, future);
-                        return None;
-                    }
-                    Err(fault) => (Err(fault), Spent::default()),
-                };
-                Some(Ended { key, ran, result, spent })
-            }
-        }
-    }
-
-    /// The end of a task whose function cannot be started.
-    fn not_started(&self, key: TaskKey) -> Ended {
-        let text = "the function was taken away, or its node closed, while the call waited";
-        let fault = Fault::new(lanc_core::error::ErrorCode::NOT_FOUND, text);
-        let now = self.hub.clock.now();
-        Ended { key, ran: now..now, result: Err(fault), spent: Spent::default() }
-    }
-
-    /// The function of a task and what it is started with.
-    fn prepare(&self, node: &Node, task: Task, means: Means) -> (Arc<dyn Function>, Call) {
-        let Means { function, cancellation, room } = means;
-        let pipeline = &self.hub.pipeline;
-        let codec = pipeline.codec(task.args.format()).unwrap_or(pipeline.first());
-        let deadline = task.deadline.map(|deadline| self.hub.clock.instant(deadline));
-        let call = Call {
-            serving: Serving { session: node.session(), task: task.key, deadline },
-            node: node.clone(),
-            function: task.name,
-            caller: task.caller,
-            exe_id: task.id,
-            cancellation,
-            stream: task.stream,
-            args: Args::new(task.args, Arc::clone(codec)),
-            room,
-        };
-        (function, call)
     }
 
     fn flush(&mut self) {

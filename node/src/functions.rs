@@ -12,7 +12,7 @@ use lanc_core::payload::Payload;
 use lanc_core::{Class, LocalFunction, RegisterError, Time};
 
 use crate::args::Args;
-use crate::context::{Call, Context, Spent};
+use crate::context::{Call, Context, Given, Spent};
 use crate::hub::slot;
 use crate::node::Node;
 use crate::reply::Reply;
@@ -49,8 +49,18 @@ pub(crate) struct Ended {
 pub(crate) trait Function: Send + Sync {
     fn start(&self, call: Call) -> Started;
 
+    /// The function itself, if it is one of the plain ones.
+    fn plain(&self) -> Option<&dyn Plain> {
+        None
+    }
+
     /// Whether it asks its context for anything: whether anybody still waits, say.
     fn takes_context(&self) -> bool;
+}
+
+/// A function that asks nothing about its call and has ended when it returns.
+pub(crate) trait Plain: Send + Sync {
+    fn run(&self, given: Given) -> (Result<Payload, Fault>, Spent);
 }
 
 /// The functions by their key's slot in the core's directory.

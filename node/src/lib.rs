@@ -35,6 +35,7 @@ mod reply;
 mod results;
 mod serving;
 mod spare;
+mod starts;
 pub mod stats;
 mod stream;
 mod streaming;

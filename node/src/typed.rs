@@ -12,8 +12,8 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Args, decode, missing, printable};
-use crate::context::{Call, Context, Rest, Spent};
-use crate::functions::{Function, Started};
+use crate::context::{Call, Context, Given, Rest, Spent};
+use crate::functions::{Function, Plain, Started};
 use crate::reply::{fault, reply};
 
 /// What can be registered: functions and closures of up to eight parameters, with or without
@@ -98,23 +98,60 @@ impl<F: Fn(Call) -> Started + Send + Sync> Function for Starter<F> {
     }
 }
 
-fn bare(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
-    Boxed(Arc::new(Starter { start, takes_context: false }))
+fn bare(start: impl Fn(Given) -> Started + Send + Sync + 'static) -> Boxed {
+    Boxed(Arc::new(Starter { start: move |call: Call| start(call.given), takes_context: false }))
 }
 
 pub(crate) fn with_context(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
     Boxed(Arc::new(Starter { start, takes_context: true }))
 }
 
+/// Wraps a closure over what a plain function is given.
+struct PlainFn<F>(F);
+
+impl<F> Function for PlainFn<F>
+where
+    F: Fn(Given) -> (Result<Payload, Fault>, Spent) + Send + Sync,
+{
+    fn start(&self, call: Call) -> Started {
+        let (result, spent) = self.run(call.given);
+        Started::Done(result, spent)
+    }
+
+    fn plain(&self) -> Option<&dyn Plain> {
+        Some(self)
+    }
+
+    fn takes_context(&self) -> bool {
+        false
+    }
+}
+
+impl<F> Plain for PlainFn<F>
+where
+    F: Fn(Given) -> (Result<Payload, Fault>, Spent) + Send + Sync,
+{
+    fn run(&self, given: Given) -> (Result<Payload, Fault>, Spent) {
+        (self.0)(given)
+    }
+}
+
+fn plain<F>(run: F) -> Boxed
+where
+    F: Fn(Given) -> (Result<Payload, Fault>, Spent) + Send + Sync + 'static,
+{
+    Boxed(Arc::new(PlainFn(run)))
+}
+
 /// A call that ends before its function begins.
-fn refused(call: Call, fault: Fault) -> Started {
-    Started::Done(Err(fault), call.into_rest().spent())
+fn refused(given: Given, fault: Fault) -> (Result<Payload, Fault>, Spent) {
+    (Err(fault), given.into_rest().spent())
 }
 
 /// A function that has returned.
-fn done<M>(outcome: impl Outcome<M>, mut rest: Rest) -> Started {
+fn done<M>(outcome: impl Outcome<M>, mut rest: Rest) -> (Result<Payload, Fault>, Spent) {
     let result = outcome.encode(&mut rest);
-    Started::Done(result, rest.spent())
+    (result, rest.spent())
 }
 
 /// A function that has returned a future. It may take long: the buffers go back at once.
@@ -215,14 +252,14 @@ macro_rules! arity {
         {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
-                (Class::Blocking, bare(move |call| {
-                    let read = no_named(&call.args);
-                    match read.and_then(|()| parameters::<($($name,)*)>(&call.args)) {
+                (Class::Blocking, plain(move |given| {
+                    let read = no_named(&given.args);
+                    match read.and_then(|()| parameters::<($($name,)*)>(&given.args)) {
                         Ok(($($name,)*)) => {
-                            let rest = call.into_rest();
+                            let rest = given.into_rest();
                             done(self($($name),*), rest)
                         }
-                        Err(fault) => refused(call, fault),
+                        Err(fault) => refused(given, fault),
                     }
                 }))
             }
@@ -238,14 +275,15 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 (Class::Blocking, with_context(move |call| {
-                    match parameters::<($($name,)*)>(&call.args) {
+                    let (result, spent) = match parameters::<($($name,)*)>(&call.given.args) {
                         Ok(($($name,)*)) => {
                             let ctx = Context::new(call);
                             let outcome = self(ctx.clone(), $($name),*);
                             done(outcome, ctx.into_rest())
                         }
-                        Err(fault) => refused(call, fault),
-                    }
+                        Err(fault) => refused(call.given, fault),
+                    };
+                    Started::Done(result, spent)
                 }))
             }
         }
@@ -260,15 +298,18 @@ macro_rules! arity {
         {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
-                (Class::Async, bare(move |call| {
-                    let read = no_named(&call.args);
-                    match read.and_then(|()| parameters::<($($name,)*)>(&call.args)) {
+                (Class::Async, bare(move |given| {
+                    let read = no_named(&given.args);
+                    match read.and_then(|()| parameters::<($($name,)*)>(&given.args)) {
                         Ok(($($name,)*)) => {
-                            let mut rest = call.into_rest();
+                            let mut rest = given.into_rest();
                             let spent = rest.spent();
                             later(self($($name),*), rest, spent)
                         }
-                        Err(fault) => refused(call, fault),
+                        Err(fault) => {
+                            let (result, spent) = refused(given, fault);
+                            Started::Done(result, spent)
+                        }
                     }
                 }))
             }
@@ -285,13 +326,16 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 (Class::Async, with_context(move |call| {
-                    match parameters::<($($name,)*)>(&call.args) {
+                    match parameters::<($($name,)*)>(&call.given.args) {
                         Ok(($($name,)*)) => {
                             let ctx = Context::new(call);
                             let rest = ctx.rest();
                             later(self(ctx, $($name),*), rest, Spent::default())
                         }
-                        Err(fault) => refused(call, fault),
+                        Err(fault) => {
+                            let (result, spent) = refused(call.given, fault);
+                            Started::Done(result, spent)
+                        }
                     }
                 }))
             }

@@ -26,7 +26,7 @@ pub(crate) const INLINE_LIMIT: Duration = Duration::from_millis(1);
 
 /// Runs a plain function on a thread that may block. The core bounds how many run at once; the
 /// threads are the runtime's own, so that a paused clock waits for them too.
-pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, call: Call) {
+pub(crate) fn block(hub: Arc<Hub>, function: Arc<dyn Function>, call: Call) {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let began = hub.clock.now();
@@ -39,7 +39,7 @@ pub(crate) fn block(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, ca
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
-        complete(&hub, key, began, result, spent);
+        complete(&hub, serving.task, began, result, spent);
     });
 }
 
@@ -49,7 +49,7 @@ fn complete(hub: &Hub, key: TaskKey, began: Time, result: Result<Payload, Fault>
 }
 
 /// Runs an async function on the runtime.
-pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, call: Call) {
+pub(crate) fn spawn(hub: Arc<Hub>, function: Arc<dyn Function>, call: Call) {
     tokio::spawn(async move {
         let began = hub.clock.now();
         let cancellation = call.cancellation.clone().unwrap_or_default();
@@ -71,7 +71,7 @@ pub(crate) fn spawn(hub: Arc<Hub>, key: TaskKey, function: Arc<dyn Function>, ca
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
-        complete(&hub, key, began, result, spent);
+        complete(&hub, serving.task, began, result, spent);
     });
 }
 

@@ -201,13 +201,12 @@ impl Core {
     /// Sends a call to another provider: itself if its own attempt is over, else a copy.
     fn ask(&mut self, now: Time, key: CallKey, to: PeerKey) -> bool {
         let Some(session) = self.peers.get(to).map(|peer| peer.session) else { return false };
-        let token = self.random.u64();
         let Some(call) = self.calls.get_mut(key) else { return false };
         if !matches!(call.stage, Stage::Elsewhere) {
             return self.ask_beside(now, key, to, session);
         }
         // Whoever had the call before does not know what brings its answer now.
-        call.token = token;
+        call.token = call.token.map(|_| self.random.u64());
         let function = self.directory.find(call.request.function.as_str());
         self.calls.renumber(key);
         if let Some(attempts) = self.attempts_of(key) {

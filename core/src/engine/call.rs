@@ -87,10 +87,11 @@ impl Core {
             number: self.calls.draw_number(),
             random: self.random.u32(),
         };
+        let token = (request.carrier == Carrier::OneShot).then(|| self.random.u64());
         let call = Call {
             id,
             wire: id,
-            token: self.random.u64(),
+            token,
             stream: None,
             request,
             stage: Stage::Seeking,
@@ -230,8 +231,8 @@ impl Core {
                     return true;
                 }
                 let policy = call.request.policy;
-                let draw = self.random.u64();
                 let providers = known.map_or(&[][..], |known| &known.providers);
+                let draw = if providers.len() > 1 { self.random.u64() } else { 0 };
                 let picked = policy.pick(providers.len(), draw, |at| self.backlog(providers, at));
                 match picked.and_then(|place| providers.get(place)) {
                     Some(peer) => *peer,

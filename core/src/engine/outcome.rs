@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Core;
 use super::receive::From;
-use crate::calls::{Answer, Call, Carrier, Outcome, Stage};
+use crate::calls::{Answer, Call, Outcome, Stage};
 use crate::counters::Drop;
 use crate::doubts::Doubt;
 use crate::endpoint::LinkId;
@@ -60,7 +60,7 @@ impl Core {
         };
         // Only the callee may answer: on the link the call left by, on another it has proved, or
         // on a new one with what only the callee has been told.
-        let is_told = call.request.carrier == Carrier::OneShot && token == Some(call.token);
+        let is_told = token.is_some() && token == call.token;
         let is_its = *link == from.link || self.is_from(from.link, *peer) || is_told;
         if !is_its && !planted!(AnswerFromAnybody) {
             return Err(Drop::UnknownCall);

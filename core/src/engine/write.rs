@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Core, StreamKey};
-use crate::calls::{Carrier, Mode, Stage};
+use crate::calls::{Mode, Stage};
 use crate::copies::Arrival;
 use crate::dialect::frame::FrameWriter;
 use crate::dialect::native;
@@ -227,8 +227,7 @@ impl Core {
     /// Where the answer to a call is to be brought, if by a connection of its own.
     fn reply_port(&self, call: &crate::calls::Call) -> Option<ReplyTo> {
         let (_, port) = self.links.connection_lane()?;
-        let asks = call.request.carrier == Carrier::OneShot;
-        asks.then_some(ReplyTo { port, token: call.token })
+        Some(ReplyTo { port, token: call.token? })
     }
 
     fn write_answer(

@@ -1,0 +1,179 @@
+//! Functions begin: what each is told, and where it runs.
+
+use std::sync::{Arc, Weak};
+
+use lanc_core::error::{ErrorCode, Fault};
+use lanc_core::id::TaskKey;
+use lanc_core::payload::Arguments;
+use lanc_core::{Class, Task, TaskStep, Time};
+
+use crate::args::Args;
+use crate::context::{Call, Cancellation, Given, Spent};
+use crate::functions::{Ended, Started};
+use crate::hub::{Hub, KEPT, Means};
+use crate::node::{Node, Owner};
+use crate::patience::Patience;
+use crate::serving::Serving;
+use crate::workers;
+
+/// Starts functions.
+pub(crate) struct Starts {
+    hub: Arc<Hub>,
+    owner: Weak<Owner>,
+    /// What the next tasks are started with. Empty between two turns.
+    means: Vec<Option<Means>>,
+    /// Functions that are to be told that nobody waits. Empty between two turns.
+    cancelled: Vec<Arc<Cancellation>>,
+    /// What inline functions returned.
+    done: Vec<Ended>,
+    patience: Patience,
+}
+
+impl Starts {
+    pub(crate) fn new(hub: Arc<Hub>, owner: Weak<Owner>) -> Self {
+        let patience = Patience::default();
+        Self { hub, owner, means: Vec::new(), cancelled: Vec::new(), done: Vec::new(), patience }
+    }
+
+    /// Gives back what a burst has taken.
+    pub(crate) fn give_back(&mut self) {
+        self.done.shrink_to(KEPT);
+        self.means.shrink_to(KEPT);
+    }
+
+    /// Starts what is to be started, tells what is cancelled, and returns what has ended at once.
+    pub(crate) fn begin(&mut self, steps: &mut Vec<TaskStep>) -> &mut Vec<Ended> {
+        let node = self.owner.upgrade().map(Node::of);
+        let mut means = std::mem::take(&mut self.means);
+        {
+            let mut state = self.hub.state();
+            for step in steps.iter() {
+                means.push(match step {
+                    TaskStep::Run(task) => node.as_ref().and_then(|_| state.means(task)),
+                    TaskStep::Cancel(key) => {
+                        let running = state.running.get(key.slot()).cloned().flatten();
+                        self.cancelled.extend(running);
+                        None
+                    }
+                });
+            }
+        }
+        self.cancelled.drain(..).for_each(|running| running.cancel());
+        // Short functions run one after the other: one begins when the one before it ends.
+        let mut free = None;
+        for (step, means) in steps.drain(..).zip(means.drain(..)) {
+            let TaskStep::Run(task) = step else { continue };
+            let ended = match (&node, means) {
+                (Some(node), Some(means)) => self.start_task(node, task, means, &mut free),
+                _ => Some(self.not_started(task.key)),
+            };
+            self.done.extend(ended);
+        }
+        self.means = means;
+        &mut self.done
+    }
+
+    /// Starts a function; what has ended at once is returned, and when.
+    fn start_task(
+        &mut self,
+        node: &Node,
+        task: Task,
+        means: Means,
+        free: &mut Option<Time>,
+    ) -> Option<Ended> {
+        match task.class {
+            Class::Blocking => {
+                let Means { function, cancellation, room } = means;
+                let call = self.describe(node, task, cancellation, room);
+                workers::block(Arc::clone(&self.hub), function, call);
+                None
+            }
+            Class::Async => {
+                let Means { function, cancellation, room } = means;
+                let call = self.describe(node, task, cancellation, room);
+                workers::spawn(Arc::clone(&self.hub), function, call);
+                None
+            }
+            Class::Inline => {
+                let began = free.take().unwrap_or_else(|| self.hub.clock.now());
+                let (key, name) = (task.key, task.function);
+                let (serving, started) = self.run_short(node, task, means);
+                let ran = began..self.hub.clock.now();
+                *free = Some(ran.end);
+                let took = ran.end.since(began);
+                if self.patience.is_over(name, took) {
+                    self.hub.state().core.demote(name, took);
+                }
+                let (result, spent) = match started {
+                    Ok(Started::Done(result, spent)) => (result, spent),
+                    Ok(Started::Later(future, spent)) => {
+                        self.hub.state().give_back(spent);
+                        workers::spawn_future(Arc::clone(&self.hub), serving, began, future);
+                        return None;
+                    }
+                    Err(fault) => (Err(fault), Spent::default()),
+                };
+                Some(Ended { key, ran, result, spent })
+            }
+        }
+    }
+
+    /// Runs a short function here and now. A plain one is told nothing about its call.
+    fn run_short(
+        &self,
+        node: &Node,
+        task: Task,
+        means: Means,
+    ) -> (Serving, Result<Started, Fault>) {
+        let Means { function, cancellation, room } = means;
+        if let Some(plain) = function.plain() {
+            let serving = self.serving(&task);
+            let given = self.given(task.args, room);
+            let ran = workers::guarded(serving, || plain.run(given));
+            return (serving, ran.map(|(result, spent)| Started::Done(result, spent)));
+        }
+        let call = self.describe(node, task, cancellation, room);
+        let serving = call.serving;
+        (serving, workers::guarded(serving, || function.start(call)))
+    }
+
+    /// The end of a task whose function cannot be started.
+    fn not_started(&self, key: TaskKey) -> Ended {
+        let text = "the function was taken away, or its node closed, while the call waited";
+        let fault = Fault::new(ErrorCode::NOT_FOUND, text);
+        let now = self.hub.clock.now();
+        Ended { key, ran: now..now, result: Err(fault), spent: Spent::default() }
+    }
+
+    fn serving(&self, task: &Task) -> Serving {
+        let deadline = task.deadline.map(|deadline| self.hub.clock.instant(deadline));
+        Serving { session: self.hub.session, task: task.key, deadline }
+    }
+
+    fn given(&self, args: Arguments, room: Option<Vec<u8>>) -> Given {
+        let pipeline = &self.hub.pipeline;
+        let codec = pipeline.codec(args.format()).unwrap_or(pipeline.first());
+        let hub = room.is_none().then(|| Arc::clone(&self.hub));
+        Given { args: Args::new(args, Arc::clone(codec)), room, hub }
+    }
+
+    /// All that a function may ask about its call.
+    fn describe(
+        &self,
+        node: &Node,
+        task: Task,
+        cancellation: Option<Arc<Cancellation>>,
+        room: Option<Vec<u8>>,
+    ) -> Call {
+        Call {
+            serving: self.serving(&task),
+            node: node.clone(),
+            function: task.name,
+            caller: task.caller,
+            exe_id: task.id,
+            cancellation,
+            stream: task.stream,
+            given: self.given(task.args, room),
+        }
+    }
+}
