@@ -5,7 +5,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lanc_core::error::{CallError, ErrorCode, Executed};
@@ -298,26 +298,22 @@ impl<T: DeserializeOwned> Future for Calling<T> {
     type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (mut pending, polled) = match (self.pending.take(), self.call.take()) {
-            (Some(pending), _) => {
-                let polled = pending.hub.poll_outcome(pending.key, cx);
-                (pending, polled)
-            }
-            (None, Some(call)) => call.submit_and(|state, key| state.poll_outcome(key, cx))?,
+        // Nothing large is moved but the call itself, once.
+        let polled = if let Some(pending) = &self.pending {
+            pending.hub.poll_outcome(pending.key, cx)
+        } else if let Some(call) = self.call.take() {
+            let (pending, polled) = call.submit_and(|state, key| state.poll_outcome(key, cx))?;
+            self.pending = Some(pending);
+            polled
+        } else {
             // It was polled again after it was ready; no reason to panic.
-            (None, None) => return Poll::Ready(Err(taken())),
+            return Poll::Ready(Err(taken()));
         };
-        match polled {
-            Poll::Pending => {
-                self.pending = Some(pending);
-                Poll::Pending
-            }
-            Poll::Ready(outcome) => {
-                pending.over = true;
-                let answer = single(outcome)?;
-                Poll::Ready(typed(&pending.hub, answer.result?))
-            }
-        }
+        let outcome = ready!(polled);
+        let Some(mut pending) = self.pending.take() else { return Poll::Ready(Err(taken())) };
+        pending.over = true;
+        let answer = single(outcome)?;
+        Poll::Ready(typed(&pending.hub, answer.result?))
     }
 }
 

@@ -150,6 +150,8 @@ impl Core {
             let (waiting, name) = (std::mem::take(&mut peer.waiting), peer.name.clone());
             for message in waiting {
                 match message {
+                    // An earlier copy went as a datagram, and may have come.
+                    Outgoing::Call(call) if self.was_sent(call) => self.ask_instead(now, call),
                     Outgoing::Call(call) => {
                         let text = format!(
                             "no connection to `{name}` at {remote}: {reason}; see whether a \

@@ -68,6 +68,11 @@ impl Core {
         }
     }
 
+    /// Whether a copy of a call was given to a transport.
+    pub(super) fn was_sent(&self, key: CallKey) -> bool {
+        self.flight(key).is_some_and(|flight| flight.sends > 0)
+    }
+
     pub(super) fn with_flight(&mut self, key: CallKey, change: impl FnOnce(&mut Flight)) {
         if let Some(Stage::Remote { flight, .. }) =
             self.calls.get_mut(key).map(|call| &mut call.stage)
@@ -220,16 +225,17 @@ impl Core {
         self.arm_recovery(peer);
     }
 
-    /// Asks a callee about a call. As long as it has not said that it has the call, a copy goes
-    /// before the question, in one frame if they fit: every earlier one may have been lost. Who
-    /// knows nothing of the call then has restarted.
+    /// Asks a callee about a call. As long as it has not said that it has a call that was sent again
+    /// and again, a copy goes before the question, in one frame if they fit: every earlier one may
+    /// have been lost. Who knows nothing of the call then has restarted.
     fn probe(&mut self, now: Time, peer: PeerKey, key: CallKey) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let Stage::Remote { link, flight, .. } = &mut call.stage else { return };
         flight.probes = flight.probes.saturating_add(1);
-        let (by, due, is_acked) = (*link, now + probe_after(flight.probes), flight.is_acked);
+        let (by, due) = (*link, now + probe_after(flight.probes));
+        let may_be_lost = flight.sends > 1 && !flight.is_acked;
         self.see_to(peer, key, due);
-        if !is_acked && self.may_lose(by) && !self.queue_call(key, by) {
+        if may_be_lost && self.may_lose(by) && !self.queue_call(key, by) {
             self.with_flight(key, |flight| flight.is_queued = false);
         }
         self.counters.probes_sent += 1;

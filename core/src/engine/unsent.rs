@@ -29,9 +29,7 @@ impl Core {
         match message {
             // What is said with each transmission has grown since the first: that one may have
             // come, so its callee is asked from now on.
-            Outgoing::Call(key) if self.flight(key).is_some_and(|flight| flight.sends > 0) => {
-                self.ask_instead(now, key);
-            }
+            Outgoing::Call(key) if self.was_sent(key) => self.ask_instead(now, key),
             Outgoing::Call(key) => {
                 let request = self.calls.get(key).map(|call| call.request.carrier);
                 let mut text = text("the call");
@@ -84,6 +82,8 @@ impl Core {
     pub(super) fn unsent_by(&mut self, now: Time, message: Outgoing, text: &str) {
         self.counters.messages_unsent += 1;
         match message {
+            // An earlier copy may have come.
+            Outgoing::Call(key) if self.was_sent(key) => self.ask_instead(now, key),
             Outgoing::Call(key) => {
                 let error = CallError::new(ErrorCode::NETWORK, Executed::No, text);
                 self.finish_failed(now, key, error);

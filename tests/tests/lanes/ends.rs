@@ -1,10 +1,10 @@
 //! Ends of peers and connections while something is under way.
 
 use lanc_core::error::{ErrorCode, Executed};
-use lanc_core::ports::{Cast, Dest, SendRefused};
-use lanc_core::{Carrier, Config};
+use lanc_core::ports::{Cast, Dest, DownReason, LinkEvent, SendRefused};
+use lanc_core::{Carrier, Config, Time};
 
-use super::world::{World, connection, core};
+use super::world::{World, connection, core, datagrams_to};
 
 /// A node is replaced by another life of it, at the same addresses.
 fn restart(world: &mut World, node: usize, name: &str) {
@@ -141,4 +141,41 @@ fn an_answer_that_was_half_sent_leaves_one_outcome() {
     let error = world.outcome(0, key).unwrap().unwrap_err();
     assert_eq!((error.code, error.executed), (ErrorCode::NETWORK, Executed::Yes));
     world.is_tidy();
+}
+
+#[test]
+fn a_copy_that_could_not_leave_says_nothing_of_the_copies_before() {
+    let mut world = World::new(["a", "b"]);
+    world.mute = vec![1];
+    let key = world.call(0, "fb", 1);
+    world.settle();
+    assert_eq!(world.tasks.len(), 1, "it has come");
+    world.now = Time::from_millis(world.now.as_millis() + 300);
+    world.cores[0].handle_timeout(world.now);
+    assert_eq!(world.cores[0].tables().outbox, 1, "another copy is about to leave");
+    let down = LinkEvent::Down { link: datagrams_to(1), reason: DownReason::Broken };
+    world.cores[0].handle_link(world.now, down);
+    world.settle();
+    let error = world.outcome(0, key).expect("nobody can be asked").unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Maybe));
+}
+
+#[test]
+fn a_large_call_whose_connection_broke_is_asked_about_and_not_sent_again() {
+    let mut world = World::new(["a", "b"]);
+    let key = world.call(0, "fb", 5000);
+    world.settle();
+    assert_eq!(world.tasks.len(), 1);
+    world.accepts = false;
+    world.mute = vec![0, 1];
+    world.break_wire(0);
+    world.pass(8000);
+    assert!(world.dials.is_empty(), "{:?}", world.dials);
+    assert_eq!(world.outcome(0, key), None);
+    assert!(world.cores[0].counters().probes_sent > 2);
+    assert_eq!(world.cores[0].counters().calls_resent, 0);
+    world.mute.clear();
+    world.answer(1);
+    world.pass(8000);
+    assert_eq!(world.outcome(0, key), Some(Ok(3)));
 }

@@ -72,7 +72,7 @@ pub(crate) fn connection(wire: u32) -> LinkId {
     LinkId { lane: CONNECTIONS, slot: wire, generation: 0 }
 }
 
-fn datagrams_to(node: usize) -> LinkId {
+pub(crate) fn datagrams_to(node: usize) -> LinkId {
     LinkId { lane: DATAGRAMS, slot: u32::try_from(node).unwrap(), generation: 0 }
 }
 
