@@ -23,7 +23,8 @@ pub(crate) use keys::{KeyVerb, PairArgs};
   lanc call --iface lo add 1 2
 
 Settings come from, first wins: options, LANC_* variables, lanc.toml of the project,
-the user's lanc/config.toml, defaults. Exit codes are listed in `lanc call --help`.")]
+the user's lanc/config.toml, defaults. `lanc man` lists every variable and every key; exit
+codes are listed in `lanc call --help`.")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -166,10 +167,15 @@ Examples:
         shell: clap_complete::Shell,
     },
     /// Print the manual page of the command, or of one verb.
-    #[command(after_help = "Examples:
+    #[command(
+        after_help = "The page of the command lists every LANC_* variable and every key of lanc.toml.
+
+Examples:
+  lanc man | man -l -
   lanc man > ~/.local/share/man/man1/lanc.1
   lanc man call > ~/.local/share/man/man1/lanc-call.1
-  lanc man key rotate > ~/.local/share/man/man1/lanc-key-rotate.1")]
+  lanc man key rotate > ~/.local/share/man/man1/lanc-key-rotate.1"
+    )]
     Man {
         /// Which verb, in one word or two.
         verb: Vec<String>,

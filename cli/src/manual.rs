@@ -1,10 +1,12 @@
 //! Completion scripts and manual pages, made from the command line's own definition.
 
 use clap::CommandFactory as _;
+use clap_mangen::Man;
 use lanc::ErrorCode;
 
 use crate::args::Cli;
 use crate::failure::Failure;
+use crate::settings::explained;
 use crate::{exit, output, suggest};
 
 /// Prints the completion script for a shell.
@@ -32,11 +34,28 @@ pub(crate) fn page(verb: &[String]) -> Result<u8, Failure> {
         command = found.clone();
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page).map_err(|error| {
+    let is_whole = command.get_name() == "lanc";
+    render(&Man::new(command), is_whole, &mut page).map_err(|error| {
         Failure::before_call(ErrorCode::INTERNAL, format!("cannot write the page: {error}"))
     })?;
     output::bytes(&page)?;
     Ok(exit::OK)
+}
+
+/// The page of the command itself says as well what may be set beside options.
+fn render(man: &Man, is_whole: bool, page: &mut Vec<u8>) -> std::io::Result<()> {
+    if !is_whole {
+        return man.render(page);
+    }
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    man.render_subcommands_section(page)?;
+    explained::sections().to_writer(page)?;
+    man.render_extra_section(page)?;
+    man.render_version_section(page)
 }
 
 fn unknown(word: &str, command: &clap::Command) -> Failure {

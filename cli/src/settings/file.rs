@@ -11,25 +11,10 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::Settings;
+use super::{Settings, explained};
 use crate::failure::Failure;
 use crate::keys::Keying;
 use crate::{duration, suggest};
-
-/// The keys of a file, in the order in which they are explained to people.
-const KEYS: [&str; 11] = [
-    "port",
-    "iface",
-    "bind",
-    "private_port",
-    "timeout",
-    "name",
-    "discovery",
-    "compress",
-    "peer",
-    "peers",
-    "key_file",
-];
 
 #[derive(Deserialize)]
 struct Form {
@@ -58,14 +43,13 @@ pub(crate) fn layer(path: &str, text: &str) -> Result<Settings, Failure> {
     let at = |span: Option<Range<usize>>| format!("{path}:{}", line_of(text, span));
     let wrong = |error: toml::de::Error| {
         let message = format!("{}: {}", at(error.span()), error.message());
-        Failure::usage(message, format!("mend that line; the keys are {}", KEYS.join(", ")))
+        Failure::usage(message, format!("mend that line; {}", keys()))
     };
     let table = DeTable::parse(text).map_err(wrong)?;
     if let Some(key) = unknown_key(table.get_ref()) {
         let message = format!("{}: unknown key `{}`", at(Some(key.span())), key.get_ref());
-        let keys = format!("the keys are {}", KEYS.join(", "));
-        let failure = Failure::usage(message, keys);
-        return Err(match suggest::nearest(key.get_ref(), KEYS) {
+        let failure = Failure::usage(message, keys());
+        return Err(match suggest::nearest(key.get_ref(), explained::keys()) {
             Some(near) => failure.hint(&format!("did you mean `{near}`?")),
             None => failure,
         });
@@ -90,9 +74,15 @@ pub(crate) fn layer(path: &str, text: &str) -> Result<Settings, Failure> {
     })
 }
 
+fn keys() -> String {
+    let keys: Vec<_> = explained::keys().collect();
+    format!("the keys are {}; `lanc man` explains them", keys.join(", "))
+}
+
 /// The first unknown key in the file's order.
 fn unknown_key<'t, 'i>(table: &'t DeTable<'i>) -> Option<&'t Spanned<toml::de::DeString<'i>>> {
-    let unknown = table.keys().filter(|key| !KEYS.contains(&key.get_ref().as_ref()));
+    let is_known = |name: &str| explained::keys().any(|key| key == name);
+    let unknown = table.keys().filter(|key| !is_known(key.get_ref()));
     unknown.min_by_key(|key| key.span().start)
 }
 

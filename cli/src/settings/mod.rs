@@ -2,6 +2,7 @@
 //! `lanc.toml`, user file, default.
 
 pub(crate) mod environment;
+pub(crate) mod explained;
 pub(crate) mod file;
 mod sources;
 

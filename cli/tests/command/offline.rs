@@ -12,6 +12,9 @@ fn completions_and_manual_pages_are_printed() {
     }
     let page = finish(&mut lan.bare(&["man"]));
     assert!(page.out.contains(".TH lanc 1") && page.out.contains("functions"), "{page:?}");
+    for part in ["LANC_TIMEOUT", "private_port = 6001", "Default: 5127.", "Default: 30s."] {
+        assert!(page.out.contains(part), "{part}: {page:?}");
+    }
     let page = finish(&mut lan.bare(&["man", "call"]));
     assert!(page.out.contains("fastest") && page.out.contains("iface"), "{page:?}");
     for words in [&["man", "key rotate"][..], &["man", "key", "rotate"]] {
