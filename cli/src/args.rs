@@ -194,7 +194,7 @@ honoured; then {0}, {1}.. and {name} are replaced inside single words by the cal
 so an argument is never more than text. {{0}} stands for {0} itself. Write `--` before a
 placeholder where the program would take an argument for an option. The program's output is the
 result (JSON if it parses, else text): UTF-8, at most 1 MiB. Exit codes other than 0 are failures
-of the function.
+of the function. A program that is not there, or cannot be executed, is refused at the start.
 
 Examples:
   lanc serve --demo

@@ -23,11 +23,7 @@ use crate::{demo_functions, escape, exit, keys, local, network, output};
 /// # Errors
 /// [`Failure`] before it serves, or when it was ended a second time.
 pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Failure> {
-    let programs = args.cmd.iter().map(|option| program::parse(option));
-    let programs: Vec<_> = programs.collect::<Result<_, _>>().map_err(|text| {
-        Failure::usage(format!("--cmd: {text}"), "see the examples in `lanc serve --help`")
-    })?;
-    refuse_twice(programs.iter().map(|(name, _)| *name))?;
+    let programs = programs(&args.cmd)?;
     let name = args.name.as_deref().or(settings.name.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut interrupts = Interrupts::listen()?;
@@ -80,6 +76,20 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         told.end().await;
     }
     ended
+}
+
+/// The programs that the options name, each with its function.
+fn programs(options: &[String]) -> Result<Vec<(&str, Program)>, Failure> {
+    let programs = options.iter().map(|option| program::parse(option));
+    let programs: Vec<_> = programs.collect::<Result<_, _>>().map_err(|text| {
+        Failure::usage(format!("--cmd: {text}"), "see the examples in `lanc serve --help`")
+    })?;
+    refuse_twice(programs.iter().map(|(name, _)| *name))?;
+    for (name, program) in &programs {
+        let refused = |(text, next)| Failure::usage(format!("--cmd {name}: {text}"), next);
+        program.check().map_err(refused)?;
+    }
+    Ok(programs)
 }
 
 /// Of two programs under one name the first would never be called.

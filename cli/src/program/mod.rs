@@ -1,5 +1,6 @@
 //! Programs as functions: `serve --cmd NAME='program {0}'`.
 
+mod find;
 mod group;
 mod run;
 mod template;
@@ -21,6 +22,14 @@ pub(crate) struct Program(Template);
 impl Program {
     pub(crate) fn new(template: Template) -> Self {
         Self(template)
+    }
+
+    /// Checks that the program can be started, so that it does not show at the first call.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do, for a person.
+    pub(crate) fn check(&self) -> Result<(), (String, String)> {
+        find::check(&self.0.program())
     }
 }
 

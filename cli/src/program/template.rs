@@ -49,6 +49,15 @@ impl Template {
         Ok(template)
     }
 
+    /// Which program it is.
+    pub(crate) fn program(&self) -> String {
+        let text = |part: &Part| match part {
+            Part::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        self.words.first().into_iter().flatten().filter_map(text).collect()
+    }
+
     /// The words with the arguments in their places.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! Programs as functions: `serve --cmd`.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use crate::support::{Lan, end, signal};
@@ -18,9 +20,34 @@ fn arguments_reach_the_program_as_text_and_no_shell() {
     assert!(!lan.folder().join("x").exists());
 }
 
+/// A program in the folder.
+fn script(lan: &Lan, name: &str, mode: u32) -> PathBuf {
+    let path = lan.folder().join(name);
+    std::fs::write(&path, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[test]
+fn programs_that_cannot_be_started_are_refused_at_once() {
+    let lan = Lan::new();
+    script(&lan, "notes", 0o644);
+    for (cmd, part) in [
+        ("f=no-such-program {0}", "--cmd f: there is no program `no-such-program` in the folders"),
+        ("f=/no/such/program", "there is no program /no/such/program"),
+        ("f=./notes {0}", "allow it: chmod +x ./notes"),
+    ] {
+        let words = ["serve", "--cmd", "g=true", "--cmd", cmd, "-q"];
+        lan.run(&words).expect_refusal(2, &["usage", part]);
+    }
+}
+
 #[test]
 fn output_is_the_result() {
     let lan = Lan::new();
+    // There at the start, and not when it is called.
+    let program = script(&lan, "gone", 0o755);
+    let gone = format!("gone={}", program.display());
     let _server = lan.serve(&[
         "--cmd",
         "json=echo '{{\"a\":{n}}}'",
@@ -29,8 +56,9 @@ fn output_is_the_result() {
         "--cmd",
         "bad=sh -c 'echo broken >&2; exit 3'",
         "--cmd",
-        "gone=/no/such/program",
+        &gone,
     ]);
+    std::fs::remove_file(program).unwrap();
     lan.run(&["call", "json", "n=[1]"]).expect(0, "{{\"a\":[1]}}\n");
     lan.run(&["call", "text", "--json"]).expect(0, "\"one\\ntwo\"\n");
     lan.run(&["call", "bad"]).expect_error(1, &["execution_error", "exit status: 3", "broken"]);
