@@ -32,6 +32,7 @@ mod logging;
 mod manual;
 mod metrics;
 mod network;
+mod news;
 mod output;
 mod pace;
 mod pair;

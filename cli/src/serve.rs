@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use lanc::{Config, Endpoint, ErrorCode, Event, Node};
+use lanc::{Config, Event, Node};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::program::{self, Program};
 use crate::remembered::Remembering;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::{demo_functions, escape, exit, keys, local, network, output};
+use crate::{demo_functions, exit, keys, local, network, news, output};
 
 /// Serves until it is told to end; returns the exit code.
 ///
@@ -129,7 +129,7 @@ fn tell(node: &Node) -> impl Future<Output = ()> + use<> {
     let mut met = node.peers();
     async move {
         for peer in &met {
-            log_met(&peer.name, &peer.endpoint);
+            news::log_met(&peer.name, &peer.endpoint);
         }
         let mut pace = Pace::new(Instant::now());
         while let Some(event) = events.next().await {
@@ -158,65 +158,8 @@ fn tell(node: &Node) -> impl Future<Output = ()> + use<> {
                 tracing::warn!("{left_out} more came, went or could not be reached: not logged");
             }
             if may {
-                log(&event);
+                news::log(&event);
             }
         }
-    }
-}
-
-fn log_met(name: &str, endpoint: &Endpoint) {
-    tracing::info!("{} is here, at {}", escape::line(name), endpoint.address());
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::PeerUp { name, endpoint, .. } => {
-            log_met(name, endpoint);
-        }
-        Event::PeerDown { name, reason, .. } => {
-            tracing::info!("{} is gone ({reason:?})", escape::line(name));
-        }
-        Event::FunctionConflict { function, peer, providers } => tracing::warn!(
-            "{} offers `{}` too: {providers} nodes do, and calls go to the latest",
-            escape::line(peer),
-            escape::line(function),
-        ),
-        // The transport has said so, with advice.
-        Event::LimitHit { limit: "receive_buffer" | "send_buffer" } => {}
-        Event::LimitHit { limit } => tracing::warn!("the limit {limit} was reached"),
-        Event::RateLimited { endpoint } => {
-            tracing::warn!("strangers send too much and are not heard, {endpoint} among them");
-        }
-        Event::SlowPeer { endpoint } => {
-            tracing::warn!(
-                "{endpoint} does not take what is sent to it: its connection was closed"
-            );
-        }
-        Event::SendBufferFull => tracing::warn!("the system's send buffer is full: sending waits"),
-        Event::KernelDrops { count } => {
-            tracing::warn!("the system dropped {count} datagrams: they came too fast");
-        }
-        Event::Unreachable { endpoint, reason } => {
-            let error = ErrorCode::NETWORK;
-            tracing::warn!("{error}: {endpoint} cannot be reached: {}", escape::line(reason));
-        }
-        Event::IncompatibleVersion { endpoint } => {
-            tracing::warn!("{endpoint} speaks another major version");
-        }
-        Event::ForeignGroup { key, endpoint } => {
-            tracing::warn!("{endpoint} has a key that this node does not hold, {key}: not heard");
-        }
-        Event::PlaintextRefused { endpoint } => {
-            tracing::warn!("{endpoint} speaks without a key, and this node has one: not heard");
-        }
-        Event::LateAnswer { call, function, peer, executed } => tracing::info!(
-            "`{}` of {} has answered call {call} after it had failed here; it ran: {executed}",
-            escape::line(function),
-            escape::line(peer),
-        ),
-        Event::KeyWorn { key } => {
-            tracing::warn!("key {key} has been attacked very often: see `lanc key rotate --help`");
-        }
-        other => tracing::debug!("{other:?}"),
     }
 }

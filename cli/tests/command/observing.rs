@@ -131,7 +131,7 @@ fn each_event_is_one_line_of_the_log() {
     lan.run(&["call", "add", "1", "2"]).expect(0, "3\n");
     let log = server.log_until(" is gone");
     assert!(log.matches(" is here, at ").count() <= 1, "{log}");
-    assert!(log.matches("PeerVerified").count() <= 1, "{log}");
+    assert!(log.matches(" has proved its address").count() <= 1, "{log}");
     assert!(!log.contains("event="), "{log}");
     let mut server = lan.serve(&["--demo", "-vv"]);
     lan.run(&["call", "add", "1", "2"]).expect(0, "3\n");
