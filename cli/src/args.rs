@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::{duration, metrics};
 
 mod call;
+mod given;
 mod keys;
 
 pub(crate) use call::{CallArgs, Codec, Policy, Transport};
@@ -73,7 +74,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, global = true, help_heading = KEYS, conflicts_with = "open")]
     pub(crate) passphrase: bool,
     /// The group the passphrase is for: other names make other keys of it.
-    #[arg(long, global = true, value_name = "NAME", help_heading = KEYS, default_value = "lanc")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = KEYS, default_value = GROUP)]
     #[arg(requires = "passphrase")]
     pub(crate) group: String,
     /// Stay without a key, in spite of a stored or configured one.
@@ -86,6 +87,9 @@ pub(crate) struct NetworkArgs {
 
 /// The heading of options about keys.
 const KEYS: &str = "Keys";
+
+/// The group of a passphrase that names none.
+const GROUP: &str = "lanc";
 
 /// Options of every verb.
 #[derive(Args, Debug, Default)]

@@ -89,6 +89,11 @@ impl Failure {
         Self { next: next.into(), ..self }
     }
 
+    /// What to do next.
+    pub(crate) fn advice(&self) -> &str {
+        &self.next
+    }
+
     /// Adds a reason to what happened.
     #[must_use]
     pub(crate) fn because(self, reason: &str) -> Self {

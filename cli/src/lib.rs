@@ -107,7 +107,7 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
     program::end_all();
     // A blocking function that still runs must not hold up the exit.
     runtime.shutdown_background();
-    outcome
+    outcome.map_err(|failure| settings.advise(failure))
 }
 
 fn opens_a_node(verb: &Verb) -> bool {

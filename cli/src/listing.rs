@@ -17,6 +17,9 @@ use crate::{duration, exit, keys, network, output, suggest, table};
 const PINGED: usize = 64;
 const PING_TIME: Duration = Duration::from_millis(500);
 
+/// Everybody who is there says something meanwhile.
+const LONG: Duration = Duration::from_secs(7);
+
 /// Lists the peers.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub(crate) async fn peers(
     }
     output::note(&mode);
     if peers.is_empty() {
-        nothing("no peers were heard", heard);
+        nothing("no peers were heard", heard, "lanc peers", args.wait, settings);
     } else {
         let heading = ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "DIALECT", "TRUST"];
         let rows: Vec<_> = peers.iter().map(peer_row).collect();
@@ -78,7 +81,7 @@ pub(crate) async fn functions(
     if as_json {
         output::line(&values::show(&functions.iter().map(function_object).collect(), Style::Json))?;
     } else if functions.is_empty() {
-        nothing("no functions are offered", heard);
+        nothing("no functions are offered", heard, "lanc functions", args.wait, settings);
     } else {
         let rows: Vec<_> =
             functions.iter().map(|f| [f.name.clone(), f.providers.join(", ")]).collect();
@@ -111,12 +114,24 @@ pub(crate) async fn measure(node: &Node) {
 }
 
 /// An empty list is no error; why it may be empty is for people.
-fn nothing(what: &str, heard: Option<Heard>) {
-    let reason = heard.map_or_else(
-        || "wait longer with --wait, or check --iface and --port".to_owned(),
-        |heard| format!("{}: {}", heard.what, heard.next),
-    );
-    output::note(&format!("{what}; {reason}\n"));
+fn nothing(
+    what: &str,
+    heard: Option<Heard>,
+    verb: &str,
+    waited: Option<Duration>,
+    settings: &Settings,
+) {
+    let reason = match heard {
+        Some(heard) => format!("{}: {}", heard.what, heard.next),
+        None => {
+            let longer = match waited {
+                Some(waited) if waited >= LONG => String::new(),
+                _ => format!("listen longer (`{verb} --wait {}s`), ", LONG.as_secs()),
+            };
+            format!("start a node, {longer}or check --iface and --port on both machines")
+        }
+    };
+    output::note(&settings.advice(&format!("{what}; {reason}\n")));
 }
 
 /// Whether this node has a key, and which.

@@ -119,7 +119,9 @@ fn submit(node: &Node, order: Order) -> Result<Submitted, Failure> {
     let deadline = Instant::now() + time;
     let node = node.clone();
     let outcome = Box::pin(async move {
-        let explain = |error: CallError| call::explained(&node, &args, error.into());
+        // Whoever fetches it gives no options of the network.
+        let explain =
+            |error: CallError| settings.advise(call::explained(&node, &args, error.into()));
         let AsJson(value) = node.join(id, Duration::MAX).await.map_err(explain)?;
         good(&value).map_err(Failure::after_call)
     });

@@ -245,9 +245,10 @@ mod tests {
             peer: Some(_),
             peers,
             keying: Some(_),
-            // No file says these two.
+            // No file says these.
             open_on_public: None,
             keys: _,
+            given: _,
         } = full
         else {
             panic!("{full:?}")

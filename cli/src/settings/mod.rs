@@ -1,6 +1,7 @@
 //! Settings and where they come from. First wins: option, `LANC_*` variable, project
 //! `lanc.toml`, user file, default.
 
+mod advice;
 pub(crate) mod environment;
 pub(crate) mod explained;
 pub(crate) mod file;
@@ -51,6 +52,9 @@ pub(crate) struct Settings {
     pub(crate) open_on_public: Option<bool>,
     /// The keys, once they are read: [`Settings::with_keys`].
     pub(crate) keys: Keys,
+    /// The options of the network that were given, as they were typed.
+    #[serde(default)]
+    pub(crate) given: String,
 }
 
 impl Settings {
@@ -74,6 +78,7 @@ impl Settings {
             keying: self.keying.or(lower.keying),
             open_on_public: self.open_on_public.or(lower.open_on_public),
             keys: self.keys,
+            given: if self.given.is_empty() { lower.given } else { self.given },
         }
     }
 
@@ -98,6 +103,7 @@ impl Settings {
             peer: list(&options.peer),
             keying: keying(options),
             open_on_public: options.open_on_public.then_some(true),
+            given: options.given(),
             ..Self::default()
         }
     }
@@ -184,6 +190,7 @@ mod tests {
             keying: Some(Keying::File(mark.to_string().into())),
             open_on_public: Some(mark.is_multiple_of(2)),
             keys: Keys::default(),
+            given: format!("--port {mark}"),
         }
     }
 

@@ -53,16 +53,18 @@ fn failures_exit_with_their_code() {
     let _server = lan.serve(&["--demo", "--name", "shop"]);
     let ran = "yes, the function ran";
     let did_not = "no, the function did not run";
+    let look = format!("next: `lanc peers --iface lo --port {}` lists", lan.port());
+    let check = format!("offers it: `lanc functions --iface lo --port {}`", lan.port());
     for (words, code, parts) in [
         (&["fail", "boom \x1b[31m"][..], 1, &["execution_error: boom \\u{1b}[31m", ran][..]),
         (&["nosuch"], 3, &["no_provider", "nosuch", did_not, "lanc functions"]),
         (&["ecoh", "1"], 3, &["did you mean `echo`?"]),
         (&["add", "1", "2", "--on", "shpo"], 3, &["did you mean `--on shop`?"]),
-        (&["add", "1", "2", "--on", "nobody"], 3, &["next: `lanc peers` lists", did_not]),
+        (&["add", "1", "2", "--on", "nobody"], 3, &[&look, did_not]),
         (
             &["nosuch", "--wait", "20s", "--timeout", "300ms"],
             4,
-            &["had no provider", "next: check that a node offers it: `lanc functions`", did_not],
+            &["had no provider", &check, did_not],
         ),
         (&["ad", "1", "2", "--on", "shop"], 3, &["not_found", "did you mean `add`?", did_not]),
         (&["sleep", "60000", "--timeout", "300ms"], 4, &["timeout", "maybe"]),

@@ -153,11 +153,13 @@ fn who_hears_nobody_is_told_how_to_hear_other_groups() {
     let lan = Lan::new();
     let (mine, id) = key_file(&lan, "mine.key");
     let call = ["call", "nosuch", "--wait", "300ms"];
-    let how = "heard within 7 s: `lanc peers --wait 7s`";
+    let how = |options: &str| {
+        format!("within 7 s: `lanc peers --iface lo --port {}{options} --wait 7s`", lan.port())
+    };
     let keyed = lan.run(&[&call[..], &["--key-file", &mine]].concat());
     let silence = format!("no node of this group (key id {id}) answered");
-    keyed.expect_error(3, &["no_provider", &silence, how]);
-    lan.run(&call).expect_error(3, &["no_provider", "no node without a key answered", how]);
+    keyed.expect_error(3, &["no_provider", &silence, &how(&format!(" --key-file {mine}"))]);
+    lan.run(&call).expect_error(3, &["no_provider", "no node without a key answered", &how("")]);
     // Whoever hears one of its own has no such doubt.
     let _server = lan.serve(&["--demo", "--key-file", &mine]);
     let known = lan.run(&["call", "nosuch", "--key-file", &mine]);

@@ -9,7 +9,12 @@ fn peers_are_listed() {
     let lan = Lan::new();
     let done = lan.run(&["peers", "--wait", "0"]);
     done.expect(0, "");
-    assert!(done.err.contains("no peers were heard"), "{done:?}");
+    let advised = format!("`lanc peers --iface lo --port {} --wait 7s`", lan.port());
+    for part in ["no peers were heard", &advised] {
+        assert!(done.err.contains(part), "{part}: {done:?}");
+    }
+    let done = lan.run(&["functions", "--wait", "0"]);
+    assert!(done.err.contains(&advised.replace("peers", "functions")), "{done:?}");
     lan.run(&["peers", "--wait", "0", "--json"]).expect(0, "[]\n");
 
     let server = lan.serve(&["--demo", "--name", "shop"]);
@@ -67,7 +72,9 @@ fn peers_are_pinged() {
     let report = lan.run(&["ping", "shop", "--count", "2", "--json"]).json();
     assert_eq!(report["round_trips_us"].as_array().unwrap().len(), 2);
     assert_eq!(report["lost"], 0);
-    lan.run(&["ping", "shpo"]).expect_refusal(3, &["no_provider", "did you mean `shop`?"]);
+    let look = format!("`lanc peers --iface lo --port {}` lists who is there", lan.port());
+    let parts = ["no_provider", "did you mean `shop`?", &look];
+    lan.run(&["ping", "shpo"]).expect_refusal(3, &parts);
 }
 
 #[test]
