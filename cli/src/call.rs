@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::values::{self, Arguments, Style};
-use crate::{escape, exit, jobs, keys, network, output, suggest};
+use crate::{escape, exit, jobs, keys, network, output, suggest, usage};
 
 /// Makes the call and prints what comes of it; returns the exit code.
 ///
@@ -223,6 +223,7 @@ pub(crate) fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failu
         Some(ErrorCode::TIMEOUT) if failure.ran() == Executed::No && !is_offered() => {
             failure.next("check that a node offers it: `lanc functions`")
         }
+        Some(ErrorCode::INVALID_ARGUMENTS) => return called_so(&args.name, failure),
         _ => return failure,
     };
     let Some(on) = &args.on else {
@@ -239,6 +240,13 @@ pub(crate) fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failu
     let offered = functions.iter().filter(|function| function.providers.contains(&peer.name));
     let known = offered.map(|function| function.name.as_str());
     hinted(failure, "", suggest::nearest(&args.name, known))
+}
+
+/// Says how the function is called, where the provider has told.
+fn called_so(function: &str, failure: Failure) -> Failure {
+    let Some(words) = usage::read(failure.message()) else { return failure };
+    let function = shlex::try_quote(function).unwrap_or_default();
+    failure.next(format!("call it so: `lanc call {function}{words}`"))
 }
 
 fn hinted(failure: Failure, option: &str, near: Option<&str>) -> Failure {

@@ -94,6 +94,11 @@ impl Failure {
         &self.next
     }
 
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds a reason to what happened.
     #[must_use]
     pub(crate) fn because(self, reason: &str) -> Self {

@@ -4,9 +4,9 @@ use clap::Parser as _;
 use serde_json::Value;
 
 use crate::args::Cli;
-use crate::escape;
 use crate::settings::{Settings, environment, file};
 use crate::values::{self, Style};
+use crate::{escape, usage};
 
 /// The variables that are settings.
 const VARIABLES: [&str; 7] = [
@@ -56,12 +56,16 @@ pub fn settings(bytes: &[u8]) {
     }
 }
 
-/// Lines as the words of a command line: those of the command itself, and the values of `call`.
+/// Lines as the words of a command line: those of the command itself, and the values of `call`;
+/// all of them as a message that may end with how a function is called.
 ///
 /// # Panics
 /// When a value is shown as something that a terminal obeys, or a word is lost.
 pub fn arguments(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
+    if let Some(words) = usage::read(&text) {
+        assert!(!words.contains(char::is_control), "{words:?}");
+    }
     let words: Vec<String> = text.split('\n').map(str::to_owned).collect();
     if words.len() < 20 {
         // Help and mistakes are results here.

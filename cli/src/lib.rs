@@ -48,6 +48,7 @@ mod table;
 #[cfg(test)]
 mod test_folder;
 mod top;
+mod usage;
 mod values;
 
 use std::io::IsTerminal as _;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lanc::{ErrorCode, Fault};
 use serde_json::Value;
 
+use crate::usage;
 use crate::values::is_identifier;
 
 /// A program's words.
@@ -67,15 +68,32 @@ impl Template {
         positional: &[Value],
         named: &BTreeMap<String, Value>,
     ) -> Result<Vec<String>, Fault> {
+        self.filled(positional, named)
+            .map_err(|text| Fault::new(ErrorCode::INVALID_ARGUMENTS, text))
+    }
+
+    fn filled(
+        &self,
+        positional: &[Value],
+        named: &BTreeMap<String, Value>,
+    ) -> Result<Vec<String>, String> {
+        let called = || usage::tell(self.positional, self.named.iter().map(String::as_str));
         if positional.len() > self.positional {
-            return Err(invalid(self.too_many(positional.len())));
+            return Err(self.too_many(positional.len()) + &called());
         }
         if let Some(name) = named.keys().find(|name| !self.named.contains(*name)) {
-            return Err(invalid(format!("there is no argument `{name}`")));
+            return Err(format!("there is no argument `{name}`{}", called()));
         }
-        let fill_word =
-            |word: &Vec<Part>| word.iter().map(|part| part.fill(positional, named)).collect();
-        self.words.iter().map(fill_word).collect()
+        let fill_word = |word: &Vec<Part>| {
+            let parts = word.iter().map(|part| part.fill(positional, named));
+            parts.collect::<Result<String, String>>()
+        };
+        let words: Result<Vec<String>, String> = self.words.iter().map(fill_word).collect();
+        let words = words.map_err(|text| text + &called())?;
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err("a program's argument cannot hold a NUL character".to_owned());
+        }
+        Ok(words)
     }
 
     fn too_many(&self, given: usize) -> String {
@@ -84,39 +102,32 @@ impl Template {
             0 => "none".to_owned(),
             places => places.to_string(),
         };
-        let mut text = format!("{given} {were} given, and the function takes {places}");
-        if !self.named.is_empty() {
-            let named: Vec<_> = self.named.iter().map(|name| format!("{name}=VALUE")).collect();
-            text.push_str(&format!("; it wants named arguments: {}", named.join(" ")));
-        }
-        text
+        let without = if self.named.is_empty() { "" } else { " without a name" };
+        format!("{given} {were} given{without}, and the function takes {places}")
     }
 }
 
 impl Part {
-    fn fill(&self, positional: &[Value], named: &BTreeMap<String, Value>) -> Result<String, Fault> {
+    /// What is missing, if anything is.
+    fn fill(
+        &self,
+        positional: &[Value],
+        named: &BTreeMap<String, Value>,
+    ) -> Result<String, String> {
         let value = match self {
             Self::Text(text) => return Ok(text.clone()),
             Self::Positional(number) => positional
                 .get(*number)
-                .ok_or_else(|| invalid(format!("argument {} is missing", number + 1)))?,
-            Self::Named(name) => named.get(name).ok_or_else(|| {
-                invalid(format!("argument `{name}` is missing: give it by its name, {name}=VALUE"))
-            })?,
+                .ok_or_else(|| format!("argument {} is missing", number + 1))?,
+            Self::Named(name) => {
+                named.get(name).ok_or_else(|| format!("argument `{name}` is missing"))?
+            }
         };
-        let text = match value {
+        Ok(match value {
             Value::String(text) => text.clone(),
             other => other.to_string(),
-        };
-        if text.contains('\0') {
-            return Err(invalid("a program's argument cannot hold a NUL character".to_owned()));
-        }
-        Ok(text)
+        })
     }
-}
-
-fn invalid(text: String) -> Fault {
-    Fault::new(ErrorCode::INVALID_ARGUMENTS, text)
 }
 
 /// Takes one word apart. Braces that hold neither a number nor an identifier are text.
@@ -204,17 +215,27 @@ mod tests {
     }
 
     #[test]
-    fn too_many_arguments_are_told_in_numbers_and_names() {
+    fn what_does_not_fit_is_told_with_how_it_is_called() {
         let one = json!(1);
         for (template, given, told) in [
-            ("p", 1, "1 argument was given, and the function takes none"),
-            ("p {0}", 2, "2 arguments were given, and the function takes 1"),
+            (
+                "p",
+                1,
+                "1 argument was given, and the function takes none; it is called without arguments",
+            ),
+            (
+                "p {0}",
+                2,
+                "2 arguments were given, and the function takes 1; it is called with VALUE",
+            ),
             (
                 "p {path} {a}",
                 1,
-                "1 argument was given, and the function takes none; it wants named arguments: \
-                 a=VALUE path=VALUE",
+                "1 argument was given without a name, and the function takes none; it is called \
+                 with a=VALUE path=VALUE",
             ),
+            ("p {0} {k}", 0, "argument 1 is missing; it is called with VALUE k=VALUE"),
+            ("p {0} {k}", 1, "argument `k` is missing; it is called with VALUE k=VALUE"),
         ] {
             let fault = fill(template, &vec![one.clone(); given], json!({})).unwrap_err();
             assert_eq!(fault.message, told, "{template}");

@@ -63,9 +63,14 @@ fn output_is_the_result() {
     lan.run(&["call", "text", "--json"]).expect(0, "\"one\\ntwo\"\n");
     lan.run(&["call", "bad"]).expect_error(1, &["execution_error", "exit status: 3", "broken"]);
     lan.run(&["call", "gone"]).expect_error(1, &["cannot start", "the function did not run"]);
-    lan.run(&["call", "json"]).expect_error(6, &["argument `n` is missing", "n=VALUE"]);
-    lan.run(&["call", "text", "1"]).expect_error(6, &["1 argument was given", "takes none"]);
-    lan.run(&["call", "text", "k=1"]).expect_error(6, &["there is no argument `k`"]);
+    let so = |words: &str| {
+        format!(" next: call it so: `lanc call --iface lo --port {} {words}`\n", lan.port())
+    };
+    let missing = ["argument `n` is missing", &so("json n=VALUE")];
+    lan.run(&["call", "json"]).expect_error(6, &missing);
+    let too_many = ["1 argument was given", "takes none", &so("text")];
+    lan.run(&["call", "text", "1"]).expect_error(6, &too_many);
+    lan.run(&["call", "text", "k=1"]).expect_error(6, &["there is no argument `k`", &so("text")]);
 }
 
 /// A program that says `started`, and would say `finished` long after everybody gave up.
