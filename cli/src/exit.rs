@@ -47,4 +47,15 @@ mod tests {
         assert_eq!(of(ErrorCode(24)), 10);
         assert_eq!(of(ErrorCode(999)), 10);
     }
+
+    #[test]
+    fn the_protocol_page_has_the_same_table() {
+        let page = include_str!("../../docs/protocol.md");
+        for code in ErrorCode::ALL.iter().filter(|code| **code != ErrorCode::OK) {
+            let row = format!("| {} | {} |", code.0, code.name());
+            let row = page.lines().find(|line| line.starts_with(&row));
+            let row = row.unwrap_or_else(|| panic!("{code} is not on the page"));
+            assert!(row.ends_with(&format!(" | {} |", of(*code))), "{row}");
+        }
+    }
 }

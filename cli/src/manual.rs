@@ -1,7 +1,8 @@
 //! Completion scripts and manual pages, made from the command line's own definition.
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 use lanc::ErrorCode;
 
 use crate::args::Cli;
@@ -34,33 +35,72 @@ pub(crate) fn page(verb: &[String]) -> Result<u8, Failure> {
         command = found.clone();
     }
     let mut page = Vec::new();
-    let is_whole = command.get_name() == "lanc";
-    render(&Man::new(command), is_whole, &mut page).map_err(|error| {
+    render(command, &mut page).map_err(|error| {
         Failure::before_call(ErrorCode::INTERNAL, format!("cannot write the page: {error}"))
     })?;
     output::bytes(&page)?;
     Ok(exit::OK)
 }
 
-/// The page of the command itself says as well what may be set beside options.
-fn render(man: &Man, is_whole: bool, page: &mut Vec<u8>) -> std::io::Result<()> {
-    if !is_whole {
-        return man.render(page);
-    }
+/// The page of the command itself says as well what may be set beside options, that of `call`
+/// what errors there are.
+fn render(command: Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let own = match command.get_bin_name() {
+        Some("lanc call") => errors(),
+        _ if command.get_name() == "lanc" => explained::sections(),
+        _ => return Man::new(command).render(page),
+    };
+    let has_verbs = command.has_subcommands();
+    let man = Man::new(command);
     man.render_title(page)?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
     man.render_description_section(page)?;
     man.render_options_section(page)?;
-    man.render_subcommands_section(page)?;
-    explained::sections().to_writer(page)?;
+    if has_verbs {
+        man.render_subcommands_section(page)?;
+    }
+    own.to_writer(page)?;
     man.render_extra_section(page)?;
     man.render_version_section(page)
 }
 
-fn unknown(word: &str, command: &clap::Command) -> Failure {
+/// Every error with its code and what the command exits with.
+fn errors() -> Roff {
+    let mut page = Roff::default();
+    page.control("SH", ["ERRORS"]);
+    page.text([roman(
+        "An error has a name and a code, which --json prints and which other programs see; the exit \
+         code is another number, as a process has few of them. Names that have no code are of this \
+         command alone.",
+    )]);
+    page.control("PP", []);
+    page.control("nf", []);
+    page.text([bold(error_row("name", "code", "exit code"))]);
+    for code in ErrorCode::ALL.iter().filter(|code| **code != ErrorCode::OK) {
+        let row = error_row(code.name(), &code.0.to_string(), &exit::of(*code).to_string());
+        page.text([roman(row)]);
+    }
+    let application = ErrorCode(ErrorCode::FIRST_APPLICATION);
+    let codes = format!("{} and more", application.0);
+    let exits = exit::of(application).to_string();
+    page.text([roman(error_row(application.name(), &codes, &exits))]);
+    for (name, code) in
+        [("usage", exit::USAGE), ("partial", exit::PARTIAL), ("interrupted", exit::INTERRUPTED)]
+    {
+        page.text([roman(error_row(name, "-", &code.to_string()))]);
+    }
+    page.control("fi", []);
+    page
+}
+
+fn error_row(name: &str, code: &str, exit: &str) -> String {
+    format!("{name:<22}{code:<15}{exit}")
+}
+
+fn unknown(word: &str, command: &Command) -> Failure {
     let known = command.get_subcommands().filter(|verb| !verb.is_hide_set());
-    let known: Vec<_> = known.map(clap::Command::get_name).filter(|name| *name != "help").collect();
+    let known: Vec<_> = known.map(Command::get_name).filter(|name| *name != "help").collect();
     let of = command.get_bin_name().unwrap_or("lanc");
     if known.is_empty() {
         return Failure::usage(

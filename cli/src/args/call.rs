@@ -19,7 +19,10 @@ A text result is printed as it is, anything else as compact JSON; --json always 
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 3 no such function or provider, 4 timed out,
 5 refused, 6 wrong or too large arguments, 7 network or peer lost, 8 some of several failed,
-9 busy or going down, 10 versions or formats differ, 130 interrupted or cancelled.
+9 busy or going down, 10 versions or formats differ, 130 interrupted or cancelled. With --json an
+error is {\"error\":{\"code\",\"name\",\"message\",\"executed\",\"retry_ms\",\"next\"}} on standard error.
+Its code is the kind of error, not the exit code: no_provider is code 12, and exits with 3. Codes,
+names and their exit codes are in `lanc man call`.
 
 Examples:
   lanc call add 1 2

@@ -17,6 +17,9 @@ fn completions_and_manual_pages_are_printed() {
     }
     let page = finish(&mut lan.bare(&["man", "call"]));
     assert!(page.out.contains("fastest") && page.out.contains("iface"), "{page:?}");
+    let row = page.out.lines().find(|line| line.starts_with("no_provider "));
+    let row: Vec<_> = row.unwrap().split_whitespace().collect();
+    assert_eq!(row, ["no_provider", "12", "3"]);
     for words in [&["man", "key rotate"][..], &["man", "key", "rotate"]] {
         let page = finish(&mut lan.bare(words));
         assert!(page.out.contains(".TH lanc-key-rotate 1"), "{page:?}");
