@@ -104,7 +104,8 @@ fn from_bytes(source: &str, bytes: Result<Vec<u8>, ReadError>) -> Result<Value, 
         cannot(error.to_string(), next)
     })?;
     let text = String::from_utf8(bytes).map_err(|_| {
-        let next = "an argument is JSON or text; bytes go as base64 text: `base64 -w0 FILE | lanc call NAME -`";
+        let next = "an argument is JSON or text; bytes go as base64 text in quotes: \
+                    `lanc call --help` shows how";
         cannot("it is not UTF-8 text".to_owned(), next.to_owned())
     })?;
     Ok(parse(&text))

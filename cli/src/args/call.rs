@@ -16,6 +16,8 @@ value from a file or from standard input. What stands after `--` is none of thes
 positional, JSON or text.
 
 A text result is printed as it is, anything else as compact JSON; --json always prints JSON.
+Bytes go and come as base64 text; in quotes, or base64 that happens to be a number would be one:
+  (printf '\"'; base64 <FILE | tr -d '\\n'; printf '\"') | lanc call echo - | base64 -d >COPY
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 3 no such function or provider, 4 timed out,
 5 refused, 6 wrong or too large arguments, 7 network or peer lost, 8 some of several failed,

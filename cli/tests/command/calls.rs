@@ -1,6 +1,10 @@
 //! `lanc call` and `lanc serve --demo`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lanc::{Bytes, Interfaces, UdpConfig, UdpTransport};
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use crate::support::{Lan, finish, finish_with_input};
 
@@ -84,6 +88,27 @@ fn failures_exit_with_their_code() {
         }
         assert_eq!(done.out, "", "{words:?}");
     }
+}
+
+#[test]
+fn bytes_go_and_come_as_base64_text() {
+    let lan = Lan::new();
+    let runtime = Runtime::new().unwrap();
+    let udp = UdpConfig::default().with_interfaces(Interfaces::Loopback).with_port(lan.port());
+    let node = lanc::builder().transport(UdpTransport::new(udp)).open();
+    let node = runtime.block_on(node).unwrap();
+    let back = |bytes: Bytes| Bytes::from(bytes.iter().rev().copied().collect::<Vec<u8>>());
+    node.register("back", back).unwrap();
+    // The second is a number unless it has quotes.
+    for bytes in [&[0, 159, 146, 150, 10][..], &[0xd7, 0x87, 0xb9], &[]] {
+        let reversed: Vec<u8> = bytes.iter().rev().copied().collect();
+        let text = format!("\"{}\"", STANDARD.encode(bytes));
+        let done = finish_with_input(&mut lan.command(&["call", "back", "-"]), &text);
+        done.expect(0, &format!("{}\n", STANDARD.encode(reversed)));
+    }
+    let text = STANDARD.encode([0xd7, 0x87, 0xb9]);
+    let done = finish_with_input(&mut lan.command(&["call", "back", "-"]), &text);
+    done.expect_error(6, &["invalid_arguments"]);
 }
 
 #[test]
