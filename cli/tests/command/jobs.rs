@@ -91,6 +91,24 @@ fn a_call_lives_until_its_result_is_fetched() {
 }
 
 #[test]
+fn whoever_joins_does_not_wait_for_a_process_that_was_stopped() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--cmd", &hold(&lan, "hold")]);
+    let id = leave(&lan, &["hold"]);
+    let pid = pid(&lan);
+    let mut waiting = spawn(lan.bare(&["join", &id, "-v"]));
+    wait_for_log(&mut waiting, "asking the process");
+    signal(pid, "-STOP");
+    let done = end(waiting);
+    signal(pid, "-CONT");
+    done.expect_error(4, &["timeout", "silent for 5s", "maybe", &format!("kill -CONT {pid}")]);
+    let waiting = spawn(lan.bare(&["join", &id]));
+    wait_for_start(&lan, "hold");
+    release(&lan, "hold", "done\n");
+    end(waiting).expect(0, "done\n");
+}
+
+#[test]
 fn join_prints_what_call_would() {
     let lan = Lan::new();
     let _server = lan.serve(&["--demo", "--name", "shop"]);
