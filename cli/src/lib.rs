@@ -31,6 +31,7 @@ mod local;
 mod logging;
 mod manual;
 mod metrics;
+mod naming;
 mod network;
 mod news;
 mod output;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::args::{FunctionsArgs, PeersArgs};
 use crate::failure::Failure;
 use crate::keys::Heard;
+use crate::naming::Names;
 use crate::settings::Settings;
 use crate::values::{self, Style};
 use crate::{duration, exit, keys, network, output, suggest, table};
@@ -43,7 +44,8 @@ pub(crate) async fn peers(
         nothing("no peers were heard", heard, "lanc peers", args.wait, settings);
     } else {
         let heading = ["NAME", "ADDRESS", "FUNCTIONS", "SEEN", "ROUND TRIP", "DIALECT", "TRUST"];
-        let rows: Vec<_> = peers.iter().map(peer_row).collect();
+        let names = Names::of(&peers);
+        let rows: Vec<_> = peers.iter().map(|peer| peer_row(peer, &names)).collect();
         output::bytes(table::render(heading, &rows).as_bytes())?;
     }
     Ok(exit::OK)
@@ -60,6 +62,7 @@ pub(crate) async fn functions(
 ) -> Result<u8, Failure> {
     let node = settled(settings, args.wait).await?;
     let (mut functions, heard) = (node.functions(), keys::heard(&node));
+    let names = Names::of(&node.peers());
     network::close(&node).await;
     if let Some(name) = &args.name {
         let near = suggest::nearest(name, functions.iter().map(|f| f.name.as_str()));
@@ -83,8 +86,7 @@ pub(crate) async fn functions(
     } else if functions.is_empty() {
         nothing("no functions are offered", heard, "lanc functions", args.wait, settings);
     } else {
-        let rows: Vec<_> =
-            functions.iter().map(|f| [f.name.clone(), f.providers.join(", ")]).collect();
+        let rows: Vec<_> = functions.iter().map(|f| function_row(f, &names)).collect();
         output::bytes(table::render(["NAME", "OFFERED BY"], &rows).as_bytes())?;
     }
     Ok(exit::OK)
@@ -158,9 +160,9 @@ fn dialect(dialect: Dialect) -> &'static str {
     }
 }
 
-fn peer_row(peer: &PeerInfo) -> [String; 7] {
+fn peer_row(peer: &PeerInfo, names: &Names) -> [String; 7] {
     [
-        peer.name.clone(),
+        names.show(&peer.name, peer.session),
         peer.endpoint.address(),
         peer.functions.to_string(),
         format!("{} ago", duration::show(peer.silent_for)),
@@ -184,9 +186,20 @@ fn peer_object(peer: &PeerInfo) -> Value {
     })
 }
 
+fn function_row(function: &FunctionInfo, names: &Names) -> [String; 2] {
+    let providers = function.providers.iter().zip(&function.sessions);
+    let providers: Vec<_> = providers.map(|(name, session)| names.show(name, *session)).collect();
+    [function.name.clone(), providers.join(", ")]
+}
+
 fn function_object(function: &FunctionInfo) -> Value {
-    let (name, providers) = (&function.name, &function.providers);
-    json!({ "name": name, "providers": providers, "idempotent": function.idempotent })
+    let sessions: Vec<_> = function.sessions.iter().map(ToString::to_string).collect();
+    json!({
+        "name": function.name,
+        "providers": function.providers,
+        "sessions": sessions,
+        "idempotent": function.idempotent,
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use lanc::{
 
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::{keys, remembered};
+use crate::{keys, naming, remembered};
 
 /// The name that stands for the loopback interface on every system.
 const LOOPBACK: &str = "lo";
@@ -102,7 +102,8 @@ pub(crate) fn find_peer<'p>(peers: &'p [PeerInfo], text: &str) -> Option<&'p Pee
     let by_name = peers.iter().filter(|peer| peer.name == text);
     by_name.min_by_key(|peer| peer.known_for).or_else(|| {
         peers.iter().find(|peer| {
-            let session = text.len() >= 8 && peer.session.to_string().starts_with(text);
+            let session =
+                text.len() >= naming::DIGITS && peer.session.to_string().starts_with(text);
             session || peer.endpoint.to_string() == text || peer.endpoint.address() == text
         })
     })

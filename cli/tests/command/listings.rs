@@ -58,6 +58,38 @@ fn functions_are_listed() {
 }
 
 #[test]
+fn peers_of_one_name_are_told_apart() {
+    let lan = Lan::new();
+    let _one = lan.serve(&["--demo", "--name", "twin"]);
+    let _two = lan.serve(&["--cmd", "echo=echo {0}", "--name", "twin"]);
+    let _other = lan.serve(&["--cmd", "echo=echo {0}", "--name", "other"]);
+    let peers = lan.run(&["peers", "--json"]).json();
+    let twins = peers.as_array().unwrap().iter().filter(|peer| peer["name"] == "twin");
+    let short = |session: &serde_json::Value| session.as_str().unwrap()[..8].to_owned();
+    let mut twins: Vec<_> =
+        twins.map(|peer| format!("twin ({})", short(&peer["session"]))).collect();
+    twins.sort_unstable();
+    assert_eq!(twins.len(), 2, "{peers}");
+    let listed = lan.run(&["peers"]).out;
+    for name in twins.iter().map(String::as_str).chain(["other"]) {
+        assert!(listed.lines().any(|line| line.starts_with(&format!("{name}  "))), "{listed}");
+    }
+
+    let listed = lan.run(&["functions", "echo"]).out;
+    let row = listed.lines().nth(1).unwrap().strip_prefix("echo  ").unwrap();
+    let mut providers: Vec<_> = row.split(", ").collect();
+    providers.sort_unstable();
+    assert_eq!(providers, ["other", &twins[0], &twins[1]], "{listed}");
+    let functions = lan.run(&["functions", "echo", "--json"]).json();
+    let sessions = functions[0]["sessions"].as_array().unwrap();
+    let providers = functions[0]["providers"].as_array().unwrap();
+    for (name, session) in providers.iter().zip(sessions).filter(|(name, _)| *name == "twin") {
+        assert!(twins.contains(&format!("twin ({})", short(session))), "{name} {session}");
+        lan.run(&["call", "echo", "1", "--on", &short(session)]).expect(0, "1\n");
+    }
+}
+
+#[test]
 fn peers_are_pinged() {
     let lan = Lan::new();
     let server = lan.serve(&["--demo", "--name", "shop"]);

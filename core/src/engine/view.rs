@@ -60,6 +60,8 @@ pub struct FunctionInfo {
     pub doc: String,
     /// The names of the peers that offer it; the latest announcer first.
     pub providers: Vec<String>,
+    /// The sessions of these peers, in the same order: several peers may have one name.
+    pub sessions: Vec<SessionId>,
     /// Whether everybody who offers it says that it may run more than once.
     pub idempotent: bool,
 }
@@ -216,18 +218,19 @@ impl Core {
 
     /// The functions, by name.
     pub fn functions(&self) -> Vec<FunctionInfo> {
-        let info = |function: &crate::directory::Function| FunctionInfo {
-            name: function.name.to_string(),
-            local: function.local.as_ref().map(|local| local.class),
-            doc: function.local.as_ref().map_or(String::new(), |local| local.doc.clone()),
-            providers: function
-                .providers
-                .iter()
-                .rev()
-                .filter_map(|provider| self.peers.get(*provider))
-                .map(|peer| peer.name.to_string())
-                .collect(),
-            idempotent: function.is_idempotent(),
+        let info = |function: &crate::directory::Function| {
+            let peers = function.providers.iter().rev();
+            let peers = peers.filter_map(|provider| self.peers.get(*provider));
+            let (providers, sessions) =
+                peers.map(|peer| (peer.name.to_string(), peer.session)).unzip();
+            FunctionInfo {
+                name: function.name.to_string(),
+                local: function.local.as_ref().map(|local| local.class),
+                doc: function.local.as_ref().map_or(String::new(), |local| local.doc.clone()),
+                providers,
+                sessions,
+                idempotent: function.is_idempotent(),
+            }
         };
         let mut functions: Vec<_> = self.directory.iter().map(|(_, f)| info(f)).collect();
         functions.sort_by(|a, b| a.name.cmp(&b.name));
