@@ -1,10 +1,8 @@
 //! An answer: from the end of its function to the link it leaves by.
 
-use std::sync::Arc;
-
 use super::Core;
 use super::lane::{Way, is_large};
-use crate::calls::{Answer, Carrier, Outcome, Stage};
+use crate::calls::{Carrier, Stage};
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed, Fault};
 use crate::id::TaskKey;
@@ -80,9 +78,7 @@ impl Core {
                     .get(call)
                     .is_some_and(|call| matches!(call.stage, Stage::Local(task) if task == key));
                 if waits {
-                    let from = Arc::clone(&self.name);
-                    let result = result.map_err(CallError::from_fault);
-                    self.finish(now, call, Outcome::One(Answer { from, result }));
+                    self.finish_one(now, call, result.map_err(CallError::from_fault));
                 }
             }
             Err((link, true)) if !late => {

@@ -96,7 +96,7 @@ impl Core {
         if *open == 0 {
             let members = std::mem::take(members);
             let answers = self.take_answers(&members);
-            self.finish(now, key, Outcome::All(answers));
+            self.finish_all(now, key, answers);
         }
     }
 

@@ -55,7 +55,7 @@ impl Core {
         let Some((key, call)) = open.filter(|(_, call)| is_its(call)) else {
             return Err(self.late(now, *from, id, &result));
         };
-        let Stage::Remote { peer, link, peer_name, .. } = &call.stage else {
+        let Stage::Remote { peer, link, .. } = &call.stage else {
             return Err(self.late(now, *from, id, &result));
         };
         // Only the callee may answer: on the link the call left by, on another it has proved, or
@@ -65,7 +65,6 @@ impl Core {
         if !is_its && !planted!(AnswerFromAnybody) {
             return Err(Drop::UnknownCall);
         }
-        let callee = Arc::clone(peer_name);
         self.answer_came(now, from, key, attempt);
         self.owe_receipt(now, from.link, id);
         let result = match result {
@@ -77,7 +76,7 @@ impl Core {
             Ok(encoded) => Ok(Payload { format: from.form.format, bytes: self.keep(encoded) }),
             Err(fault) => Err(CallError::from_fault(fault)),
         };
-        self.finish(now, key, Outcome::One(Answer { from: callee, result }));
+        self.finish_one(now, key, result);
         Ok(())
     }
 
@@ -117,53 +116,70 @@ impl Core {
         }
     }
 
-    /// Ends a call with an outcome, or its own attempt if it goes on elsewhere.
-    pub(super) fn finish(&mut self, now: Time, key: CallKey, outcome: Outcome) {
+    /// Ends a call with what its callee, or this node, says; or its own attempt if it goes on
+    /// elsewhere.
+    pub(super) fn finish_one(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        result: Result<Payload, CallError>,
+    ) {
         if self.is_done(key) {
             return;
         }
-        self.leave_callee(now, key, Some(&outcome));
+        let callee = self.leave_callee(now, key, Some(result.as_ref().map(|_| ())));
+        let from = callee.unwrap_or_else(|| Arc::clone(&self.name));
+        let outcome = Outcome::One(Answer { from, result });
         if let Some(outcome) = self.attempt_over(now, key, outcome) {
             self.conclude(now, key, outcome);
         }
     }
 
-    /// A call has nothing to do with its callee any more; with an outcome, the callee answered
-    /// for itself.
-    pub(super) fn leave_callee(&mut self, now: Time, key: CallKey, outcome: Option<&Outcome>) {
-        let Some(call) = self.calls.get(key) else { return };
+    /// Ends a call to everybody.
+    pub(super) fn finish_all(&mut self, now: Time, key: CallKey, answers: Vec<Answer>) {
+        if !self.is_done(key) {
+            self.conclude(now, key, Outcome::All(answers));
+        }
+    }
+
+    /// A call has nothing to do with its callee any more, whose name is returned; with a result,
+    /// the callee answered for itself.
+    pub(super) fn leave_callee(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        result: Option<Result<(), &CallError>>,
+    ) -> Option<Arc<str>> {
+        let call = self.calls.get(key)?;
         if let Stage::Remote { sent, flight, .. } = &call.stage
             && (!sent || flight.in_window)
         {
             self.call_over(key);
             self.land(now, key, false);
         }
-        let Some(call) = self.calls.get_mut(key) else { return };
-        let callee = match &call.stage {
-            Stage::Remote { peer, .. } => Some(*peer),
-            Stage::Many { .. } | Stage::Done(_) => return,
-            _ => None,
-        };
-        call.stage = Stage::Elsewhere;
-        let Some(key) = callee else { return };
+        let call = self.calls.get_mut(key)?;
+        if matches!(call.stage, Stage::Many { .. } | Stage::Done(_)) {
+            return None;
+        }
+        let stage = std::mem::replace(&mut call.stage, Stage::Elsewhere);
+        let Stage::Remote { peer: key, peer_name, .. } = stage else { return None };
         let (idempotent, asked) = (call.idempotent, call.asked);
         self.advance_watermark(now, key);
-        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(peer) = self.peers.get_mut(key) else { return Some(peer_name) };
         if !planted!(OpenCallsKept) {
             peer.open_calls = peer.open_calls.saturating_sub(1);
         }
-        match outcome {
-            Some(Outcome::One(Answer { result: Ok(_), .. })) => {
+        match result {
+            Some(Ok(())) => {
                 peer.retry_budget.succeeded();
                 if let (Some(function), Some((_, asked))) = (idempotent, asked) {
                     self.directory.record_latency(function, now.since(asked));
                 }
             }
-            Some(Outcome::One(Answer { result: Err(error), .. })) if error.may_move(true) => {
-                peer.retry_budget.failed(now);
-            }
+            Some(Err(error)) if error.may_move(true) => peer.retry_budget.failed(now),
             _ => {}
         }
+        Some(peer_name)
     }
 
     /// Ends a call with the outcome of all its attempts.
@@ -193,27 +209,17 @@ impl Core {
         if error.executed == Executed::Maybe {
             self.note_doubt(now, key);
         }
-        let (from, stream, code) = (self.callee_name(key), self.stream_of(key), error.code);
-        self.finish(now, key, Outcome::One(Answer { from, result: Err(error) }));
+        let (stream, code) = (self.stream_of(key), error.code);
+        self.finish_one(now, key, Err(error));
         if let Some(stream) = stream {
             self.stream_drop(stream, code);
         }
     }
 
-    /// The name of whoever a call went to; this node's own while it went to nobody.
-    pub(super) fn callee_name(&self, key: CallKey) -> Arc<str> {
-        match self.calls.get(key).map(|call| &call.stage) {
-            Some(Stage::Remote { peer_name, .. }) => Arc::clone(peer_name),
-            _ => Arc::clone(&self.name),
-        }
-    }
-
     /// A call that wants no answer has left.
     pub(super) fn finish_one_way(&mut self, now: Time, key: CallKey) {
-        let from = self.callee_name(key);
         let format = self.pipeline.first_format();
-        let result = Ok(Payload { format, bytes: Encoded::default() });
-        self.finish(now, key, Outcome::One(Answer { from, result }));
+        self.finish_one(now, key, Ok(Payload { format, bytes: Encoded::default() }));
     }
 
     /// An outcome is kept until it is taken, or for a while.
