@@ -92,7 +92,7 @@ impl Arguments {
     }
 
     /// Moves the arguments out and leaves none.
-    pub(crate) fn take(&mut self) -> Self {
+    pub fn take(&mut self) -> Self {
         let named_at = std::mem::take(&mut self.named_at);
         Self { format: self.format, bytes: std::mem::take(&mut self.bytes), named_at }
     }

@@ -79,8 +79,12 @@ impl Args {
         Self { arguments, codec }
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<u8>, Arc<dyn Codec>) {
-        (self.arguments.into_buffer(), self.codec)
+    pub(crate) fn into_parts(self) -> (Arguments, Arc<dyn Codec>) {
+        (self.arguments, self.codec)
+    }
+
+    pub(crate) fn arguments(&self) -> &Arguments {
+        &self.arguments
     }
 
     pub(crate) fn codec(&self) -> &Arc<dyn Codec> {
@@ -101,11 +105,6 @@ impl Args {
     /// `invalid_arguments` when they do not fit.
     pub fn named<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         self.read(self.arguments.named(), "{}", "named arguments")
-    }
-
-    /// Decodes the positional arguments by `decode`.
-    pub(crate) fn decode_positional<R>(&self, decode: impl FnOnce(&[u8]) -> R) -> R {
-        decode_from(self.arguments.shared(), || decode(self.arguments.positional()))
     }
 
     /// Whether the caller gave named arguments.

@@ -8,6 +8,7 @@ use lanc_core::StreamKey;
 use lanc_core::error::Fault;
 use lanc_core::id::FunctionName;
 use lanc_core::message::WireId;
+use lanc_core::payload::Payload;
 use lanc_core::ports::Codec;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -18,6 +19,7 @@ use crate::hub::Hub;
 use crate::node::Node;
 use crate::serving::Serving;
 use crate::stream::ByteStream;
+use crate::typed::Outcome;
 
 /// The first argument of a function that wants to know who calls it, until when, and whether
 /// anybody still waits: `node.register("work", |ctx: Context, n: u64| ...)`.
@@ -78,45 +80,68 @@ pub(crate) struct Call {
 /// What a function needs that asks nothing about its call.
 pub(crate) struct Given {
     pub(crate) args: Args,
-    /// A buffer for the result, if it will be there at once.
-    pub(crate) room: Option<Vec<u8>>,
-    /// Where buffers come from, if there is none yet.
-    pub(crate) hub: Option<Arc<Hub>>,
+    pub(crate) room: Room,
 }
 
 impl Given {
     /// What is needed once the arguments are read: a format and buffers.
     pub(crate) fn into_rest(self) -> Rest {
-        let (spent, codec) = self.args.into_parts();
-        Rest { hub: self.hub, codec, room: self.room, spent }
+        let (arguments, codec) = self.args.into_parts();
+        Rest { codec, room: self.room, spent: arguments.into_buffer() }
+    }
+}
+
+/// Where a result is written.
+pub(crate) struct Room {
+    /// A buffer, if the result will be there at once.
+    held: Option<Vec<u8>>,
+    /// Where buffers come from, if there is none yet.
+    hub: Option<Arc<Hub>>,
+}
+
+impl Room {
+    pub(crate) fn holding(buffer: Vec<u8>) -> Self {
+        Self { held: Some(buffer), hub: None }
+    }
+
+    pub(crate) fn of(hub: Arc<Hub>) -> Self {
+        Self { held: None, hub: Some(hub) }
+    }
+
+    /// An empty buffer.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let fresh = || self.hub.as_ref().map(|hub| hub.take_buffer()).unwrap_or_default();
+        self.held.take().unwrap_or_else(fresh)
+    }
+
+    /// The same buffer for the next value of the same call.
+    pub(crate) fn reuse(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.held = Some(buffer);
+    }
+
+    /// The buffer that nobody needs any more.
+    pub(crate) fn spent(&mut self) -> Vec<u8> {
+        self.held.take().unwrap_or_default()
     }
 }
 
 /// What is left of a call whose arguments were read.
 pub(crate) struct Rest {
-    /// Where buffers come from, if there is none yet.
-    hub: Option<Arc<Hub>>,
     pub(crate) codec: Arc<dyn Codec>,
-    room: Option<Vec<u8>>,
+    pub(crate) room: Room,
     spent: Vec<u8>,
 }
 
 impl Rest {
-    /// An empty buffer for the result.
-    pub(crate) fn room(&mut self) -> Vec<u8> {
-        let fresh = || self.hub.as_ref().map(|hub| hub.take_buffer()).unwrap_or_default();
-        self.room.take().unwrap_or_else(fresh)
-    }
-
-    /// The same buffer for the next value of the same call.
-    pub(crate) fn reuse(&mut self, mut room: Vec<u8>) {
-        room.clear();
-        self.room = Some(room);
+    /// Encodes what the function returned, or one value of it.
+    pub(crate) fn encode<M>(&mut self, outcome: impl Outcome<M>) -> Result<Payload, Fault> {
+        outcome.encode(self.codec.as_ref(), &mut self.room)
     }
 
     /// The buffers that nobody needs any more.
     pub(crate) fn spent(&mut self) -> Spent {
-        [std::mem::take(&mut self.spent), self.room.take().unwrap_or_default()]
+        [std::mem::take(&mut self.spent), self.room.spent()]
     }
 }
 
@@ -142,7 +167,7 @@ impl Context {
     pub(crate) fn rest(&self) -> Rest {
         let call = &self.inner.call;
         let (hub, codec) = (Arc::clone(call.node.hub()), Arc::clone(call.given.args.codec()));
-        Rest { hub: Some(hub), codec, room: None, spent: Vec::new() }
+        Rest { codec, room: Room::of(hub), spent: Vec::new() }
     }
 
     /// The node that runs the function, to call others from it.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lanc_core::error::Fault;
 use lanc_core::id::{FunctionKey, TaskKey};
-use lanc_core::payload::Payload;
+use lanc_core::payload::{Arguments, Payload};
+use lanc_core::ports::Codec;
 use lanc_core::{Class, LocalFunction, RegisterError, Time};
 
 use crate::args::Args;
-use crate::context::{Call, Context, Given, Spent};
+use crate::context::{Call, Context, Room, Spent};
 use crate::hub::slot;
 use crate::node::Node;
 use crate::reply::Reply;
@@ -60,7 +61,7 @@ pub(crate) trait Function: Send + Sync {
 
 /// A function that asks nothing about its call and has ended when it returns.
 pub(crate) trait Plain: Send + Sync {
-    fn run(&self, given: Given) -> (Result<Payload, Fault>, Spent);
+    fn run(&self, args: &Arguments, codec: &dyn Codec, room: &mut Room) -> Result<Payload, Fault>;
 }
 
 /// The functions by their key's slot in the core's directory.

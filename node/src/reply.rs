@@ -5,7 +5,7 @@ use lanc_core::payload::{Payload, bulk};
 use lanc_core::ports::Codec;
 use serde::ser::{self, Serialize};
 
-use crate::context::Rest;
+use crate::context::Room;
 use crate::flat;
 
 /// A result, encoded.
@@ -41,13 +41,14 @@ fn encode<T: Serialize + ?Sized>(
 
 /// Encodes what a function returned. A `Result` is told from other values by how it serialises,
 /// so that one registration serves functions that can fail and those that cannot.
-pub(crate) fn reply<T: Serialize>(value: &T, rest: &mut Rest) -> Result<Payload, Fault> {
-    match value.serialize(Probe { rest }) {
+pub(crate) fn reply<T: Serialize>(
+    value: &T,
+    codec: &dyn Codec,
+    room: &mut Room,
+) -> Result<Payload, Fault> {
+    match value.serialize(Probe { codec, room }) {
         Ok(result) => result,
-        Err(NotResult) => {
-            let room = rest.room();
-            encode(value, rest.codec.as_ref(), room)
-        }
+        Err(NotResult) => encode(value, codec, room.take()),
     }
 }
 
@@ -71,7 +72,8 @@ pub(crate) fn fault<E: std::error::Error + 'static>(error: &E) -> Fault {
 
 /// Serialises only a `Result`, and gives up at once on anything else.
 struct Probe<'r> {
-    rest: &'r mut Rest,
+    codec: &'r dyn Codec,
+    room: &'r mut Room,
 }
 
 /// The value is no `Result`.
@@ -119,10 +121,7 @@ impl ser::Serializer for Probe<'_> {
         value: &T,
     ) -> Result<Self::Ok, NotResult> {
         match (name, variant) {
-            ("Result", "Ok") => {
-                let room = self.rest.room();
-                Ok(encode(value, self.rest.codec.as_ref(), room))
-            }
+            ("Result", "Ok") => Ok(encode(value, self.codec, self.room.take())),
             ("Result", "Err") => {
                 // Text as it is; anything else as JSON, which people can read.
                 let text = match serde_json::to_value(value) {

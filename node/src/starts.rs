@@ -5,10 +5,11 @@ use std::sync::{Arc, Weak};
 use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::id::TaskKey;
 use lanc_core::payload::Arguments;
+use lanc_core::ports::Codec;
 use lanc_core::{Class, Task, TaskStep, Time};
 
 use crate::args::Args;
-use crate::context::{Call, Cancellation, Given, Spent};
+use crate::context::{Call, Cancellation, Given, Room, Spent};
 use crate::functions::{Ended, Started};
 use crate::hub::{Hub, KEPT, Means};
 use crate::node::{Node, Owner};
@@ -61,14 +62,18 @@ impl Starts {
         self.cancelled.drain(..).for_each(|running| running.cancel());
         // Short functions run one after the other: one begins when the one before it ends.
         let mut free = None;
-        for (step, means) in steps.drain(..).zip(means.drain(..)) {
+        // Nothing is moved: a task is as large as a dozen of these.
+        for (step, means) in steps.iter_mut().zip(means.drain(..)) {
             let TaskStep::Run(task) = step else { continue };
             let ended = match (&node, means) {
                 (Some(node), Some(means)) => self.start_task(node, task, means, &mut free),
                 _ => Some(self.not_started(task.key)),
             };
-            self.done.extend(ended);
+            if let Some(ended) = ended {
+                self.done.push(ended);
+            }
         }
+        steps.clear();
         self.means = means;
         &mut self.done
     }
@@ -77,7 +82,7 @@ impl Starts {
     fn start_task(
         &mut self,
         node: &Node,
-        task: Task,
+        task: &mut Task,
         means: Means,
         free: &mut Option<Time>,
     ) -> Option<Ended> {
@@ -122,15 +127,17 @@ impl Starts {
     fn run_short(
         &self,
         node: &Node,
-        task: Task,
+        task: &mut Task,
         means: Means,
     ) -> (Serving, Result<Started, Fault>) {
         let Means { function, cancellation, room } = means;
         if let Some(plain) = function.plain() {
-            let serving = self.serving(&task);
-            let given = self.given(task.args, room);
-            let ran = workers::guarded(serving, || plain.run(given));
-            return (serving, ran.map(|(result, spent)| Started::Done(result, spent)));
+            let serving = self.serving(task);
+            let (args, mut room) = (task.args.take(), self.room(room));
+            let codec = self.codec(&args).as_ref();
+            let ran = workers::guarded(serving, || plain.run(&args, codec, &mut room));
+            let spent = [args.into_buffer(), room.spent()];
+            return (serving, Ok(Started::Done(ran.unwrap_or_else(Err), spent)));
         }
         let call = self.describe(node, task, cancellation, room);
         let serving = call.serving;
@@ -150,30 +157,34 @@ impl Starts {
         Serving { session: self.hub.session, task: task.key, deadline }
     }
 
-    fn given(&self, args: Arguments, room: Option<Vec<u8>>) -> Given {
+    fn codec(&self, args: &Arguments) -> &Arc<dyn Codec> {
         let pipeline = &self.hub.pipeline;
-        let codec = pipeline.codec(args.format()).unwrap_or(pipeline.first());
-        let hub = room.is_none().then(|| Arc::clone(&self.hub));
-        Given { args: Args::new(args, Arc::clone(codec)), room, hub }
+        pipeline.codec(args.format()).unwrap_or(pipeline.first())
+    }
+
+    fn room(&self, buffer: Option<Vec<u8>>) -> Room {
+        buffer.map_or_else(|| Room::of(Arc::clone(&self.hub)), Room::holding)
     }
 
     /// All that a function may ask about its call.
     fn describe(
         &self,
         node: &Node,
-        task: Task,
+        task: &mut Task,
         cancellation: Option<Arc<Cancellation>>,
         room: Option<Vec<u8>>,
     ) -> Call {
+        let codec = Arc::clone(self.codec(&task.args));
+        let args = Args::new(task.args.take(), codec);
         Call {
-            serving: self.serving(&task),
+            serving: self.serving(task),
             node: node.clone(),
-            function: task.name,
-            caller: task.caller,
-            exe_id: task.id,
+            function: task.name.clone(),
+            caller: Arc::clone(&task.caller),
+            exe_id: task.id.take(),
             cancellation,
             stream: task.stream,
-            given: self.given(task.args, room),
+            given: Given { args, room: self.room(room) },
         }
     }
 }

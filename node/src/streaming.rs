@@ -16,7 +16,7 @@ use crate::context::{Call, Context, Rest, Spent};
 use crate::functions::Started;
 use crate::stream::ByteStream;
 use crate::typed::marker::{Bare, Later, Now, WithContext};
-use crate::typed::{Boxed, Outcome, no_named, parameters, with_context};
+use crate::typed::{Boxed, Outcome, no_named, with_context};
 
 /// Bytes of values that are gathered while the next ones are there at once.
 const BATCH: usize = 16 << 10;
@@ -107,7 +107,7 @@ where
             if to.is_cancelled() {
                 return Err(given_up());
             }
-            let value = value.encode(&mut sink.rest)?;
+            let value = sink.rest.encode(value)?;
             sink.add(value)?;
             // Whether the next value takes long is not known: each leaves at once.
             runtime.block_on(async {
@@ -133,7 +133,7 @@ where
             // Nothing waits for the next value; and if nobody reads, there is no need for one.
             Poll::Pending => sink.poll_idle(cx).map(Err),
         });
-        let encoded = next.await?.map(|value| value.encode(&mut sink.rest));
+        let encoded = next.await?.map(|value| sink.rest.encode(value));
         let added = match encoded {
             None => break,
             Some(encoded) => encoded.and_then(|value| sink.add(value)),
@@ -182,14 +182,14 @@ impl Sink {
             }
             value.append_to(&mut self.bytes);
             self.ends.push(self.bytes.len());
-            self.rest.reuse(value.into_buffer());
+            self.rest.room.reuse(value.into_buffer());
             return Ok(());
         }
         let size = u32::try_from(value.len()).ok().filter(|_| value.len() <= self.largest);
         let size = size.ok_or_else(|| too_large("a value", value.len(), self.largest))?;
         self.bytes.extend_from_slice(&size.to_be_bytes());
         value.append_to(&mut self.bytes);
-        self.rest.reuse(value.into_buffer());
+        self.rest.room.reuse(value.into_buffer());
         Ok(())
     }
 
@@ -276,8 +276,8 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 streaming(move |ctx| {
-                    no_named(ctx.args())?;
-                    let ($($name,)*) = parameters::<($($name,)*)>(ctx.args())?;
+                    no_named(ctx.args().arguments())?;
+                    let ($($name,)*) = ctx.args().parameters::<($($name,)*)>()?;
                     Ok(self($($name),*))
                 })
             }
@@ -293,7 +293,7 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 streaming(move |ctx| {
-                    let ($($name,)*) = parameters::<($($name,)*)>(ctx.args())?;
+                    let ($($name,)*) = ctx.args().parameters::<($($name,)*)>()?;
                     Ok(self(ctx.clone(), $($name),*))
                 })
             }

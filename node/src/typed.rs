@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use lanc_core::Class;
 use lanc_core::error::{ErrorCode, Fault};
-use lanc_core::payload::Payload;
+use lanc_core::payload::{Arguments, Payload};
+use lanc_core::ports::Codec;
 use serde::de::value::SeqDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Args, decode, missing, printable};
-use crate::context::{Call, Context, Given, Rest, Spent};
+use crate::bytes::decode_from;
+use crate::context::{Call, Context, Given, Rest, Room, Spent};
 use crate::functions::{Function, Plain, Started};
 use crate::reply::{fault, reply};
 
@@ -62,21 +64,21 @@ use marker::{Bare, Fallible, Later, Now, Value, WithContext};
 
 /// What a function returned, on its way to a payload.
 pub(crate) trait Outcome<M>: Send {
-    fn encode(self, rest: &mut Rest) -> Result<Payload, Fault>;
+    fn encode(self, codec: &dyn Codec, room: &mut Room) -> Result<Payload, Fault>;
 }
 
 impl<T: Serialize + Send> Outcome<Value> for T {
-    fn encode(self, rest: &mut Rest) -> Result<Payload, Fault> {
-        reply(&self, rest)
+    fn encode(self, codec: &dyn Codec, room: &mut Room) -> Result<Payload, Fault> {
+        reply(&self, codec, room)
     }
 }
 
 impl<T: Serialize + Send, E: std::error::Error + Send + 'static> Outcome<Fallible>
     for Result<T, E>
 {
-    fn encode(self, rest: &mut Rest) -> Result<Payload, Fault> {
+    fn encode(self, codec: &dyn Codec, room: &mut Room) -> Result<Payload, Fault> {
         match self {
-            Ok(value) => reply(&value, rest),
+            Ok(value) => reply(&value, codec, room),
             Err(error) => Err(fault(&error)),
         }
     }
@@ -111,11 +113,13 @@ struct PlainFn<F>(F);
 
 impl<F> Function for PlainFn<F>
 where
-    F: Fn(Given) -> (Result<Payload, Fault>, Spent) + Send + Sync,
+    F: Fn(&Arguments, &dyn Codec, &mut Room) -> Result<Payload, Fault> + Send + Sync,
 {
     fn start(&self, call: Call) -> Started {
-        let (result, spent) = self.run(call.given);
-        Started::Done(result, spent)
+        let Given { args, mut room } = call.given;
+        let (arguments, codec) = args.into_parts();
+        let result = self.run(&arguments, codec.as_ref(), &mut room);
+        Started::Done(result, [arguments.into_buffer(), room.spent()])
     }
 
     fn plain(&self) -> Option<&dyn Plain> {
@@ -129,16 +133,16 @@ where
 
 impl<F> Plain for PlainFn<F>
 where
-    F: Fn(Given) -> (Result<Payload, Fault>, Spent) + Send + Sync,
+    F: Fn(&Arguments, &dyn Codec, &mut Room) -> Result<Payload, Fault> + Send + Sync,
 {
-    fn run(&self, given: Given) -> (Result<Payload, Fault>, Spent) {
-        (self.0)(given)
+    fn run(&self, args: &Arguments, codec: &dyn Codec, room: &mut Room) -> Result<Payload, Fault> {
+        (self.0)(args, codec, room)
     }
 }
 
 fn plain<F>(run: F) -> Boxed
 where
-    F: Fn(Given) -> (Result<Payload, Fault>, Spent) + Send + Sync + 'static,
+    F: Fn(&Arguments, &dyn Codec, &mut Room) -> Result<Payload, Fault> + Send + Sync + 'static,
 {
     Boxed(Arc::new(PlainFn(run)))
 }
@@ -150,7 +154,7 @@ fn refused(given: Given, fault: Fault) -> (Result<Payload, Fault>, Spent) {
 
 /// A function that has returned.
 fn done<M>(outcome: impl Outcome<M>, mut rest: Rest) -> (Result<Payload, Fault>, Spent) {
-    let result = outcome.encode(&mut rest);
+    let result = rest.encode(outcome);
     (result, rest.spent())
 }
 
@@ -160,12 +164,12 @@ fn later<M>(
     mut rest: Rest,
     spent: Spent,
 ) -> Started {
-    let run = async move { future.await.encode(&mut rest) };
+    let run = async move { rest.encode(future.await) };
     Started::Later(Box::pin(run), spent)
 }
 
-pub(crate) fn no_named(args: &Args) -> Result<(), Fault> {
-    if args.has_named() {
+pub(crate) fn no_named(args: &Arguments) -> Result<(), Fault> {
+    if !args.named().is_empty() {
         let text = "the function takes no named arguments";
         return Err(Fault::new(ErrorCode::INVALID_ARGUMENTS, text));
     }
@@ -176,20 +180,31 @@ pub(crate) fn no_named(args: &Args) -> Result<(), Fault> {
 pub(crate) struct Positional<T>(T);
 
 /// Reads a function's parameters.
-pub(crate) fn parameters<T>(args: &Args) -> Result<T, Fault>
+fn parameters<T>(args: &Arguments, codec: &dyn Codec) -> Result<T, Fault>
 where
     Positional<T>: DeserializeOwned,
 {
-    let read = args.decode_positional(|bytes| {
+    let read = decode_from(args.shared(), || {
+        let bytes = args.positional();
         if bytes.is_empty() {
             let none = SeqDeserializer::<_, serde::de::value::Error>::new(std::iter::empty::<()>());
             return Positional::<T>::deserialize(none).map_err(|error| error.to_string());
         }
-        decode(args.codec().as_ref(), bytes)
+        decode(codec, bytes)
     });
     let Positional(values) =
         read.map_err(|reason| Fault::new(ErrorCode::INVALID_ARGUMENTS, printable(&reason)))?;
     Ok(values)
+}
+
+impl Args {
+    /// Reads a function's parameters.
+    pub(crate) fn parameters<T>(&self) -> Result<T, Fault>
+    where
+        Positional<T>: DeserializeOwned,
+    {
+        parameters(self.arguments(), self.codec().as_ref())
+    }
 }
 
 /// So many arguments, in words.
@@ -252,15 +267,10 @@ macro_rules! arity {
         {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
-                (Class::Blocking, plain(move |given| {
-                    let read = no_named(&given.args);
-                    match read.and_then(|()| parameters::<($($name,)*)>(&given.args)) {
-                        Ok(($($name,)*)) => {
-                            let rest = given.into_rest();
-                            done(self($($name),*), rest)
-                        }
-                        Err(fault) => refused(given, fault),
-                    }
+                (Class::Blocking, plain(move |args, codec, room| {
+                    no_named(args)?;
+                    let ($($name,)*) = parameters::<($($name,)*)>(args, codec)?;
+                    self($($name),*).encode(codec, room)
                 }))
             }
         }
@@ -275,7 +285,7 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 (Class::Blocking, with_context(move |call| {
-                    let (result, spent) = match parameters::<($($name,)*)>(&call.given.args) {
+                    let (result, spent) = match call.given.args.parameters::<($($name,)*)>() {
                         Ok(($($name,)*)) => {
                             let ctx = Context::new(call);
                             let outcome = self(ctx.clone(), $($name),*);
@@ -299,8 +309,8 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 (Class::Async, bare(move |given| {
-                    let read = no_named(&given.args);
-                    match read.and_then(|()| parameters::<($($name,)*)>(&given.args)) {
+                    let read = no_named(given.args.arguments());
+                    match read.and_then(|()| given.args.parameters::<($($name,)*)>()) {
                         Ok(($($name,)*)) => {
                             let mut rest = given.into_rest();
                             let spent = rest.spent();
@@ -326,7 +336,7 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 (Class::Async, with_context(move |call| {
-                    match parameters::<($($name,)*)>(&call.given.args) {
+                    match call.given.args.parameters::<($($name,)*)>() {
                         Ok(($($name,)*)) => {
                             let ctx = Context::new(call);
                             let rest = ctx.rest();
