@@ -155,11 +155,15 @@ impl Calls {
         self.table.len() - self.finished_count
     }
 
-    pub(crate) fn insert(&mut self, mut call: Call) -> Option<CallKey> {
-        let number = call.id.number;
-        call.held = call.request.args.len();
-        let held = call.held;
-        let key = self.table.insert(call).ok()?;
+    /// Adds the call that `make` makes, with this number and bytes of arguments.
+    #[inline(always)]
+    pub(crate) fn insert_with(
+        &mut self,
+        number: u64,
+        held: usize,
+        make: impl FnOnce() -> Call,
+    ) -> Option<CallKey> {
+        let key = self.table.insert_with(make)?;
         self.account.charge(held);
         self.by_number.insert(number, key);
         Some(key)

@@ -77,7 +77,7 @@ pub struct Slots<T, Tag = T> {
 }
 
 /// Places that are kept however few entries there are.
-const KEPT: usize = 16;
+const KEPT: usize = 64;
 
 impl<T, Tag> Slots<T, Tag> {
     /// An empty table that never holds more than `limit` entries.
@@ -91,24 +91,40 @@ impl<T, Tag> Slots<T, Tag> {
     /// # Errors
     /// `value` itself, when the table holds its limit.
     pub fn insert(&mut self, value: T) -> Result<Key<Tag>, T> {
-        if self.is_full() {
-            return Err(value);
-        }
-        let slot = loop {
-            match self.free.pop() {
-                Some(slot) if index(slot) < self.slots.len() => break slot,
-                Some(_) => {}
-                None => {
-                    let Ok(slot) = u32::try_from(self.slots.len()) else { return Err(value) };
-                    self.slots.push(Slot { generation: self.epoch, value: None });
-                    break slot;
-                }
-            }
-        };
+        let Some(slot) = self.vacant() else { return Err(value) };
         let Some(place) = self.slots.get_mut(index(slot)) else { return Err(value) };
         place.value = Some(value);
         self.live += 1;
         Ok(Key { slot, generation: place.generation, table: PhantomData })
+    }
+
+    /// Adds what `make` makes; `None` when the table is full. What is large is made where it
+    /// stays, and not moved there.
+    #[inline(always)]
+    pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> Option<Key<Tag>> {
+        let slot = self.vacant()?;
+        let place = self.slots.get_mut(index(slot))?;
+        place.value = Some(make());
+        self.live += 1;
+        Some(Key { slot, generation: place.generation, table: PhantomData })
+    }
+
+    /// A free place. It is to be taken at once.
+    fn vacant(&mut self) -> Option<u32> {
+        if self.is_full() {
+            return None;
+        }
+        loop {
+            match self.free.pop() {
+                Some(slot) if index(slot) < self.slots.len() => return Some(slot),
+                Some(_) => {}
+                None => {
+                    let slot = u32::try_from(self.slots.len()).ok()?;
+                    self.slots.push(Slot { generation: self.epoch, value: None });
+                    return Some(slot);
+                }
+            }
+        }
     }
 
     /// The entry of `key`, if it is still there.

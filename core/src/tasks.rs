@@ -114,23 +114,52 @@ pub(crate) struct Task {
     pub(crate) held: usize,
 }
 
-impl Task {
-    /// For whom it waits in the queue.
-    fn owner(&self) -> Owner {
-        match &self.caller {
+/// What the queue asks of a task before it is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Applicant {
+    /// For whom it waits.
+    owner: Owner,
+    kind: Kind,
+    bytes: usize,
+    deadline: Option<Time>,
+    /// Its caller has not proved its address.
+    stranger: bool,
+}
+
+impl Applicant {
+    pub(crate) fn new(
+        caller: &Caller,
+        class: Class,
+        bytes: usize,
+        deadline: Option<Time>,
+        stranger: bool,
+    ) -> Self {
+        let owner = match caller {
             Caller::Local(_) => Owner::Here,
-            Caller::Remote { .. } if self.stranger => Owner::Unproved,
+            Caller::Remote { .. } if stranger => Owner::Unproved,
             Caller::Remote { peer: Some(peer), .. } => Owner::Peer(*peer),
             Caller::Remote { link, .. } => Owner::Link(*link),
-        }
+        };
+        Self { owner, kind: kind(class), bytes, deadline, stranger }
     }
+}
 
+fn kind(class: Class) -> Kind {
+    match class {
+        Class::Blocking => Kind::Blocking,
+        Class::Async | Class::Inline => Kind::Prompt,
+    }
+}
+
+impl Task {
     /// A call that is about to be queued. The function is a key, a name and the way to run it.
+    #[inline(always)]
     pub(crate) fn new(
         now: Time,
         (function, name, class): (FunctionKey, FunctionName, Class),
         caller: Caller,
         args: Option<Arguments>,
+        who: &Applicant,
     ) -> Self {
         Self {
             function,
@@ -138,14 +167,14 @@ impl Task {
             class,
             caller,
             args,
-            deadline: None,
+            deadline: who.deadline,
             deadline_timer: None,
             progress: Progress::Queued,
             since: now,
             cancelled: false,
             has_calls: false,
             stream: None,
-            stranger: false,
+            stranger: who.stranger,
             tracked: None,
             arrival: None,
             is_queued: false,
@@ -154,14 +183,7 @@ impl Task {
             sends: 0,
             first: Time::ZERO,
             due: None,
-            held: 0,
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self.class {
-            Class::Blocking => Kind::Blocking,
-            Class::Async | Class::Inline => Kind::Prompt,
+            held: who.bytes,
         }
     }
 
@@ -285,36 +307,35 @@ impl Tasks {
         }
     }
 
-    /// Queues a task for which [`Self::make_room`] has found room.
-    #[inline]
-    pub(crate) fn enqueue(&mut self, mut task: Task) -> Option<TaskKey> {
-        let bytes = task.args.as_ref().map_or(0, Arguments::len);
-        task.held = bytes;
-        let (kind, owner, stranger) = (task.kind(), task.owner(), task.stranger);
-        let call = task.caller.call();
-        let key = self.table.insert(task).ok()?;
-        if let Some(call) = call {
+    /// Queues the task that `make` makes, for which [`Self::make_room`] has found room.
+    #[inline(always)]
+    pub(crate) fn enqueue(
+        &mut self,
+        who: &Applicant,
+        make: impl FnOnce() -> Task,
+    ) -> Option<TaskKey> {
+        let key = self.table.insert_with(make)?;
+        if let Some(call) = self.table.get(key).and_then(|task| task.caller.call()) {
             self.by_call.insert(call, key);
         }
-        self.account.charge(bytes);
-        self.strangers += usize::from(stranger);
-        self.queue.push(owner, kind, key, bytes);
+        self.account.charge(who.bytes);
+        self.strangers += usize::from(who.stranger);
+        self.queue.push(who.owner, who.kind, key, who.bytes);
         Some(key)
     }
 
     /// Makes room for a task in the queue, or says why there is none. Whoever has far more than its
     /// share may have to make some: see [`Self::pop_displaced`].
-    pub(crate) fn make_room(&mut self, now: Time, task: &Task) -> Result<(), NoRoom> {
-        let bytes = task.args.as_ref().map_or(0, Arguments::len);
-        if task.stranger && self.strangers >= self.room.strangers {
+    pub(crate) fn make_room(&mut self, now: Time, who: &Applicant) -> Result<(), NoRoom> {
+        let (bytes, owner) = (who.bytes, who.owner);
+        if who.stranger && self.strangers >= self.room.strangers {
             return Err(NoRoom::Strangers);
         }
         if !self.account.budget().has_room_for_work(bytes) {
             return Err(NoRoom::Bytes);
         }
-        let owner = task.owner();
-        if task.kind() == Kind::Blocking
-            && let Some(deadline) = task.deadline
+        if who.kind == Kind::Blocking
+            && let Some(deadline) = who.deadline
             && self.time_of(self.queue.before(owner)) > deadline.since(now) / 2
         {
             // What waits for half of its time and more is done too late, or not at all: under a
@@ -357,7 +378,7 @@ impl Tasks {
     fn start(&mut self, now: Time, key: TaskKey) -> Option<TaskKey> {
         let task = self.table.get_mut(key)?;
         task.progress = Progress::Running { since: now };
-        match task.kind() {
+        match kind(task.class) {
             Kind::Blocking => self.running_blocking += 1,
             Kind::Prompt => self.running_async += 1,
         }
@@ -376,7 +397,7 @@ impl Tasks {
         match task.progress {
             Progress::Answered(_) => return false,
             Progress::Queued => self.queue.remove(key),
-            Progress::Running { since } => match task.kind() {
+            Progress::Running { since } => match kind(task.class) {
                 Kind::Blocking => {
                     if !(planted!(CancelFreesPlace) && task.cancelled) {
                         self.running_blocking -= 1;
@@ -521,9 +542,10 @@ mod tests {
             let since = Time::ZERO;
             let caller = Caller::Remote { link, peer: None, id, form, since, reply_to: None };
             let function = (function, FunctionName::new("f").unwrap(), Class::Inline);
-            let task = Task::new(Time::ZERO, function, caller, None);
-            tasks.make_room(Time::ZERO, &task).unwrap();
-            tasks.enqueue(task).unwrap()
+            let who = Applicant::new(&caller, function.2, 0, None, false);
+            tasks.make_room(Time::ZERO, &who).unwrap();
+            let task = || Task::new(Time::ZERO, function, caller, None, &who);
+            tasks.enqueue(&who, task).unwrap()
         };
         let number = WireId::Number(1);
         let text = WireId::Text("1".into());

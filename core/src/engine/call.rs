@@ -88,7 +88,8 @@ impl Core {
             random: self.random.u32(),
         };
         let token = (request.carrier == Carrier::OneShot).then(|| self.random.u64());
-        let call = Call {
+        let held = request.args.len();
+        let make = || Call {
             id,
             wire: id,
             token,
@@ -105,11 +106,11 @@ impl Core {
             attempts: None,
             abandoned: false,
             told: false,
-            held: 0,
+            held,
             started: now,
             kept_until: Time::NEVER,
         };
-        let key = self.calls.insert(call).ok_or_else(busy)?;
+        let key = self.calls.insert_with(id.number, held, make).ok_or_else(busy)?;
         let timer = self.timers.set(deadline, Timer::Deadline(key));
         if let Some(call) = self.calls.get_mut(key) {
             call.deadline_timer = Some(timer);

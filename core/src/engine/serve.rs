@@ -17,7 +17,7 @@ use crate::inbound::Standing;
 use crate::message::{Call, WireId};
 use crate::mutant::planted;
 use crate::payload::Arguments;
-use crate::tasks::{Caller, NoRoom, Progress, Task as Entry};
+use crate::tasks::{Applicant, Caller, NoRoom, Progress, Task as Entry};
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::wire::outbox::{Outgoing, Refusal};
@@ -203,15 +203,14 @@ impl Core {
         match self.offered(name.as_str()) {
             Ok(offered) => self.begin_task(now, offered, args, caller, Some(deadline), stream),
             Err(fault) => {
-                self.return_args(&caller, Some(args));
+                self.return_args(&caller, args);
                 Err(fault)
             }
         }
     }
 
     /// The arguments of a refused call: one of this node may go elsewhere with them.
-    fn return_args(&mut self, caller: &Caller, args: Option<Arguments>) {
-        let Some(args) = args else { return };
+    fn return_args(&mut self, caller: &Caller, args: Arguments) {
         match caller {
             Caller::Local(call) => {
                 self.calls.set_args(*call, args);
@@ -263,18 +262,17 @@ impl Core {
                 self.links.get(*link).is_none_or(|link| !self.links.receives(link))
             }
         };
-        let function = (offered.key, offered.name, offered.class);
-        let mut task = Entry::new(now, function, caller, Some(args));
-        (task.deadline, task.stream, task.stranger) = (deadline, stream, stranger);
-        if let Err(why) = self.tasks.make_room(now, &task) {
-            let args = task.args.take();
-            self.return_args(&task.caller, args);
+        let who = Applicant::new(&caller, offered.class, args.len(), deadline, stranger);
+        if let Err(why) = self.tasks.make_room(now, &who) {
+            self.return_args(&caller, args);
             self.limit_hit(now, why.limit());
             let fault = self.no_room(why);
             self.refuse_displaced(now);
             return Err(fault);
         }
-        let queued = self.tasks.enqueue(task);
+        let function = (offered.key, offered.name, offered.class);
+        let make = || Entry { stream, ..Entry::new(now, function, caller, Some(args), &who) };
+        let queued = self.tasks.enqueue(&who, make);
         self.refuse_displaced(now);
         let key = queued.ok_or_else(|| self.no_room(NoRoom::Queue(Full::Count)))?;
         self.counters.tasks_queued += 1;
