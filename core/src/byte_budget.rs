@@ -32,6 +32,11 @@ impl ByteBudget {
         self.held().saturating_add(bytes) <= self.limit - self.limit / 8
     }
 
+    /// Whether more is held than may be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.held() > self.limit
+    }
+
     /// Whether so many bytes fit at all.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         self.held().saturating_add(bytes) <= self.limit
@@ -111,6 +116,11 @@ mod tests {
         assert!(budget.has_room(200) && !budget.has_room(201));
         assert!(other.has_share(100) && !other.has_share(101));
         assert!(!one.has_share(0));
+        other.charge(200);
+        assert!(!budget.is_over());
+        other.charge(1);
+        assert!(budget.is_over());
+        other.refund(201);
         let mut part = 100;
         other.replace(&mut part, 30);
         assert_eq!((budget.held(), part), (530, 30));

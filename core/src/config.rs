@@ -54,6 +54,12 @@ macro_rules! settings {
             }
             )*
 
+            /// Bytes of large messages that are put together at once on all links: they must not
+            /// use up what small calls and results need.
+            pub(crate) fn max_assembly_in_all(&self) -> usize {
+                self.max_buffered / 2
+            }
+
             /// Checks every setting against the range that stands beside it.
             pub(crate) fn check(&self) -> Result<(), ConfigError> {
                 $($(in_range(stringify!($name), &self.$name, &$range)?;)?)*
@@ -134,7 +140,8 @@ settings! {
     max_queued_bytes, with_max_queued_bytes: usize = 64 << 20, in 1024..=1 << 40;
     /// Bytes that everything together may hold: arguments queued and running, answers and calls
     /// waiting to be sent, large messages on their way in and out, streams, results kept. Then
-    /// new work is refused as `busy`; the last eighth is for results. Default 512 MiB.
+    /// new work is refused as `busy`; the last eighth is for results. Large messages that are put
+    /// together have at most half of it, one by itself included. Default 512 MiB.
     max_buffered, with_max_buffered: usize = 512 << 20, in 64 << 10..=1 << 40;
     /// Blocking functions running at once. Default 4; a driver sets the number of cores.
     workers, with_workers: usize = 4, in 1..=4096;
@@ -203,9 +210,14 @@ settings! {
     /// Bytes of large messages that are put together at once on one link. Less than
     /// `max_message` bounds those messages too. Default 32 MiB.
     max_assembly, with_max_assembly: usize = 32 << 20, in 1200..=1 << 40;
-    /// How long a large message may bring nothing new before it is turned away; looked at every
-    /// `keep_alive`. Default 30 s.
+    /// How long a large message may bring nothing new, or fall behind `min_message_rate`, before
+    /// it is turned away; looked at every `keep_alive`. Default 30 s.
     message_stall, with_message_stall: Duration = Duration::from_secs(30), in ms(1000)..=ms(DAY);
+    /// Bytes per second of one connection that a large message must bring its part of: divided by
+    /// the streams there, because they take turns. Byte streams of calls may be as slow as they
+    /// like.
+    /// Default 16 KiB, 1 B to 1 GiB.
+    min_message_rate, with_min_message_rate: u32 = 16 << 10, in 1..=1 << 30;
     /// Bytes of large messages that wait to be sent on one link. A single message may be larger.
     /// Default 64 MiB.
     max_message_queue, with_max_message_queue: usize = 64 << 20, in 1200..=1 << 40;

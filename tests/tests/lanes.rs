@@ -2,6 +2,8 @@
 //! and what becomes of it when connections come, fail and go. In virtual time.
 #![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
 
+#[path = "lanes/assembly.rs"]
+mod assembly;
 #[path = "lanes/carriers.rs"]
 mod carriers;
 #[path = "lanes/compressed.rs"]

@@ -75,6 +75,13 @@ const ROWS: &[(&str, Tried)] = &[
     ("stream_window", There(BOUNDS, "bytes_waiting_to_be_sent_or_read")),
     ("max_assembly", There(BOUNDS, "messages_being_put_together")),
     ("max_message_queue", There(KEEPING, "a_link_that_takes_nothing_holds_no_more_than_its_share")),
+    (
+        "min_message_rate",
+        There(
+            "core/src/wire/streams/tests/pace.rs",
+            "a_message_comes_at_the_least_rate_or_is_turned_away",
+        ),
+    ),
     ("message_stall", There(KEEPING, "a_message_that_stands_still_is_turned_away")),
     ("older_hosts", There("core/src/homes.rs", "everything_is_bounded")),
     ("max_functions_per_peer", Here(strangers::functions_of_a_peer)),

@@ -47,6 +47,7 @@
 
 mod announce;
 mod answer;
+mod assembly;
 mod attempts;
 mod budget;
 mod call;

@@ -77,7 +77,7 @@ impl Core {
 }
 
 /// What is one host to the bound: all of loopback is, and an IPv6 network of 64 bits.
-fn neighbourhood(ip: IpAddr) -> IpAddr {
+pub(super) fn neighbourhood(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         ip if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),

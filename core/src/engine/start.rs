@@ -69,7 +69,7 @@ impl Core {
             timers: Timers::new(),
             homes: Homes::new(hash),
             homes_timer: None,
-            links: Links::new(),
+            links: Links::new(config.max_assembly_in_all()),
             hosts: Hosts::new(&config, hash, now),
             strangers: [Bucket::full(now, config.unproved_rate_total); 2],
             newcomers: VecDeque::new(),

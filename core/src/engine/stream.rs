@@ -13,7 +13,7 @@ use crate::time::Time;
 use crate::wire::links::Link;
 use crate::wire::outbox::{Outgoing, Refusal};
 use crate::wire::sessions::HEAD;
-use crate::wire::streams::{Arrived, Left, StreamLimits, Streams};
+use crate::wire::streams::{Arrived, Left, Pace, StreamLimits, Streams};
 
 impl Core {
     /// Makes room for streams on a link that can carry them.
@@ -23,10 +23,10 @@ impl Core {
             return;
         }
         let limits = StreamLimits::of(&self.config);
-        let account = self.budget.account();
+        let (account, assembled) = (self.budget.account(), self.links.assembly.account());
         if let Some(link) = self.links.get_mut(link).filter(|link| link.streams.is_none()) {
-            link.streams =
-                Some(Box::new(Streams::new(initiator == Initiator::Us, limits, account)));
+            let streams = Streams::new(initiator == Initiator::Us, limits, account, assembled);
+            link.streams = Some(Box::new(streams));
         }
     }
 
@@ -61,6 +61,7 @@ impl Core {
             }
         };
         self.outbox.again(&mut self.links, from.link);
+        self.make_room_for_messages(now);
         result
     }
 
@@ -72,15 +73,15 @@ impl Core {
         }
     }
 
-    /// Turns away what the far end has begun and does not go on with. If it takes nothing of what
+    /// Turns away what the far end has begun and does not go on with, or too slowly. If it takes nothing of what
     /// this end has begun, the connection is over.
     pub(super) fn end_stalled(&mut self, now: Time, link: LinkId) {
-        let patience = self.config.message_stall;
+        let pace = Pace::of(&self.config);
         let Some(streams) = self.streams_of(link) else { return };
-        if streams.is_stuck(now, patience) {
+        if streams.is_stuck(now, pace.patience) {
             return self.cut_off(now, link);
         }
-        let count = streams.end_stalled(now, patience);
+        let count = streams.end_slow(now, pace);
         if count > 0 {
             self.counters.messages_stalled += u64::try_from(count).unwrap_or(u64::MAX);
             self.outbox.again(&mut self.links, link);
@@ -136,7 +137,9 @@ impl Core {
         match message {
             Outgoing::Call(key) => {
                 let text = match code {
-                    ErrorCode::TIMEOUT => "the call stood still half-way to the callee".to_owned(),
+                    ErrorCode::TIMEOUT => {
+                        "the call came too slowly to the callee, or stood still half-way".to_owned()
+                    }
                     _ => format!("the callee does not take a call of this size now ({code})"),
                 };
                 self.finish_failed(now, key, CallError::new(code, Executed::No, text));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::byte_budget::ByteBudget;
 use crate::endpoint::{Endpoint, Lane, LinkId};
 use crate::id::{PeerKey, SessionId};
 use crate::ports::{Capabilities, Initiator, KeyId};
@@ -124,14 +125,17 @@ pub(crate) struct Links {
     /// How many of them are gone.
     gone: usize,
     live: usize,
+    /// What large messages hold that are being put together on all of them.
+    pub(crate) assembly: ByteBudget,
 }
 
 /// Slots a lane may number its links with. A transport's own table is smaller.
 const MAX_SLOT: usize = 1 << 20;
 
 impl Links {
-    pub(crate) fn new() -> Self {
-        Self { lanes: Vec::new(), strangers: VecDeque::new(), gone: 0, live: 0 }
+    pub(crate) fn new(max_assembly: usize) -> Self {
+        let assembly = ByteBudget::new(max_assembly);
+        Self { lanes: Vec::new(), strangers: VecDeque::new(), gone: 0, live: 0, assembly }
     }
 
     pub(crate) fn add_lane(&mut self, capabilities: Capabilities) -> Option<Lane> {

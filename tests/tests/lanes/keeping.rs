@@ -170,7 +170,8 @@ fn a_message_that_stands_still_is_turned_away() {
     if is_keyed!() {
         return;
     }
-    let mut world = World::new(["a", "b"]);
+    let config = Config::default().with_min_message_rate(1);
+    let mut world = World::with(config, ["a", "b"]);
     // A connection of the host of node 0 that answers nothing.
     let wire = world.open(usize::MAX, 1);
     world.accept(1, wire, host(0));

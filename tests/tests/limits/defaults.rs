@@ -59,6 +59,7 @@ settings! {
     max_error_text, with_max_error_text: 1024, to 16 << 10;
     max_backlog, with_max_backlog: 16 << 20, to 256 << 20;
     max_buffered, with_max_buffered: 512 << 20, to 1 << 40;
+    min_message_rate, with_min_message_rate: 16 << 10, to 1 << 30;
     max_queued_bytes, with_max_queued_bytes: 64 << 20, to 1 << 40;
     max_result_bytes, with_max_result_bytes: 64 << 20, to 1 << 40;
     unproved_rate, with_unproved_rate: 50, to 10_000_000;

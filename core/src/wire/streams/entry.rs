@@ -1,7 +1,9 @@
 //! One stream of a link: what is kept of it while it lasts.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use super::Pace;
 use super::body::Body;
 use crate::error::ErrorCode;
 use crate::time::Time;
@@ -173,8 +175,17 @@ impl<T> Sending<T> {
 pub(super) struct Assembling {
     pub(super) buffer: Vec<u8>,
     pub(super) allowed: u32,
-    /// How much had arrived when it was looked at last, and when that was new.
-    pub(super) seen: Option<(usize, Time)>,
+    /// How it got on until it was looked at last.
+    pub(super) progress: Option<Progress>,
+}
+
+/// How a message gets on that is being received.
+pub(super) struct Progress {
+    arrived: usize,
+    looked: Time,
+    /// How much later it is than at the least rate. What came faster earlier does not count: who
+    /// begins with a burst must go on too.
+    behind: Duration,
 }
 
 impl Assembling {
@@ -187,6 +198,23 @@ impl Assembling {
             self.buffer.reserve_exact(grown - self.buffer.len());
         }
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Looks at it again, one of so many streams. Whether it has fallen behind too far.
+    pub(super) fn is_too_slow(&mut self, now: Time, pace: Pace, streams: usize) -> bool {
+        let arrived = self.buffer.len();
+        let start = Progress { arrived, looked: now, behind: Duration::ZERO };
+        let last = self.progress.get_or_insert(start);
+        // A look that is late was held up by this node, and what has come may wait unread.
+        let passed = now.since(last.looked).min(pace.between_looks);
+        let brought = arrived.saturating_sub(last.arrived);
+        // It may have waited for credit. Only if it used some: what brings nothing is kept no
+        // longer for a far end that takes no credit.
+        let had_no_credit = brought > 0 && self.allowed == 0;
+        let earned = if had_no_credit { passed } else { pace.time_for(brought, streams) };
+        last.behind = last.behind.saturating_add(passed).saturating_sub(earned);
+        (last.arrived, last.looked) = (arrived, now);
+        last.behind >= pace.patience
     }
 }
 

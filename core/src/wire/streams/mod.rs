@@ -19,6 +19,7 @@ mod tests;
 mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -89,9 +90,38 @@ impl StreamLimits {
             message_window: window.saturating_mul(MESSAGE_WINDOWS),
             record: config.stream_record,
             message: config.max_message,
-            assembly: config.max_assembly,
+            assembly: config.max_assembly.min(config.max_assembly_in_all()),
             queue: config.max_message_queue,
         }
+    }
+}
+
+/// How fast messages must come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pace {
+    /// How far a message may fall behind.
+    pub(crate) patience: Duration,
+    /// Bytes per second of all streams of a link together. They take turns, so that a message
+    /// is owed only its part: on a slow link beside many it is slow through nobody's fault.
+    pub(crate) rate: u32,
+    /// How often it is looked at.
+    pub(crate) between_looks: Duration,
+}
+
+impl Pace {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            patience: config.message_stall,
+            rate: config.min_message_rate,
+            between_looks: config.keep_alive,
+        }
+    }
+
+    /// The time that so many bytes of one of so many streams may take.
+    fn time_for(self, bytes: usize, streams: usize) -> Duration {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let millis = wide(bytes).saturating_mul(wide(streams)).saturating_mul(1000);
+        Duration::from_millis(millis / u64::from(self.rate.max(1)))
     }
 }
 
@@ -177,8 +207,8 @@ pub(crate) struct Streams<T> {
     queued: usize,
     /// Bytes of those that have begun.
     begun: usize,
-    /// Bytes of messages being put together.
-    assembled: usize,
+    /// Bytes of messages being put together: this link's part of those on all links.
+    assembled: Account,
     /// Bytes of application streams that have arrived and were not read.
     unread: usize,
     /// Everything that is held: `queued`, `assembled`, `unread`, and what was written and not
@@ -202,8 +232,14 @@ pub(crate) struct Streams<T> {
 }
 
 impl<T> Streams<T> {
-    /// The streams of a new link. `initiator`: this end opened the link.
-    pub(crate) fn new(initiator: bool, limits: StreamLimits, account: Account) -> Self {
+    /// The streams of a new link. `initiator`: this end opened the link. All they hold is charged
+    /// to `account`, and messages being put together to `assembled` as well.
+    pub(crate) fn new(
+        initiator: bool,
+        limits: StreamLimits,
+        account: Account,
+        assembled: Account,
+    ) -> Self {
         Self {
             initiator,
             limits,
@@ -214,7 +250,7 @@ impl<T> Streams<T> {
             waiting: VecDeque::new(),
             queued: 0,
             begun: 0,
-            assembled: 0,
+            assembled,
             unread: 0,
             account,
             round: VecDeque::new(),
@@ -359,8 +395,8 @@ impl<T> Streams<T> {
             messages_out: self.counts.sending + self.waiting.len(),
             messages_in: self.counts.assembling,
             bytes_out: self.queued,
-            bytes_in: self.assembled,
-            unsent: self.account.held() - self.queued - self.assembled - self.unread,
+            bytes_in: self.assembled.held(),
+            unsent: self.account.held() - self.queued - self.assembled.held() - self.unread,
             unread: self.unread,
         }
     }
@@ -412,7 +448,7 @@ impl<T> Streams<T> {
                 self.account.refund(message.bytes.len());
             }
             Kind::Assembling(message) => {
-                self.assembled -= message.buffer.len();
+                self.assembled.refund(message.buffer.len());
                 self.account.refund(message.buffer.len());
             }
             Kind::Application(stream) => {

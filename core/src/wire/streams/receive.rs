@@ -1,12 +1,10 @@
 //! What comes in: records, and reading what they brought.
 
-use std::time::Duration;
-
 use thiserror::Error;
 
 use super::entry::{Application, Assembling, Class, Entry, Kind, move_front};
 use super::record::{self, Record};
-use super::{Gone, Streams};
+use super::{Gone, Pace, Streams};
 use crate::error::ErrorCode;
 use crate::time::Time;
 
@@ -184,7 +182,7 @@ impl<T> Streams<T> {
             return Ok(Arrived::TurnedAway(ErrorCode::BUSY));
         }
         let buffer = std::mem::take(&mut self.spare);
-        let message = Assembling { buffer, allowed: self.limits.initial, seen: None };
+        let message = Assembling { buffer, allowed: self.limits.initial, progress: None };
         self.insert(number, Entry::new(Class::Assembling, true, Kind::Assembling(message)));
         self.on_bytes(number, bytes)
     }
@@ -223,19 +221,20 @@ impl<T> Streams<T> {
             },
             Kind::Assembling(message) => {
                 let largest = self.limits.message.min(self.limits.assembly);
-                let room = self.limits.assembly.saturating_sub(self.assembled);
+                let room = self.limits.assembly.saturating_sub(self.assembled.held());
                 if bytes.len() > largest.saturating_sub(message.buffer.len()) {
                     return Ok(self.turn_away(number, ErrorCode::TOO_LARGE));
                 }
                 if bytes.len() > room {
                     return Ok(self.turn_away(number, ErrorCode::BUSY));
                 }
-                if is_crowded {
+                // What is left beside them is for results, and for smaller calls.
+                if is_crowded || !self.account.budget().has_room_for_work(bytes.len()) {
                     self.end(number, ErrorCode::BUSY);
                     return Ok(Arrived::Crowded(None));
                 }
                 message.extend(bytes, largest);
-                self.assembled += bytes.len();
+                self.assembled.charge(bytes.len());
                 self.account.charge(bytes.len());
                 self.grant(number);
                 Ok(Arrived::Nothing)
@@ -244,26 +243,38 @@ impl<T> Streams<T> {
         }
     }
 
-    /// Turns away messages that have brought nothing since they were looked at `patience` ago.
-    /// Returns how many. To be called every now and then.
-    pub(crate) fn end_stalled(&mut self, now: Time, patience: Duration) -> usize {
-        let mut stalled = Vec::new();
+    /// Turns away messages that have fallen behind: that stand still, or nearly. Returns how many.
+    /// To be called every now and then.
+    pub(crate) fn end_slow(&mut self, now: Time, pace: Pace) -> usize {
+        let (mut slow, streams) = (Vec::new(), self.table.len());
         for (number, entry) in &mut self.table {
             let Kind::Assembling(message) = &mut entry.kind else { continue };
-            let arrived = message.buffer.len();
-            match message.seen {
-                Some((seen, since)) if seen == arrived => {
-                    if now.since(since) >= patience {
-                        stalled.push(*number);
-                    }
-                }
-                _ => message.seen = Some((arrived, now)),
+            if message.is_too_slow(now, pace, streams) {
+                slow.push(*number);
             }
         }
-        for number in &stalled {
+        for number in &slow {
             self.end(*number, ErrorCode::TIMEOUT);
         }
-        stalled.len()
+        slow.len()
+    }
+
+    /// Turns away the message being put together that has brought most: it makes room for those
+    /// of others. `false`: there is none.
+    pub(crate) fn end_largest(&mut self) -> bool {
+        let of = |entry: &Entry<T>| match &entry.kind {
+            Kind::Assembling(message) => Some(message.buffer.len()),
+            _ => None,
+        };
+        let all = self.table.iter().filter_map(|(number, entry)| Some((of(entry)?, *number)));
+        let Some((_, number)) = all.max() else { return false };
+        self.end(number, ErrorCode::BUSY);
+        true
+    }
+
+    /// Bytes of messages being put together.
+    pub(crate) fn assembled(&self) -> usize {
+        self.assembled.held()
     }
 
     fn turn_away(&mut self, number: u32, code: ErrorCode) -> Arrived<T> {

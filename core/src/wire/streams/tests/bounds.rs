@@ -24,6 +24,8 @@ fn the_limits_are_those_of_the_configuration() {
     };
     assert_eq!(StreamLimits::of(&config), wanted);
     assert!(config.clone().with_stream_window((16 << 10) - 1).check().is_err());
+    let small = Config::default().with_max_buffered(1 << 20);
+    assert_eq!(StreamLimits::of(&small).assembly, 1 << 19, "of a node that holds little");
     assert!(config.with_stream_window((16 << 20) + 1).check().is_err());
 }
 
@@ -213,7 +215,8 @@ fn streams_that_are_gone_do_not_pile_up_in_the_queues() {
 #[test]
 fn what_the_whole_node_may_hold() {
     let budget = ByteBudget::new(400);
-    let mut other: End = Streams::new(false, limits(), budget.account());
+    let all = ByteBudget::new(200);
+    let mut other: End = Streams::new(false, limits(), budget.account(), all.account());
     let mut rest = budget.account();
     assert_eq!(other.expect(1), Ok(true));
     assert_eq!(other.on_record(&bytes(1, &pattern(60))), Ok(Arrived::Readable(1)));
@@ -224,9 +227,13 @@ fn what_the_whole_node_may_hold() {
     assert_eq!(other.on_record(&bytes(1, b"x")), Ok(Arrived::Crowded(Some(1))));
     assert_eq!(other.held().unread, 0, "given back at once");
     assert_eq!(other.on_record(&bytes(3, b"x")), Ok(Arrived::Nothing));
-    rest.charge(259);
-    assert_eq!(budget.held(), 400);
+    rest.charge(208);
+    assert_eq!(other.on_record(&bytes(3, b"x")), Ok(Arrived::Nothing));
+    assert_eq!((budget.held(), all.held()), (350, 62));
+    // The last eighth is not for messages.
     assert_eq!(other.on_record(&bytes(3, b"x")), Ok(Arrived::Crowded(None)));
+    assert_eq!(all.held(), 0);
+    rest.charge(51);
     let said: Vec<_> = std::iter::from_fn(|| next(&mut other)).map(|(record, _)| record).collect();
     assert!(said.contains(&reset(1, ErrorCode::BUSY)) && said.contains(&reset(3, ErrorCode::BUSY)));
     assert_eq!(budget.held(), 339);

@@ -64,9 +64,7 @@ impl World {
             assembly: 1000,
             queue: 2000,
         };
-        let account = || ByteBudget::new(1 << 30).account();
-        let ends =
-            [Streams::new(true, limits(), account()), Streams::new(false, limits(), account())];
+        let ends = [end(true, limits()), end(false, limits())];
         Self {
             dice,
             ends,

@@ -5,6 +5,7 @@ mod hostile;
 mod joined;
 mod lasting;
 mod messages;
+mod pace;
 
 use super::*;
 use crate::byte_budget::ByteBudget;
@@ -32,8 +33,9 @@ fn limits() -> StreamLimits {
 type End = Streams<&'static str>;
 
 /// One end, of a node that may hold a lot.
-fn end(initiator: bool, limits: StreamLimits) -> End {
-    Streams::new(initiator, limits, ByteBudget::new(1 << 30).account())
+fn end<T>(initiator: bool, limits: StreamLimits) -> Streams<T> {
+    let account = || ByteBudget::new(1 << 30).account();
+    Streams::new(initiator, limits, account(), account())
 }
 
 /// The end that opened the link, and the other one.
