@@ -1,6 +1,8 @@
 //! The `lanc` command: functions of the local network at a shell.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+// They panic where the stream cannot be written, on a full disk say: `output` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod args;
 mod as_json;
@@ -70,7 +72,9 @@ pub fn main() -> ExitCode {
     }
     let Cli { verb, network, output } = Cli::parse();
     let (as_json, calls) = (output.json, calls_a_function(&verb));
-    ended(run(verb, &network, &output), as_json, calls)
+    let code = ended(run(verb, &network, &output), as_json, calls);
+    logging::flush();
+    code
 }
 
 /// Whether whoever uses the verb wants to know if a function ran.

@@ -1,17 +1,27 @@
 //! Logs, on standard error.
 
-use std::io::{self, IsTerminal as _};
+mod lines;
 
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use lanc::ErrorCode;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::OutputArgs;
 use crate::failure::Failure;
+use lines::Lines;
+
+static LINES: Lines = Lines::new();
+
+/// How long somebody who reads the log may hold up the end of the command, or a note.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts logging: as the options say, else as `LANC_LOG` says (in the syntax of `RUST_LOG`),
 /// else warnings, and for a node that `serves` also who comes and goes.
 ///
 /// # Errors
-/// `LANC_LOG` makes no sense.
+/// `LANC_LOG` makes no sense, or the system has no thread left.
 pub(crate) fn start(options: &OutputArgs, serves: bool) -> Result<(), Failure> {
     let variable = std::env::var("LANC_LOG").ok().filter(|value| !value.trim().is_empty());
     let directives = directives(options, variable.as_deref(), serves);
@@ -20,13 +30,25 @@ pub(crate) fn start(options: &OutputArgs, serves: bool) -> Result<(), Failure> {
         Failure::usage(text, "write a level (error, warn, info, debug, trace) or module=level")
     })?;
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let writer = std::thread::Builder::new().name("log".to_owned());
+    writer.spawn(|| LINES.write_to(io::stderr())).map_err(|error| {
+        let text = format!("cannot start the thread that writes the log: {error}");
+        Failure::before_call(ErrorCode::INTERNAL, text)
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| &LINES)
+        // They are told by `eprintln!`, which panics where standard error is what fails.
+        .log_internal_errors(false)
         .with_ansi(colours)
         .with_target(false)
         .init();
     Ok(())
+}
+
+/// Waits until what was logged is written. A reader that does not read is not waited for.
+pub(crate) fn flush() {
+    LINES.flush(PATIENCE);
 }
 
 fn directives<'v>(options: &OutputArgs, variable: Option<&'v str>, serves: bool) -> &'v str {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use lanc::ErrorCode;
 
 use crate::failure::Failure;
+use crate::logging;
 use crate::values::Style;
 
 /// How results are printed here.
@@ -26,8 +27,10 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
-/// Tells people something on standard error. Where that cannot be written nobody reads it.
+/// Tells people something on standard error, after what was logged before. Where that cannot be
+/// written nobody reads it.
 pub(crate) fn note(text: &str) {
+    logging::flush();
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -58,7 +58,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
+        // `restore` would panic where it cannot tell of a failure.
+        let _ = ratatui::try_restore();
     }
 }
 

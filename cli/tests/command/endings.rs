@@ -22,7 +22,7 @@ fn serve_says_ready_once_and_that_it_is_open_once() {
 /// A function that says `started` and ends when something is written back.
 const HOLD: &str = "hold=sh -c 'echo started >{out}; cat {in}'";
 
-fn hold(lan: &Lan) -> String {
+pub(crate) fn hold(lan: &Lan) -> String {
     let path = |name: &str| lan.fifo(name).display().to_string();
     HOLD.replace("{out}", &path("out")).replace("{in}", &path("in"))
 }
@@ -68,18 +68,4 @@ fn the_second_signal_cuts_running_functions_off() {
     // The farewell says that no answer comes.
     end(call).expect_error(7, &["lost", "maybe"]);
     assert_eq!(pipe.read_line(&mut said).unwrap(), 0, "the program and what it has started ended");
-}
-
-#[test]
-fn a_full_disk_changes_neither_the_exit_code_nor_what_is_known() {
-    let lan = Lan::new();
-    let _server = lan.serve(&["--demo"]);
-    let full = || File::options().write(true).open("/dev/full").unwrap();
-    let child =
-        lan.command(&["call", "add", "1", "2"]).stdout(full()).stderr(Stdio::piped()).spawn();
-    end(child.unwrap()).expect_error(1, &["standard output", "yes, the function ran"]);
-    let status = lan.command(&["call", "fail", "boom"]).stderr(full()).status().unwrap();
-    assert_eq!(status.code(), Some(1), "told by the exit code alone");
-    let status = lan.command(&["call", "nosuch"]).stderr(full()).status().unwrap();
-    assert_eq!(status.code(), Some(3));
 }

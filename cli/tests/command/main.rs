@@ -15,3 +15,5 @@ mod programs;
 mod settings;
 mod streams;
 mod support;
+#[cfg(target_os = "linux")]
+mod unwritable;

@@ -71,6 +71,11 @@ impl Lan {
         Server::start(&mut self.command(&all))
     }
 
+    /// Starts `serve`, whose log goes somewhere, and waits until it is ready.
+    pub(crate) fn serve_with_log(&self, words: &[&str], log: Stdio) -> Server {
+        Server::started(self.command(words).stderr(log))
+    }
+
     /// A named pipe in the folder.
     pub(crate) fn fifo(&self, name: &str) -> PathBuf {
         let path = self.folder.join(name);
@@ -242,7 +247,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::started(command.stderr(Stdio::piped()))
+    }
+
+    fn started(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

@@ -1,0 +1,86 @@
+//! Standard output and standard error that cannot be written: a disk that is full, a reader that
+//! has gone away or does not read.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Child, Stdio};
+
+use crate::endings::hold;
+use crate::support::{Lan, end};
+
+/// A disk without room.
+fn full() -> Stdio {
+    File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+/// A pipe that nobody reads any more.
+fn broken() -> Stdio {
+    std::io::pipe().unwrap().1.into()
+}
+
+/// Starts a command whose standard output is read and whose standard error is not.
+fn start(lan: &Lan, words: &[&str], stderr: Stdio) -> Child {
+    lan.command(words).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap()
+}
+
+#[test]
+fn a_log_that_cannot_be_written_changes_nothing() {
+    for broken_pipe in [false, true] {
+        let log = || if broken_pipe { broken() } else { full() };
+        for verbosity in [&[][..], &["-v"], &["-vv"]] {
+            let lan = Lan::new();
+            let hold = hold(&lan);
+            let serve = [&["serve", "--cmd", &hold, "--demo"], verbosity].concat();
+            let server = lan.serve_with_log(&serve, log());
+            for _ in 0..3 {
+                let call = [&["call", "--timeout", "20s", "add", "1", "2"], verbosity].concat();
+                end(start(&lan, &call, log())).expect(0, "3\n");
+            }
+            let call = start(&lan, &["call", "hold", "--timeout", "20s"], log());
+            let said = std::fs::read_to_string(lan.folder().join("out")).unwrap();
+            assert_eq!(said, "started\n");
+            server.signal("-TERM");
+            std::fs::write(lan.folder().join("in"), "done\n").unwrap();
+            end(call).expect(0, "done\n");
+            server.end().expect(0, "");
+        }
+    }
+}
+
+#[test]
+fn who_does_not_read_the_log_holds_nobody_up() {
+    let lan = Lan::new();
+    let (unread, log) = std::io::pipe().unwrap();
+    let mut filler = log.try_clone().unwrap();
+    let server = lan.serve_with_log(&["serve", "--demo", "-vv"], log.into());
+    // The pipe is full soon, with what the server logs or with this.
+    let filling = std::thread::spawn(move || filler.write_all(&[b'x'; 1 << 20]));
+    for _ in 0..5 {
+        let call = ["call", "--timeout", "20s", "add", "1", "2"];
+        end(start(&lan, &call, Stdio::null())).expect(0, "3\n");
+    }
+    assert!(!filling.is_finished());
+    server.signal("-TERM");
+    server.end().expect(0, "");
+    drop(unread);
+    filling.join().unwrap().unwrap_err();
+}
+
+#[test]
+fn a_failure_that_cannot_be_told_is_told_by_the_exit_code() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    for (words, code) in [(["call", "fail", "boom"], 1), (["call", "nosuch", "1"], 3)] {
+        let status = lan.command(&words).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(code));
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_printed_is_a_failure_after_the_call() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    let words = ["call", "add", "1", "2"];
+    let child = lan.command(&words).stdout(full()).stderr(Stdio::piped()).spawn().unwrap();
+    end(child).expect_error(1, &["standard output", "yes, the function ran"]);
+}
