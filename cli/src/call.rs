@@ -68,7 +68,7 @@ async fn make(
         }
     };
     let printed = output::line(&values::show(&result, output::style(as_json)));
-    printed.map_err(Failure::after_call)?;
+    printed.map_err(Failure::after_unprinted_call)?;
     Ok(exit::OK)
 }
 
@@ -102,7 +102,7 @@ async fn print_values(
         };
         executed = Executed::Yes;
         let is_read = output::while_read(format!("{text}\n").as_bytes());
-        if !is_read.map_err(Failure::after_call)? {
+        if !is_read.map_err(Failure::after_unprinted_call)? {
             return Ok(exit::OK);
         }
     }
@@ -182,19 +182,26 @@ fn print_all(
         .into_iter()
         .map(|(peer, result)| (peer, result.map(|value| value.0).map_err(Failure::from)))
         .collect();
+    let has_run = answers.iter().any(|(_, result)| {
+        result.as_ref().map_or_else(|failure| failure.ran() == Executed::Yes, |_| true)
+    });
+    let unprinted = |failure: Failure| match has_run {
+        true => failure.after_unprinted_call(),
+        false => failure.executed(Executed::Maybe),
+    };
     if as_json {
         let objects = answers.iter().map(|(peer, result)| match result {
             Ok(value) => json!({ "peer": peer, "result": value }),
             Err(failure) => json!({ "peer": peer, "error": failure.to_json() }),
         });
-        output::line(&values::show(&objects.collect(), Style::Json))?;
+        output::line(&values::show(&objects.collect(), Style::Json)).map_err(unprinted)?;
     } else {
         for (peer, result) in &answers {
             let text = match result {
                 Ok(value) => values::show_in_line(value),
                 Err(failure) => failure.headline(),
             };
-            output::line(&format!("{}\t{text}", escape::line(peer)))?;
+            output::line(&format!("{}\t{text}", escape::line(peer))).map_err(unprinted)?;
         }
     }
     let asked = answers.len();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest duration that may be written: 24 hours, the longest deadline of a call.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Reads a decimal number with a unit `ms`, `s`, `m` or `h`; without one it means seconds.
 ///

@@ -4,6 +4,8 @@ use lanc::ErrorCode;
 
 /// Everything went well.
 pub(crate) const OK: u8 = 0;
+/// Standard output cannot be written.
+pub(crate) const OUTPUT: u8 = 1;
 /// The command line, an environment variable or a configuration file is wrong.
 pub(crate) const USAGE: u8 = 2;
 /// Some of several calls failed.

@@ -2,12 +2,15 @@
 //! be called), what to do next.
 
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use lanc::{CallError, ErrorCode, Executed};
 use serde_json::{Value, json};
 
-use crate::{escape, exit, output};
+use crate::{duration, escape, exit, output};
+
+const MEND_OUTPUT: &str = "make room where the output goes, or have it go elsewhere";
 
 /// Why the command did not do what it was asked to.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,6 +32,8 @@ enum Kind {
     Partial,
     /// Ctrl-C.
     Interrupted,
+    /// Standard output cannot be written.
+    Output,
 }
 
 impl Failure {
@@ -53,6 +58,12 @@ impl Failure {
         Self { executed, ..Self::new(Kind::Interrupted, message, next) }
     }
 
+    /// Standard output cannot be written.
+    pub(crate) fn unprinted(error: &io::Error) -> Self {
+        let text = format!("cannot write to standard output: {error}");
+        Self::new(Kind::Output, text, format!("{MEND_OUTPUT}, and run the command again"))
+    }
+
     fn new(kind: Kind, message: impl Into<String>, next: impl Into<String>) -> Self {
         let executed = Executed::No;
         Self { kind, message: message.into(), executed, retry_after: None, next: next.into() }
@@ -70,6 +81,14 @@ impl Failure {
     #[must_use]
     pub(crate) fn after_call(self) -> Self {
         Self { executed: Executed::Yes, ..self }
+    }
+
+    /// A result that could not be printed is gone, and whoever runs the command again has the
+    /// function run again.
+    #[must_use]
+    pub(crate) fn after_unprinted_call(self) -> Self {
+        let text = format!("{MEND_OUTPUT}; calling again has the function run once more");
+        self.after_call().next(text)
     }
 
     /// Whether the function ran.
@@ -120,6 +139,7 @@ impl Failure {
             Kind::Usage => exit::USAGE,
             Kind::Partial => exit::PARTIAL,
             Kind::Interrupted => exit::INTERRUPTED,
+            Kind::Output => exit::OUTPUT,
         }
     }
 
@@ -129,6 +149,7 @@ impl Failure {
             Kind::Usage => "usage",
             Kind::Partial => "partial",
             Kind::Interrupted => "interrupted",
+            Kind::Output => "output",
         }
     }
 
@@ -173,6 +194,7 @@ impl Failure {
                 "usage" => Kind::Usage,
                 "partial" => Kind::Partial,
                 "interrupted" => Kind::Interrupted,
+                "output" => Kind::Output,
                 _ => return None,
             },
         };
@@ -207,9 +229,21 @@ impl Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let next = error.advice().to_owned();
+        let mut next = error.advice();
         let CallError { code, message, executed, retry_after, .. } = error;
-        Self { kind: Kind::Call(code), message, executed, retry_after, next }
+        // It may be anybody's number: nobody waits longer than a call can take.
+        let mut retry_after = retry_after.filter(|after| *after <= duration::LONGEST);
+        let is_refusal = matches!(code, ErrorCode::BUSY | ErrorCode::SHUTTING_DOWN);
+        if is_refusal && executed != Executed::No {
+            // Its usual advice is for calls that were refused before the function ran.
+            next = ErrorCode::LOST.advice();
+        } else if code == ErrorCode::BUSY && retry_after.is_none() {
+            next = "try again later, or call another provider";
+        }
+        if executed == Executed::Yes {
+            retry_after = None;
+        }
+        Self { kind: Kind::Call(code), message, executed, retry_after, next: next.to_owned() }
     }
 }
 
@@ -234,6 +268,39 @@ mod tests {
         assert_eq!(lines[1], "  ran: no, the function did not run");
         assert!(lines[2].starts_with(" next: try again after"), "{text}");
         assert!(lines[2].ends_with("(try again in 250 ms)"), "{text}");
+    }
+
+    #[test]
+    fn whoever_ran_is_not_to_be_tried_again_and_nobody_waits_for_ever() {
+        let refused = |executed, ms| {
+            let retry_after = Some(Duration::from_millis(ms));
+            let error = CallError::new(ErrorCode::BUSY, executed, "full");
+            Failure::from(CallError { retry_after, ..error }).to_text(true)
+        };
+        let day = 86_400_000;
+        for (executed, ms, next) in [
+            (Executed::No, day, "provider (try again in 86400000 ms)\n"),
+            (Executed::No, day + 1, " next: try again later, or call another provider\n"),
+            (Executed::No, u64::MAX, " next: try again later, or call another provider\n"),
+            (Executed::Maybe, u64::MAX, " next: call again if the function may run twice\n"),
+            (Executed::Yes, 1, " next: call again if the function may run twice\n"),
+        ] {
+            let text = refused(executed, ms);
+            assert!(text.ends_with(next), "{text}");
+        }
+        assert!(!refused(Executed::Yes, 1).contains("try again"));
+    }
+
+    #[test]
+    fn output_that_cannot_be_written_is_no_bug() {
+        let failure = Failure::unprinted(&io::ErrorKind::StorageFull.into());
+        assert_eq!((failure.exit_code(), failure.code()), (exit::OUTPUT, None));
+        assert_eq!(failure.to_text(false).lines().count(), 2);
+        let ran = failure.after_unprinted_call();
+        let text = ran.to_text(true);
+        assert!(text.starts_with("error: output: cannot write to standard output: "), "{text}");
+        assert!(text.contains("\n  ran: yes") && text.contains("run once more"), "{text}");
+        assert_eq!(Failure::from_json(&ran.to_json()), Some(ran));
     }
 
     #[test]

@@ -70,7 +70,10 @@ pub fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq([jobs::BACKGROUND]) {
         return ended(jobs::background(), false, true);
     }
-    let Cli { verb, network, output } = Cli::parse();
+    let Cli { verb, network, output } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return ended(output::told(&told), false, false),
+    };
     let (as_json, calls) = (output.json, calls_a_function(&verb));
     let code = ended(run(verb, &network, &output), as_json, calls);
     logging::flush();

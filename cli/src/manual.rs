@@ -85,9 +85,12 @@ fn errors() -> Roff {
     let codes = format!("{} and more", application.0);
     let exits = exit::of(application).to_string();
     page.text([roman(error_row(application.name(), &codes, &exits))]);
-    for (name, code) in
-        [("usage", exit::USAGE), ("partial", exit::PARTIAL), ("interrupted", exit::INTERRUPTED)]
-    {
+    for (name, code) in [
+        ("usage", exit::USAGE),
+        ("output", exit::OUTPUT),
+        ("partial", exit::PARTIAL),
+        ("interrupted", exit::INTERRUPTED),
+    ] {
         page.text([roman(error_row(name, "-", &code.to_string()))]);
     }
     page.control("fi", []);

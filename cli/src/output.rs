@@ -2,11 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use lanc::ErrorCode;
-
 use crate::failure::Failure;
-use crate::logging;
 use crate::values::Style;
+use crate::{exit, logging};
 
 /// How results are printed here.
 pub(crate) fn style(as_json: bool) -> Style {
@@ -34,6 +32,18 @@ pub(crate) fn note(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Prints what the reader of the command line has to say, help or a mistake; returns the exit code.
+///
+/// # Errors
+/// The system's refusal of what was asked for; a mistake has its exit code whoever reads it.
+pub(crate) fn told(told: &clap::Error) -> Result<u8, Failure> {
+    let printed = told.print().and_then(|()| io::stdout().flush());
+    if !told.use_stderr() {
+        is_read(printed)?;
+    }
+    Ok(u8::try_from(told.exit_code()).unwrap_or(exit::USAGE))
+}
+
 /// Prints bytes as they are.
 ///
 /// # Errors
@@ -48,13 +58,13 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
 /// The system's refusal.
 pub(crate) fn while_read(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => {
-            let text = format!("cannot write to standard output: {error}");
-            Err(Failure::before_call(ErrorCode::INTERNAL, text)
-                .hint("make room where the output goes"))
-        }
+    is_read(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+fn is_read(printed: io::Result<()>) -> Result<bool, Failure> {
+    match printed {
         Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::unprinted(&error)),
     }
 }

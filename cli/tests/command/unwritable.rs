@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::{Child, Stdio};
 
+use serde_json::json;
+
 use crate::endings::hold;
-use crate::support::{Lan, end};
+use crate::support::{Done, Lan, end};
 
 /// A disk without room.
 fn full() -> Stdio {
@@ -76,11 +78,54 @@ fn a_failure_that_cannot_be_told_is_told_by_the_exit_code() {
     }
 }
 
+/// Runs a command whose standard output is on a full disk.
+fn unprinted(lan: &Lan, words: &[&str]) -> Done {
+    end(lan.command(words).stdout(full()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
 #[test]
 fn a_result_that_cannot_be_printed_is_a_failure_after_the_call() {
     let lan = Lan::new();
     let _server = lan.serve(&["--demo"]);
-    let words = ["call", "add", "1", "2"];
-    let child = lan.command(&words).stdout(full()).stderr(Stdio::piped()).spawn().unwrap();
-    end(child).expect_error(1, &["standard output", "yes, the function ran"]);
+    for words in [&["add", "1", "2"][..], &["add", "1", "2", "--all"], &["echo", "x", "--stream"]] {
+        let done = unprinted(&lan, &[&["call"], words].concat());
+        let parts = ["error: output: cannot write to standard output", "yes, the function ran"];
+        done.expect_error(1, &parts);
+        assert!(!done.err.contains("report"), "{done:?}");
+    }
+    let error = unprinted(&lan, &["call", "add", "1", "2", "--json"]).json_error();
+    assert_eq!((&error["name"], &error["code"]), (&json!("output"), &json!(null)));
+}
+
+#[test]
+fn what_was_asked_for_and_cannot_be_printed_is_a_failure() {
+    let lan = Lan::new();
+    for words in [
+        &["--version"][..],
+        &["--help"],
+        &["call", "--help"],
+        &["man"],
+        &["completions", "bash"],
+        &["jobs", "--json"],
+        &["functions", "--json"],
+    ] {
+        let done = end(lan
+            .bare(words)
+            .env("LANC_IFACE", "lo")
+            .env("LANC_PORT", lan.port().to_string())
+            .stdout(full())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap());
+        assert_eq!(done.code, 1, "{words:?} {done:?}");
+        let error = "cannot write to standard output: No space left on device";
+        assert!(done.err.contains(error) && !done.err.contains("ran:"), "{words:?} {done:?}");
+    }
+    // Nothing is to be printed.
+    assert_eq!(unprinted(&lan, &["jobs"]).code, 0);
+    // A reader that has seen enough is no failure, and a mistake stays one.
+    let mut help = lan.bare(&["--help"]);
+    assert_eq!(help.stdout(broken()).status().unwrap().code(), Some(0));
+    let mut mistake = lan.bare(&["nosuch"]);
+    assert_eq!(mistake.stderr(full()).status().unwrap().code(), Some(2));
 }
