@@ -48,16 +48,18 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     let address = node.endpoints().first().map(|endpoint| endpoint.address()).unwrap_or_default();
     output::line(&format!("ready {address}"))?;
     let remembering = Remembering::of(&node, settings);
-    tokio::select! {
-        () = interrupts.next() => {}
-        () = node.run_forever() => {}
+    let was_told = tokio::select! {
+        () = interrupts.next() => true,
+        () = node.run_forever() => false,
+    };
+    if was_told {
+        tracing::info!("going down: running functions may finish; interrupt again to exit at once");
     }
-    tracing::info!("going down: running functions may finish; interrupt again to exit at once");
     if let Some(remembering) = remembering {
         remembering.end().await;
     }
     let ended = tokio::select! {
-        () = node.shutdown() => Ok(exit::OK),
+        () = node.shutdown() => if was_told { Ok(exit::OK) } else { Err(broken()) },
         () = interrupts.next() => {
             // Its peers need not wait for answers that do not come.
             tokio::select! {
@@ -76,6 +78,13 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         told.end().await;
     }
     ended
+}
+
+/// Nobody had told the node to close.
+fn broken() -> Failure {
+    let text = "the node has closed by itself, and functions that ran were cut off";
+    let failure = Failure::before_call(lanc::ErrorCode::INTERNAL, text);
+    failure.executed(lanc::Executed::Maybe).hint("start it again")
 }
 
 /// The programs that the options name, each with its function.

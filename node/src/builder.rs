@@ -11,6 +11,7 @@ use lanc_core::ports::{
 use lanc_core::{Config, Core, Pipeline};
 use thiserror::Error;
 
+use crate::broken;
 use crate::clock::{Clock, SystemEntropy};
 use crate::driver::Driver;
 use crate::hub::Hub;
@@ -214,7 +215,8 @@ impl NodeBuilder {
         let hub = Arc::new(Hub::new(core, Outlets::new(lanes), clock));
         let owner = Arc::new(Owner::new(Arc::clone(&hub), endpoints, statistics));
         let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets, self.busy_poll);
-        runtime.spawn(driver.run());
+        let driver = runtime.spawn(driver.run());
+        runtime.spawn(broken::watch(driver, hub));
         Ok(Node::of(owner))
     }
 }

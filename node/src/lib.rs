@@ -13,6 +13,7 @@
 
 mod args;
 pub mod blocking;
+mod broken;
 mod builder;
 mod bytes;
 mod call;
