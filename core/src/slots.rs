@@ -77,7 +77,7 @@ pub struct Slots<T, Tag = T> {
 }
 
 /// Places that are kept however few entries there are.
-const KEPT: usize = 64;
+const KEPT: usize = 16;
 
 impl<T, Tag> Slots<T, Tag> {
     /// An empty table that never holds more than `limit` entries.
