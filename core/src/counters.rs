@@ -242,7 +242,7 @@ counters! {
     sends_full,
     /// Datagrams that the system dropped because they were not read fast enough.
     kernel_drops,
-    /// Large messages turned away because they stood still half-way.
+    /// Large messages turned away because they stood still half-way, or came too slowly.
     messages_stalled,
     /// Calls received from elsewhere, copies included.
     calls_received,
