@@ -28,7 +28,7 @@ pub(crate) struct Stats {
     pub(crate) frames_sent: u64,
     /// Messages in them.
     pub(crate) messages_sent: u64,
-    /// Frames dropped, and messages given up before they were sent.
+    /// Frames dropped, but for copies and late receipts, and messages given up before they were sent.
     pub(crate) dropped: u64,
     /// Inline functions that took over 1 ms too often, and run on worker threads since.
     pub(crate) demoted: u64,

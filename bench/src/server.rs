@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lanc::counters::Counters;
+use lanc::counters::{Counters, Drop};
 use lanc::{Event, Events};
 
 use crate::args::Options;
@@ -34,13 +34,20 @@ async fn count_demoted(mut events: Events, demoted: Arc<AtomicU64>) {
     }
 }
 
+/// Drops that say nothing of a loss: copies of what has come, which a busy machine sends again, and
+/// receipts that their client's farewell, by another socket, has overtaken.
+fn harmless(counters: &Counters) -> u64 {
+    let kinds = [Drop::Late, Drop::Stale, Drop::UnknownCall];
+    kinds.into_iter().map(|why| counters.dropped(why)).sum()
+}
+
 fn of_node(counters: &Counters, demoted: u64) -> Stats {
     Stats {
         frames_received: counters.frames_received,
         messages_accepted: counters.messages_accepted,
         frames_sent: counters.frames_sent,
         messages_sent: counters.messages_sent,
-        dropped: counters.dropped_total() + counters.messages_unsent,
+        dropped: counters.dropped_total() - harmless(counters) + counters.messages_unsent,
         demoted,
         ..Stats::of_process()
     }
