@@ -148,14 +148,14 @@ where
 }
 
 /// A call that ends before its function begins.
-fn refused(given: Given, fault: Fault) -> (Result<Payload, Fault>, Spent) {
-    (Err(fault), given.into_rest().spent())
+fn refused(given: Given, fault: Fault) -> Started {
+    Started::Done(Err(fault), given.into_rest().spent())
 }
 
 /// A function that has returned.
-fn done<M>(outcome: impl Outcome<M>, mut rest: Rest) -> (Result<Payload, Fault>, Spent) {
+fn done<M>(outcome: impl Outcome<M>, mut rest: Rest) -> Started {
     let result = rest.encode(outcome);
-    (result, rest.spent())
+    Started::Done(result, rest.spent())
 }
 
 /// A function that has returned a future. It may take long: the buffers go back at once.
@@ -285,15 +285,14 @@ macro_rules! arity {
             #[allow(non_snake_case)]
             fn into_function(self) -> (Class, Boxed) {
                 (Class::Blocking, with_context(move |call| {
-                    let (result, spent) = match call.given.args.parameters::<($($name,)*)>() {
+                    match call.given.args.parameters::<($($name,)*)>() {
                         Ok(($($name,)*)) => {
                             let ctx = Context::new(call);
                             let outcome = self(ctx.clone(), $($name),*);
                             done(outcome, ctx.into_rest())
                         }
                         Err(fault) => refused(call.given, fault),
-                    };
-                    Started::Done(result, spent)
+                    }
                 }))
             }
         }
@@ -316,10 +315,7 @@ macro_rules! arity {
                             let spent = rest.spent();
                             later(self($($name),*), rest, spent)
                         }
-                        Err(fault) => {
-                            let (result, spent) = refused(given, fault);
-                            Started::Done(result, spent)
-                        }
+                        Err(fault) => refused(given, fault),
                     }
                 }))
             }
@@ -342,10 +338,7 @@ macro_rules! arity {
                             let rest = ctx.rest();
                             later(self(ctx, $($name),*), rest, Spent::default())
                         }
-                        Err(fault) => {
-                            let (result, spent) = refused(call.given, fault);
-                            Started::Done(result, spent)
-                        }
+                        Err(fault) => refused(call.given, fault),
                     }
                 }))
             }
