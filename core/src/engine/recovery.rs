@@ -57,8 +57,9 @@ impl Core {
     }
 
     fn queue_call(&mut self, key: CallKey, by: LinkId) -> bool {
-        self.with_flight(key, |flight| flight.is_queued = true);
-        self.send(by, Outgoing::Call(key))
+        let is_queued = self.send(by, Outgoing::Call(key));
+        self.with_flight(key, |flight| flight.is_queued = is_queued);
+        is_queued
     }
 
     pub(super) fn flight(&self, key: CallKey) -> Option<Flight> {
@@ -235,8 +236,8 @@ impl Core {
         let (by, due) = (*link, now + probe_after(flight.probes));
         let may_be_lost = flight.sends > 1 && !flight.is_acked;
         self.see_to(peer, key, due);
-        if may_be_lost && self.may_lose(by) && !self.queue_call(key, by) {
-            self.with_flight(key, |flight| flight.is_queued = false);
+        if may_be_lost && self.may_lose(by) {
+            self.queue_call(key, by);
         }
         self.counters.probes_sent += 1;
         self.send(by, Outgoing::Probe(key));
