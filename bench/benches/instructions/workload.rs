@@ -6,6 +6,7 @@ use lanc::{JsonCodec, MsgpackCodec, Node, NodeBuilder};
 use lanc_bench::pair::{Form, Pair, Seeded};
 use lanc_transport_memory::MemoryNetwork;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 use crate::callgrind::counted_by_callgrind;
 
@@ -23,8 +24,9 @@ pub(crate) struct Workload {
 enum Kind {
     /// Two engines and what they own: tables, dialect, codec, pipeline. So many calls at once.
     Engine(u64),
-    /// Two nodes on one thread with the transport in memory: typed arguments, driver, runtime.
-    Node,
+    /// Two nodes on one thread with the transport in memory: typed arguments, driver, runtime. So
+    /// many callers, each a task of its own.
+    Node(u64),
 }
 
 impl Workload {
@@ -33,8 +35,12 @@ impl Workload {
         let mut all = Vec::new();
         for form in Form::ALL {
             for (name, kind) in
-                [("engine", Kind::Engine(1)), ("engine@64", Kind::Engine(64)), ("node", Kind::Node)]
-            {
+                [
+                ("engine", Kind::Engine(1)),
+                ("engine@64", Kind::Engine(64)),
+                ("node", Kind::Node(1)),
+                ("node@64", Kind::Node(64)),
+            ] {
                 all.push(Self { name: format!("{name}-{}", form.name()), kind, form });
             }
         }
@@ -54,19 +60,33 @@ impl Workload {
                     (0..CALLS / in_flight).for_each(|_| pair.call(in_flight))
                 });
             }
-            Kind::Node => {
+            Kind::Node(callers) => {
                 let pair = Nodes::new(self.form);
-                // The second time everything has its size.
-                pair.runtime.block_on(add(&pair.client));
-                counted_by_callgrind(&mut || pair.runtime.block_on(add(&pair.client)));
+                // The second time everything has its size, and what follows from the first calls,
+                // when no round trip was known, is over.
+                pair.runtime.block_on(async {
+                    add(&pair.client, callers).await;
+                    tokio::time::advance(Duration::from_secs(2)).await;
+                });
+                counted_by_callgrind(&mut || pair.runtime.block_on(add(&pair.client, callers)));
             }
         }
     }
 }
 
-async fn add(client: &Node) {
-    for number in 0..CALLS.cast_signed() {
-        assert_eq!(client.call::<i64>("add", (number, 7)).await, Ok(number + 7));
+async fn add(client: &Node, callers: u64) {
+    let each = (CALLS / callers).cast_signed();
+    let mut tasks = JoinSet::new();
+    for _ in 0..callers {
+        let client = client.clone();
+        tasks.spawn(async move {
+            for number in 0..each {
+                assert_eq!(client.call::<i64>("add", (number, 7)).await, Ok(number + 7));
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("each call is answered");
     }
 }
 
