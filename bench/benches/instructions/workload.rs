@@ -34,8 +34,7 @@ impl Workload {
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for form in Form::ALL {
-            for (name, kind) in
-                [
+            for (name, kind) in [
                 ("engine", Kind::Engine(1)),
                 ("engine@64", Kind::Engine(64)),
                 ("node", Kind::Node(1)),
