@@ -8,7 +8,7 @@ use std::time::Duration;
 use lanc::{Group, JsonCodec, MasterKey, MsgpackCodec};
 use lanc_core::endpoint::{Endpoint, LinkId};
 use lanc_core::id::FunctionName;
-use lanc_core::payload::{Arguments, Payload};
+use lanc_core::payload::{Arguments, Encoded, Payload};
 use lanc_core::ports::{
     Capabilities, Cast, Dest, Entropy, Format, Initiator, LinkEvent, Origin, Received,
 };
@@ -175,12 +175,11 @@ impl End {
     }
 
     fn run(&mut self, now: Time, task: Task) {
-        let mut bytes = self.core.take_buffer();
-        bytes.extend_from_slice(task.args.positional());
+        let bytes = encoded(&mut self.core, task.args.positional());
         let format = task.args.format();
         self.core.give_buffer(task.args.into_buffer());
         self.core.began(task.key, now);
-        self.core.complete(now, task.key, Ok(Payload { format, bytes: bytes.into() }));
+        self.core.complete(now, task.key, Ok(Payload { format, bytes }));
     }
 }
 
@@ -194,6 +193,15 @@ impl End {
     pub fn take_strays(&mut self) -> Vec<(LinkId, Vec<u8>)> {
         std::mem::take(&mut self.strays)
     }
+}
+
+/// Bytes as a node has them that has encoded them.
+fn encoded(core: &mut Core, bytes: &[u8]) -> Encoded {
+    Encoded::few(bytes).unwrap_or_else(|| {
+        let mut buffer = core.take_buffer();
+        buffer.extend_from_slice(bytes);
+        buffer.into()
+    })
 }
 
 fn address(number: u8) -> SocketAddr {
@@ -254,9 +262,7 @@ impl Pair {
     fn begin(&mut self) {
         let core = &mut self.client.core;
         let (format, list) = self.form.arguments();
-        let mut bytes = core.take_buffer();
-        bytes.extend_from_slice(list);
-        let args = Arguments::from_buffer(format, bytes, list.len());
+        let args = Arguments::of_list(format, encoded(core, list));
         let name = core.known_name(FUNCTION);
         let name = name.unwrap_or_else(|| FunctionName::new(FUNCTION).expect("a valid name"));
         let begun = core.call(self.now, CallRequest::new(name, args));

@@ -110,6 +110,10 @@ impl Buffers {
     /// Takes a buffer back, or frees it when enough are kept.
     pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
+        // Of a value that needed none.
+        if capacity == 0 {
+            return;
+        }
         if self.count >= MAX_COUNT || self.bytes.saturating_add(capacity) > MAX_BYTES {
             return;
         }

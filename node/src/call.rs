@@ -55,7 +55,7 @@ impl<T> Call<T> {
             let codec = hub.pipeline.first().as_ref();
             let encoded = if args.is_small() {
                 let mut room = spare::take(&hub);
-                args.encode(codec, &mut room).map(|()| room.into())
+                args.encode(codec, &mut room).map(|()| spare::encoded(&hub, room))
             } else {
                 // What may be large is written into a large buffer, if there is one.
                 bulk::collect(hub.take_buffer(), |out| args.encode(codec, out))

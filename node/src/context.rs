@@ -18,6 +18,7 @@ use crate::args::{Args, IntoArgs};
 use crate::hub::Hub;
 use crate::node::Node;
 use crate::serving::Serving;
+use crate::spare;
 use crate::stream::ByteStream;
 use crate::typed::Outcome;
 
@@ -114,15 +115,27 @@ impl Room {
         self.held.take().unwrap_or_else(fresh)
     }
 
-    /// The same buffer for the next value of the same call.
+    /// The same buffer for what is written next. One that holds no memory is no buffer.
     pub(crate) fn reuse(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.held = Some(buffer);
+        if buffer.capacity() > 0 {
+            buffer.clear();
+            self.held = Some(buffer);
+        }
+    }
+
+    /// Whether there is no buffer at hand.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_none()
     }
 
     /// The buffer that nobody needs any more.
     pub(crate) fn spent(&mut self) -> Vec<u8> {
         self.held.take().unwrap_or_default()
+    }
+
+    /// The same, but a small one stays for what is written next.
+    pub(crate) fn spent_if_large(&mut self) -> Vec<u8> {
+        self.held.take_if(|held| held.capacity() > spare::MOST).unwrap_or_default()
     }
 }
 

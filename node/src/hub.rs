@@ -75,8 +75,6 @@ pub(crate) struct Means {
     pub(crate) function: Arc<dyn Function>,
     /// `None` where nobody would look at it.
     pub(crate) cancellation: Option<Arc<Cancellation>>,
-    /// A buffer for the result, if it will be there at once.
-    pub(crate) room: Option<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -313,8 +311,7 @@ impl State {
         let is_told = task.class == Class::Async || function.takes_context();
         let cancellation = is_told.then(Arc::<Cancellation>::default);
         slot(&mut self.running, task.key.slot()).clone_from(&cancellation);
-        let room = (task.class == Class::Inline).then(|| self.core.take_buffer());
-        Some(Means { function, cancellation, room })
+        Some(Means { function, cancellation })
     }
 
     /// Ends a task and takes back the buffers it is done with.

@@ -1,12 +1,14 @@
 //! Results: from what a function returned to bytes.
 
+use std::sync::Arc;
+
 use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::payload::{Payload, bulk};
 use lanc_core::ports::Codec;
 use serde::ser::{self, Serialize};
 
 use crate::context::Room;
-use crate::flat;
+use crate::{flat, spare};
 
 /// A result, encoded.
 #[derive(Clone, Debug)]
@@ -20,22 +22,27 @@ impl Reply {
     /// # Errors
     /// `unencodable` when the format cannot express it. The function ran.
     pub fn new<T: Serialize + ?Sized>(ctx: &crate::Context, value: &T) -> Result<Self, Fault> {
-        let room = ctx.node().hub().take_buffer();
-        encode(value, ctx.args().codec().as_ref(), room).map(|payload| Self { payload })
+        let mut room = Room::of(Arc::clone(ctx.node().hub()));
+        let payload = encode(value, ctx.args().codec().as_ref(), &mut room)?;
+        spare::give(ctx.node().hub(), room.spent());
+        Ok(Self { payload })
     }
 }
 
 fn encode<T: Serialize + ?Sized>(
     value: &T,
     codec: &dyn Codec,
-    room: Vec<u8>,
+    room: &mut Room,
 ) -> Result<Payload, Fault> {
-    let mut room = room;
-    if flat::write(value, codec, &mut room) {
-        return Ok(Payload { format: codec.format(), bytes: room.into() });
-    }
-    let bytes = bulk::collect(room, |out| codec.serialize(&value, out))
-        .map_err(|error| Fault::new(ErrorCode::UNENCODABLE, error.to_string()))?;
+    let mut buffer = room.take();
+    let bytes = if flat::write(value, codec, &mut buffer) {
+        buffer.into()
+    } else {
+        bulk::collect(buffer, |out| codec.serialize(&value, out))
+            .map_err(|error| Fault::new(ErrorCode::UNENCODABLE, error.to_string()))?
+    };
+    let (bytes, rest) = bytes.compact();
+    room.reuse(rest);
     Ok(Payload { format: codec.format(), bytes })
 }
 
@@ -48,7 +55,7 @@ pub(crate) fn reply<T: Serialize>(
 ) -> Result<Payload, Fault> {
     match value.serialize(Probe { codec, room }) {
         Ok(result) => result,
-        Err(NotResult) => encode(value, codec, room.take()),
+        Err(NotResult) => encode(value, codec, room),
     }
 }
 
@@ -121,7 +128,7 @@ impl ser::Serializer for Probe<'_> {
         value: &T,
     ) -> Result<Self::Ok, NotResult> {
         match (name, variant) {
-            ("Result", "Ok") => Ok(encode(value, self.codec, self.room.take())),
+            ("Result", "Ok") => Ok(encode(value, self.codec, self.room)),
             ("Result", "Err") => {
                 // Text as it is; anything else as JSON, which people can read.
                 let text = match serde_json::to_value(value) {

@@ -27,13 +27,22 @@ pub(crate) struct Starts {
     cancelled: Vec<Arc<Cancellation>>,
     /// What inline functions returned.
     done: Vec<Ended>,
+    /// Where the next inline function writes its result.
+    room: Room,
     patience: Patience,
 }
 
 impl Starts {
     pub(crate) fn new(hub: Arc<Hub>, owner: Weak<Owner>) -> Self {
-        let patience = Patience::default();
-        Self { hub, owner, means: Vec::new(), cancelled: Vec::new(), done: Vec::new(), patience }
+        Self {
+            room: Room::of(Arc::clone(&hub)),
+            hub,
+            owner,
+            means: Vec::new(),
+            cancelled: Vec::new(),
+            done: Vec::new(),
+            patience: Patience::default(),
+        }
     }
 
     /// Gives back what a burst has taken.
@@ -50,7 +59,12 @@ impl Starts {
             let mut state = self.hub.state();
             for step in steps.iter() {
                 means.push(match step {
-                    TaskStep::Run(task) => node.as_ref().and_then(|_| state.means(task)),
+                    TaskStep::Run(task) => {
+                        if task.class == Class::Inline && self.room.is_empty() {
+                            self.room.reuse(state.core.take_buffer());
+                        }
+                        node.as_ref().and_then(|_| state.means(task))
+                    }
                     TaskStep::Cancel(key) => {
                         let running = state.running.get(key.slot()).cloned().flatten();
                         self.cancelled.extend(running);
@@ -88,13 +102,15 @@ impl Starts {
     ) -> Option<Ended> {
         match task.class {
             Class::Blocking => {
-                let Means { function, cancellation, room } = means;
+                let Means { function, cancellation } = means;
+                let room = Room::of(Arc::clone(&self.hub));
                 let call = self.describe(node, task, cancellation, room);
                 workers::block(Arc::clone(&self.hub), function, call);
                 None
             }
             Class::Async => {
-                let Means { function, cancellation, room } = means;
+                let Means { function, cancellation } = means;
+                let room = Room::of(Arc::clone(&self.hub));
                 let call = self.describe(node, task, cancellation, room);
                 workers::spawn(Arc::clone(&self.hub), function, call);
                 None
@@ -125,20 +141,24 @@ impl Starts {
 
     /// Runs a short function here and now. A plain one is told nothing about its call.
     fn run_short(
-        &self,
+        &mut self,
         node: &Node,
         task: &mut Task,
         means: Means,
     ) -> (Serving, Result<Started, Fault>) {
-        let Means { function, cancellation, room } = means;
+        let Means { function, cancellation } = means;
         if let Some(plain) = function.plain() {
-            let serving = self.serving(task);
-            let (args, mut room) = (task.args.take(), self.room(room));
-            let codec = self.codec(&args).as_ref();
-            let ran = workers::guarded(serving, || plain.run(&args, codec, &mut room));
-            let spent = [args.into_buffer(), room.spent()];
+            let (serving, args) = (self.serving(task), task.args.take());
+            let codec = codec(&self.hub, &args).as_ref();
+            let room = &mut self.room;
+            let ran = workers::guarded(serving, || plain.run(&args, codec, room));
+            let spent = [args.into_buffer(), room.spent_if_large()];
             return (serving, Ok(Started::Done(ran.unwrap_or_else(Err), spent)));
         }
+        let room = match self.room.spent() {
+            none if none.capacity() == 0 => Room::of(Arc::clone(&self.hub)),
+            buffer => Room::holding(buffer),
+        };
         let call = self.describe(node, task, cancellation, room);
         let serving = call.serving;
         (serving, workers::guarded(serving, || function.start(call)))
@@ -157,24 +177,15 @@ impl Starts {
         Serving { session: self.hub.session, task: task.key, deadline }
     }
 
-    fn codec(&self, args: &Arguments) -> &Arc<dyn Codec> {
-        let pipeline = &self.hub.pipeline;
-        pipeline.codec(args.format()).unwrap_or(pipeline.first())
-    }
-
-    fn room(&self, buffer: Option<Vec<u8>>) -> Room {
-        buffer.map_or_else(|| Room::of(Arc::clone(&self.hub)), Room::holding)
-    }
-
     /// All that a function may ask about its call.
     fn describe(
         &self,
         node: &Node,
         task: &mut Task,
         cancellation: Option<Arc<Cancellation>>,
-        room: Option<Vec<u8>>,
+        room: Room,
     ) -> Call {
-        let codec = Arc::clone(self.codec(&task.args));
+        let codec = Arc::clone(codec(&self.hub, &task.args));
         let args = Args::new(task.args.take(), codec);
         Call {
             serving: self.serving(task),
@@ -184,7 +195,12 @@ impl Starts {
             exe_id: task.id.take(),
             cancellation,
             stream: task.stream,
-            given: Given { args, room: self.room(room) },
+            given: Given { args, room },
         }
     }
+}
+
+/// The codec of a call's arguments, for its result too.
+fn codec<'h>(hub: &'h Hub, args: &Arguments) -> &'h Arc<dyn Codec> {
+    hub.pipeline.codec(args.format()).unwrap_or(hub.pipeline.first())
 }

@@ -117,6 +117,9 @@ impl Core {
 
     /// Encoded bytes of the message that is being read, to be kept.
     pub(super) fn keep(&mut self, encoded: &[u8]) -> Encoded {
+        if let Some(few) = Encoded::few(encoded) {
+            return few;
+        }
         if let Some(part) = self.large.arriving.as_ref().and_then(|message| message.part(encoded)) {
             return part.into();
         }

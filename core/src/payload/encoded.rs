@@ -1,4 +1,5 @@
-//! An encoded value: in a buffer of its own, or with large bytes that somebody else holds too.
+//! An encoded value: in place if it is small, in a buffer of its own, or with large bytes that
+//! somebody else holds too.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,17 +7,33 @@ use std::sync::OnceLock;
 
 use super::Shared;
 
+/// Bytes that need no buffer: a few numbers, a short text.
+const FEW: usize = 30;
+
 /// An encoded value. Reads as its bytes; where these stand in several places they are put
 /// together when they are first asked for, which the way to the network never does.
-#[derive(Clone, Default)]
-pub struct Encoded {
-    own: Vec<u8>,
-    bulk: Option<Box<Bulk>>,
+#[derive(Clone)]
+pub struct Encoded(Place);
+
+/// Where the bytes of a value are.
+#[derive(Clone)]
+enum Place {
+    Here(Few),
+    Own(Vec<u8>),
+    Bulk(Box<Bulk>),
+}
+
+#[derive(Clone, Copy)]
+struct Few {
+    length: u8,
+    bytes: [u8; FEW],
 }
 
 #[derive(Clone)]
 struct Bulk {
-    /// Where in `own` it stands.
+    /// What nobody else holds.
+    own: Vec<u8>,
+    /// Where in `own` the rest stands.
     at: usize,
     bytes: Shared,
     whole: OnceLock<Vec<u8>>,
@@ -30,17 +47,64 @@ pub(crate) struct Spliced<'a> {
     pub(crate) bulk: &'a Shared,
 }
 
+impl Few {
+    #[inline]
+    fn of(from: &[u8]) -> Option<Self> {
+        let mut bytes = [0; FEW];
+        bytes.get_mut(..from.len())?.copy_from_slice(from);
+        Some(Self { length: u8::try_from(from.len()).ok()?, bytes })
+    }
+
+    #[inline]
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+}
+
+impl Bulk {
+    fn whole(&self) -> &[u8] {
+        if self.own.is_empty() {
+            return &self.bytes;
+        }
+        self.whole.get_or_init(|| joined(&self.own, self.at, &self.bytes))
+    }
+}
+
 impl Encoded {
+    /// A copy of bytes that are so few that no buffer is needed for them: up to 30. `None`: they
+    /// are more.
+    #[inline]
+    pub fn few(bytes: &[u8]) -> Option<Self> {
+        Few::of(bytes).map(|few| Self(Place::Here(few)))
+    }
+
+    /// The same value, and its buffer where that is not needed for it; else an empty one that holds
+    /// no memory.
+    #[inline]
+    pub fn compact(self) -> (Self, Vec<u8>) {
+        match self.0 {
+            Place::Own(own) => match Self::few(&own) {
+                Some(few) => (few, own),
+                None => (own.into(), Vec::new()),
+            },
+            place => (Self(place), Vec::new()),
+        }
+    }
+
     /// Bytes of which `bulk` is the part that stands at `at` of `own`.
     pub fn with_bulk(own: Vec<u8>, at: usize, bulk: Shared) -> Self {
-        let at = at.min(own.len());
-        Self { own, bulk: Some(Box::new(Bulk { at, bytes: bulk, whole: OnceLock::new() })) }
+        let (at, whole) = (at.min(own.len()), OnceLock::new());
+        Self(Place::Bulk(Box::new(Bulk { own, at, bytes: bulk, whole })))
     }
 
     /// How many bytes.
     #[inline]
     pub fn len(&self) -> usize {
-        self.own.len().saturating_add(self.bulk.as_ref().map_or(0, |bulk| bulk.bytes.len()))
+        match &self.0 {
+            Place::Here(few) => usize::from(few.length),
+            Place::Own(own) => own.len(),
+            Place::Bulk(bulk) => bulk.own.len().saturating_add(bulk.bytes.len()),
+        }
     }
 
     /// Whether there are none.
@@ -50,25 +114,37 @@ impl Encoded {
 
     /// Bytes of memory that are held for it.
     pub fn capacity(&self) -> usize {
-        self.own.capacity() + self.bulk.as_ref().map_or(0, |bulk| bulk.bytes.capacity())
+        match &self.0 {
+            Place::Here(few) => usize::from(few.length),
+            Place::Own(own) => own.capacity(),
+            Place::Bulk(bulk) => bulk.own.capacity().saturating_add(bulk.bytes.capacity()),
+        }
     }
 
     /// The memory that holds all of it, if that is shared.
     pub fn shared(&self) -> Option<&Shared> {
-        self.bulk.as_ref().filter(|_| self.own.is_empty()).map(|bulk| &bulk.bytes)
+        self.bulk().filter(|bulk| bulk.own.is_empty()).map(|bulk| &bulk.bytes)
     }
 
     /// Where its bytes stand, if that is in several places or shared.
     #[inline]
     pub(crate) fn spliced(&self) -> Option<Spliced<'_>> {
-        let bulk = self.bulk.as_ref()?;
-        Some(Spliced { own: &self.own, at: bulk.at, bulk: &bulk.bytes })
+        let bulk = self.bulk()?;
+        Some(Spliced { own: &bulk.own, at: bulk.at, bulk: &bulk.bytes })
+    }
+
+    #[inline]
+    fn bulk(&self) -> Option<&Bulk> {
+        match &self.0 {
+            Place::Bulk(bulk) => Some(bulk),
+            _ => None,
+        }
     }
 
     /// Appends the bytes.
     pub fn append_to(&self, out: &mut Vec<u8>) {
-        let Some(bulk) = &self.bulk else { return out.extend_from_slice(&self.own) };
-        let (before, behind) = self.own.split_at(bulk.at.min(self.own.len()));
+        let Some(bulk) = self.bulk() else { return out.extend_from_slice(self) };
+        let (before, behind) = bulk.own.split_at(bulk.at.min(bulk.own.len()));
         for piece in [before, &bulk.bytes, behind] {
             out.extend_from_slice(piece);
         }
@@ -76,23 +152,41 @@ impl Encoded {
 
     /// The bytes as one buffer.
     pub fn into_vec(self) -> Vec<u8> {
-        match self.bulk {
-            None => self.own,
-            Some(bulk) if self.own.is_empty() => bulk.bytes.into_vec(),
-            Some(mut bulk) => {
-                bulk.whole.take().unwrap_or_else(|| joined(&self.own, bulk.at, &bulk.bytes))
+        match self.0 {
+            Place::Here(few) => few.get().to_vec(),
+            Place::Own(own) => own,
+            Place::Bulk(bulk) if bulk.own.is_empty() => bulk.bytes.into_vec(),
+            Place::Bulk(mut bulk) => {
+                bulk.whole.take().unwrap_or_else(|| joined(&bulk.own, bulk.at, &bulk.bytes))
             }
         }
     }
 
-    /// Its own buffer, for other bytes: what others hold is left to them.
+    /// Its own buffer, for other bytes: what others hold is left to them. One that holds no memory
+    /// if it has none.
+    #[inline]
     pub fn into_buffer(self) -> Vec<u8> {
-        self.own
+        match self.0 {
+            Place::Here(_) => Vec::new(),
+            Place::Own(own) => own,
+            Place::Bulk(bulk) => bulk.own,
+        }
     }
 
-    /// Puts it into the buffer that `map` makes of its own.
+    /// Puts it into the buffer that `map` makes of its own, if it has one.
     pub(crate) fn change_own(&mut self, map: impl FnOnce(Vec<u8>) -> Vec<u8>) {
-        self.own = map(std::mem::take(&mut self.own));
+        match &mut self.0 {
+            Place::Here(_) => {}
+            Place::Own(own) => *own = map(std::mem::take(own)),
+            Place::Bulk(bulk) => bulk.own = map(std::mem::take(&mut bulk.own)),
+        }
+    }
+}
+
+impl Default for Encoded {
+    /// No bytes.
+    fn default() -> Self {
+        Self(Place::Here(Few { length: 0, bytes: [0; FEW] }))
     }
 }
 
@@ -106,17 +200,17 @@ impl Deref for Encoded {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        match &self.bulk {
-            None => &self.own,
-            Some(bulk) if self.own.is_empty() => &bulk.bytes,
-            Some(bulk) => bulk.whole.get_or_init(|| joined(&self.own, bulk.at, &bulk.bytes)),
+        match &self.0 {
+            Place::Here(few) => few.get(),
+            Place::Own(own) => own,
+            Place::Bulk(bulk) => bulk.whole(),
         }
     }
 }
 
 impl From<Vec<u8>> for Encoded {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { own: bytes, bulk: None }
+        Self(Place::Own(bytes))
     }
 }
 
@@ -164,5 +258,17 @@ mod tests {
         assert!(whole.shared().is_some());
         assert!(Encoded::default().is_empty() && Encoded::from(vec![1]).spliced().is_none());
         assert_eq!(Encoded::with_bulk(b"ab".to_vec(), 9, bulk).into_vec(), b"abbulk");
+    }
+
+    #[test]
+    fn a_few_bytes_stand_in_their_place_and_leave_the_buffer() {
+        let (few, buffer) = Encoded::from(vec![7; FEW]).compact();
+        assert_eq!((few.len(), few.capacity(), buffer.len()), (FEW, FEW, FEW));
+        assert_eq!((&*few, few.clone().into_buffer().capacity()), (buffer.as_slice(), 0));
+        assert_eq!(few.into_vec(), buffer);
+        let (more, buffer) = Encoded::from(vec![7; FEW + 1]).compact();
+        assert_eq!((more.len(), buffer.capacity()), (FEW + 1, 0));
+        assert!(Encoded::few(&more).is_none() && more.into_buffer().len() == FEW + 1);
+        assert_eq!(size_of::<Encoded>(), 32, "no larger than a buffer and a reference");
     }
 }
