@@ -5,51 +5,22 @@
 //! may have to be sent again. Numbers are forgotten when the caller's watermark passes them,
 //! and never to make room: a table that is full refuses new calls.
 
+mod caller;
+mod marks;
+
 use std::collections::VecDeque;
 
 use crate::agenda::Agenda;
 use crate::config::Config;
-use crate::error::{ErrorCode, Executed};
-use crate::id::{CallerKey, ExeId, PeerKey, TaskKey, tag};
+use crate::id::{CallerKey, ExeId, PeerKey, tag};
 use crate::keyed::{HashKey, KeyedMap};
 use crate::message::Watermark;
 use crate::mutant::planted;
 use crate::slots::Slots;
 use crate::time::Time;
-use crate::timers::TimerKey;
-
-/// What is remembered of one call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
-    /// It is a task, from its arrival until its answer is known to have arrived.
-    Live(TaskKey),
-    /// Its answer has arrived, or nobody wants one.
-    Over,
-    /// It ended like this, and the answer is not kept.
-    Expired(Executed),
-    /// It was taken back, or its time was up, while its function ran: nobody was answered.
-    GivenUp(Executed),
-    /// It did not start and never will: it was refused, or cancelled before it came.
-    Refused(ErrorCode),
-}
-
-impl Standing {
-    fn task(self) -> Option<TaskKey> {
-        match self {
-            Self::Live(task) => Some(task),
-            _ => None,
-        }
-    }
-}
-
-/// One remembered call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Entry {
-    pub(crate) number: u64,
-    /// [`ExeId::random`], which whoever asks about the call must know.
-    pub(crate) random: u32,
-    pub(crate) standing: Standing,
-}
+use caller::Caller;
+pub(crate) use caller::{Entry, Standing};
+use marks::Marks;
 
 /// What a received id stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,29 +34,6 @@ pub(crate) enum Seen {
     Stale,
     /// Another call has this number.
     Forged,
-}
-
-/// One life of a caller.
-pub(crate) struct Caller {
-    pub(crate) session: u64,
-    /// The peer that the session is known as.
-    pub(crate) peer: Option<PeerKey>,
-    /// By number.
-    entries: VecDeque<Entry>,
-    /// How many of them are tasks.
-    live: usize,
-    /// No call with a lower number may start unless it is remembered.
-    floor: u64,
-    /// Bytes of answers that are kept for it.
-    kept: usize,
-    /// When it was last heard of.
-    pub(crate) heard: Time,
-    /// Calls whose arrival is to be told, unless they are answered first.
-    pub(crate) acks: Agenda<u64>,
-    /// When answers are sent again.
-    pub(crate) answers: Agenda<u64>,
-    /// When it is looked at next, and the timer of that.
-    pub(crate) timer: Option<(Time, TimerKey)>,
 }
 
 /// How much may be remembered.
@@ -389,195 +337,8 @@ const FORGOTTEN: usize = 65_536;
 /// The same of those that never introduced themselves.
 const FORGOTTEN_STRANGERS: usize = 1024;
 
-/// The highest numbers of callers that were forgotten: no call of theirs with that number or a
-/// lower one may start. Beyond the bound the oldest go.
-struct Marks {
-    highest: KeyedMap<u64, u64>,
-    order: VecDeque<u64>,
-    most: usize,
-}
-
-impl Marks {
-    fn new(most: usize, hash: HashKey) -> Self {
-        Self { highest: KeyedMap::new(hash), order: VecDeque::new(), most }
-    }
-
-    fn get(&self, session: u64) -> Option<u64> {
-        self.highest.get(&session).copied()
-    }
-
-    fn keep(&mut self, session: u64, highest: u64) {
-        if self.highest.insert(session, highest).is_none() {
-            self.order.push_back(session);
-        }
-        if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.highest.remove(&oldest);
-        }
-    }
-}
-
 /// Room for calls that is kept when a caller has none.
 const KEPT: usize = 64;
 
-impl Caller {
-    fn find(&self, number: u64) -> Option<usize> {
-        // Mostly the numbers have no gaps.
-        let first = self.entries.front()?.number;
-        let guess = usize::try_from(number.checked_sub(first)?).unwrap_or(usize::MAX);
-        if self.entries.get(guess).is_some_and(|entry| entry.number == number) {
-            return Some(guess);
-        }
-        // A new call, mostly.
-        if self.entries.back().is_some_and(|last| last.number < number) {
-            return None;
-        }
-        self.entries.binary_search_by_key(&number, |entry| entry.number).ok()
-    }
-
-    /// The task of a number.
-    pub(crate) fn task(&self, number: u64) -> Option<TaskKey> {
-        self.entries.get(self.find(number)?)?.standing.task()
-    }
-
-    /// The highest number that was seen of it.
-    pub(crate) fn highest(&self) -> u64 {
-        let last = self.entries.back().map_or(0, |entry| entry.number);
-        last.max(self.floor.saturating_sub(1))
-    }
-
-    /// Its tasks.
-    pub(crate) fn tasks(&self) -> impl Iterator<Item = TaskKey> + '_ {
-        self.entries.iter().filter_map(|entry| entry.standing.task())
-    }
-
-    /// Whether none of its calls is a task.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.live == 0
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SESSION: u64 = 7;
-
-    fn table(per_caller: usize, calls: usize) -> Inbound {
-        let bounds = Bounds { per_caller, calls, answer_bytes: 140, one_answer: 60, callers: 2 };
-        Inbound::new(bounds, HashKey::new([3; 16]))
-    }
-
-    fn id(number: u64) -> ExeId {
-        ExeId { session: SESSION, number, random: 9 }
-    }
-
-    #[test]
-    fn a_number_is_known_until_the_watermark_passes_it_and_stale_from_then_on() {
-        let mut inbound = table(8, 100);
-        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        for number in [5, 3, 9] {
-            assert_eq!(inbound.look(caller, id(number)), Seen::New);
-            inbound.remember(caller, id(number), Standing::Over);
-            assert_eq!(inbound.look(caller, id(number)), Seen::Known(Standing::Over));
-        }
-        let other = ExeId { random: 10, ..id(5) };
-        assert_eq!(inbound.look(caller, other), Seen::Forged);
-        let mut passed = Vec::new();
-        while let Some(entry) = inbound.pass(caller, 9) {
-            passed.push(entry.number);
-        }
-        assert_eq!(passed, [3, 5], "the watermark itself is still waited for");
-        assert_eq!(inbound.look(caller, id(8)), Seen::Stale);
-        assert_eq!(inbound.look(caller, id(9)), Seen::Known(Standing::Over));
-        assert_eq!(inbound.look(caller, id(10)), Seen::New);
-        assert_eq!(inbound.calls(), 1);
-    }
-
-    #[test]
-    fn behind_a_long_call_the_oldest_ended_ones_are_told_apart_no_more() {
-        let mut tasks: Slots<(), tag::Task> = Slots::new(4);
-        let task = tasks.insert(()).unwrap();
-        let mut inbound = table(4, 100);
-        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        inbound.remember(caller, id(1), Standing::Live(task));
-        for number in 2..=5 {
-            inbound.remember(caller, id(number * 2), Standing::Over);
-        }
-        assert_eq!(inbound.look(caller, id(3)), Seen::New, "as many as the bound");
-        inbound.remember(caller, id(12), Standing::Over);
-        for number in [3, 4, 6, 8] {
-            assert_eq!(inbound.look(caller, id(number)), Seen::Stale, "{number}");
-        }
-        assert_eq!(inbound.look(caller, id(1)), Seen::Known(Standing::Live(task)));
-        assert_eq!(inbound.look(caller, id(10)), Seen::Known(Standing::Over));
-        assert_eq!(inbound.look(caller, id(9)), Seen::New);
-    }
-
-    #[test]
-    fn every_bound_holds_at_its_number_and_one_more_is_refused() {
-        let mut tasks: Slots<(), tag::Task> = Slots::new(4);
-        let task = tasks.insert(()).unwrap();
-        let mut inbound = table(2, 3);
-        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        for number in 1..=2 {
-            assert_eq!(inbound.has_room(caller), Ok(()));
-            inbound.remember(caller, id(number), Standing::Live(task));
-        }
-        assert_eq!(inbound.has_room(caller), Err(Full("max_deduped_per_caller")));
-        let second = inbound.caller(Time::ZERO, 8, None).unwrap();
-        assert_eq!(inbound.caller(Time::ZERO, 9, None), Err(Full("max_callers")));
-        inbound.remember(second, id(1), Standing::Over);
-        assert_eq!(inbound.has_room(second), Err(Full("max_deduped")));
-        let mut keep = |key, bytes| inbound.keep_answer(key, bytes);
-        assert!(keep(caller, 60) && !keep(caller, 11) && keep(caller, 10), "half is one's share");
-        assert!(!keep(second, 61) && keep(second, 60) && keep(second, 10));
-        inbound.settle(caller, 1, Standing::Over);
-        while inbound.pass(caller, 2).is_some() {}
-        assert_eq!(inbound.has_room(caller), Err(Full("max_stored_answers")));
-        inbound.drop_answer(caller, 10);
-        assert_eq!(inbound.has_room(caller), Ok(()));
-    }
-
-    #[test]
-    fn a_caller_that_was_forgotten_cannot_start_an_old_call_again() {
-        let mut inbound = table(8, 100);
-        let mut peers: Slots<(), tag::Peer> = Slots::new(1);
-        let peer = peers.insert(()).ok();
-        let caller = inbound.caller(Time::ZERO, SESSION, peer).unwrap();
-        inbound.remember(caller, id(4), Standing::Over);
-        assert!(inbound.forget(caller).is_some());
-        assert_eq!((inbound.len(), inbound.calls()), (0, 0));
-        let again = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        assert_eq!(inbound.look(again, id(4)), Seen::Stale);
-        assert_eq!(inbound.look(again, id(5)), Seen::New);
-    }
-
-    #[test]
-    fn what_a_stranger_leaves_behind_binds_strangers_and_not_the_peer_whose_session_it_is() {
-        let mut inbound = table(8, 100);
-        let mut peers: Slots<(), tag::Peer> = Slots::new(1);
-        let peer = peers.insert(()).ok();
-        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        inbound.remember(caller, id(u64::MAX - 1), Standing::Over);
-        assert!(inbound.forget(caller).is_some());
-        let again = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        assert_eq!(inbound.look(again, id(1)), Seen::Stale, "it ran once");
-        assert!(inbound.forget(again).is_some());
-        let again = inbound.caller(Time::ZERO, SESSION, peer).unwrap();
-        assert_eq!(inbound.look(again, id(1)), Seen::New);
-        assert_eq!(inbound.look(again, id(u64::MAX)), Seen::Stale, "it could never be passed");
-    }
-
-    #[test]
-    fn refused_calls_are_remembered_up_to_the_bound_of_all_calls() {
-        let mut inbound = table(8, 3);
-        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        for number in 1..=4 {
-            inbound.remember(caller, id(number), Standing::Refused(ErrorCode::NOT_FOUND));
-        }
-        assert_eq!(inbound.calls(), 3);
-        assert_eq!(inbound.look(caller, id(4)), Seen::New);
-    }
-}
+mod tests;
