@@ -1,5 +1,6 @@
 //! LANC 0.2: from fields to messages and back.
 
+mod ids;
 mod read;
 mod relay;
 mod write;

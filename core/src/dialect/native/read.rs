@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::ids::{read_exe_id, read_hex64};
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::fields::{Fields, list_or_nothing, map_or_nothing};
-use crate::id::{ExeId, FunctionName, SessionId, Version};
+use crate::id::{FunctionName, SessionId, Version};
 use crate::message::{
     Ack, Call, CallState, Callback, Failure, Features, Func, Hello, Message, Method, NO_COPY,
     Receipt, ReplyTo, WireId,
@@ -58,7 +59,7 @@ pub fn read<'a>(
     let method =
         fields.method.as_ref().and_then(|v| v.item.as_text()).ok_or(Unreadable::Version)?;
     let method = Method::from_name(method).ok_or(Unreadable::UnknownMethod)?;
-    let version = fields.version.as_ref().and_then(|v| v.item.as_text()).and_then(Version::parse);
+    let version = fields.version.as_ref().and_then(|v| v.item.as_text()).and_then(version);
     if method != Method::Error {
         let same_major = version.is_some_and(|v| v.major == Version::NATIVE.major);
         if !same_major || version < Some(Version::NATIVE) {
@@ -90,18 +91,25 @@ pub fn read<'a>(
     })
 }
 
+/// Nearly every message is of this node's own version.
+fn version(text: &str) -> Option<Version> {
+    if text == Version::NATIVE_TEXT { Some(Version::NATIVE) } else { Version::parse(text) }
+}
+
 /// Reads the call's id, if there is one.
 ///
 /// # Errors
 /// [`DecodeError::WrongType`] when it is neither text of at most 64 bytes nor a whole number.
 pub fn read_id<'a>(fields: &Fields<'a>) -> Result<Option<WireId<'a>>, DecodeError> {
     let Some(value) = &fields.exe_id else { return Ok(None) };
-    match value.item.clone() {
+    match &value.item {
         Item::Null => Ok(None),
-        Item::Text(text) => match text.parse::<ExeId>() {
-            Ok(id) => Ok(Some(WireId::Native(id))),
-            Err(_) if (1..=WireId::MAX_TEXT).contains(&text.len()) => Ok(Some(WireId::Text(text))),
-            Err(_) => Err(DecodeError::WrongType),
+        Item::Text(text) => match read_exe_id(text) {
+            Some(id) => Ok(Some(WireId::Native(id))),
+            None if (1..=WireId::MAX_TEXT).contains(&text.len()) => {
+                Ok(Some(WireId::Text(text.clone())))
+            }
+            None => Err(DecodeError::WrongType),
         },
         item => Ok(Some(WireId::Number(item.as_u64().ok_or(DecodeError::WrongType)?))),
     }
@@ -381,7 +389,5 @@ fn small<T: TryFrom<u64>>(value: &Value<'_>) -> Result<T, DecodeError> {
 }
 
 fn hex64(value: &Value<'_>) -> Result<u64, DecodeError> {
-    let hex = |t: &&str| t.len() == 16 && t.bytes().all(|b| b.is_ascii_hexdigit());
-    let text = value.item.as_text().filter(hex).ok_or(DecodeError::WrongType)?;
-    u64::from_str_radix(text, 16).map_err(|_| DecodeError::WrongType)
+    value.item.as_text().and_then(read_hex64).ok_or(DecodeError::WrongType)
 }

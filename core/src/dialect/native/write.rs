@@ -1,8 +1,8 @@
 //! From messages to bytes.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display, Write as _};
 
+use super::ids::Short;
 use crate::error::{Executed, Fault};
 use crate::id::Version;
 use crate::message::{Call, Func, Hello, Message, Method, Receipt, WireId};
@@ -48,7 +48,7 @@ pub fn write(message: &Message<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
             Parts { id: Some(id), ..parts }.write(codec, out)
         }
         Message::Bye(session) => {
-            let session = Short::of(session);
+            let session = Short::session(*session);
             let entries = [("sid", session.item())];
             Parts { data: Some(Item::Entries(&entries)), ..parts }.write(codec, out);
         }
@@ -78,7 +78,7 @@ impl Parts<'_> {
         let id = match self.id {
             None => None,
             Some(WireId::Native(id)) => {
-                native = Short::of(id);
+                native = Short::exe_id(id);
                 Some(native.item())
             }
             Some(WireId::Text(id)) => Some(text(id)),
@@ -102,7 +102,7 @@ impl Parts<'_> {
 
 fn write_hello(parts: Parts<'_>, hello: &Hello<'_>, codec: &dyn Codec, out: &mut Vec<u8>) {
     let interval = u64::try_from(hello.interval.as_millis()).unwrap_or(u64::MAX);
-    let session = Short::of(hello.session);
+    let session = Short::session(hello.session);
     let receiver = hello.receiver.map(Token::bits);
     let tokens = [hello.token, hello.echo, receiver];
     let [token, echo, receiver] = tokens.map(|token| token.map(Short::hex));
@@ -126,7 +126,7 @@ fn write_func(parts: Parts<'_>, func: &Func<'_>, codec: &dyn Codec, out: &mut Ve
     let names: Vec<_> = func.names.iter().map(|name| text(name)).collect();
     let mut data = Vec::new();
     codec.write_list(&names, &mut data);
-    let session = func.session.map(Short::of);
+    let session = func.session.map(Short::session);
     let places: Vec<_> = func.idempotent.iter().map(|at| Item::Uint(u64::from(*at))).collect();
     let mut idempotent = Vec::new();
     codec.write_list(&places, &mut idempotent);
@@ -219,52 +219,5 @@ impl<'e, const N: usize> Entries<'e, N> {
 
     fn as_slice(&self) -> &[(&'e str, Item<'e>)] {
         self.all.get(..self.count).unwrap_or_default()
-    }
-}
-
-/// The text of a number or an id, without a heap.
-struct Short {
-    /// Room for the longest [`ExeId`](crate::id::ExeId).
-    bytes: [u8; 48],
-    count: usize,
-}
-
-impl Short {
-    fn of(value: impl Display) -> Self {
-        let mut short = Self { bytes: [0; 48], count: 0 };
-        let written = write!(short, "{value}");
-        debug_assert!(written.is_ok(), "longer than any id");
-        short
-    }
-
-    fn hex(number: u64) -> Self {
-        Self::of(format_args!("{number:016x}"))
-    }
-
-    fn item(&self) -> Item<'_> {
-        let bytes = self.bytes.get(..self.count).unwrap_or_default();
-        text(std::str::from_utf8(bytes).unwrap_or_default())
-    }
-}
-
-impl fmt::Write for Short {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.count + text.len();
-        let place = self.bytes.get_mut(self.count..end).ok_or(fmt::Error)?;
-        place.copy_from_slice(text.as_bytes());
-        self.count = end;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::ExeId;
-
-    #[test]
-    fn the_longest_id_fits() {
-        let id = ExeId { session: u64::MAX, number: u64::MAX, random: u32::MAX };
-        assert_eq!(Short::of(id).item(), Item::Text(id.to_string().into()));
     }
 }
