@@ -4,6 +4,7 @@ mod finite;
 mod number;
 mod scan;
 mod text;
+mod words;
 mod write;
 
 #[cfg(test)]

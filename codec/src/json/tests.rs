@@ -290,6 +290,29 @@ fn text_is_written_on_one_line_without_apostrophes() {
 }
 
 #[test]
+fn what_is_special_is_found_at_every_place_of_short_and_long_text() {
+    for length in 0..80 {
+        let plain = "x".repeat(length);
+        assert_eq!(written(Item::Text(Cow::Borrowed(&plain))), format!("\"{plain}\""));
+        for place in 0..length {
+            let specials = [("\"", "\\\""), ("\\", "\\\\"), ("'", "\\u0027"), ("\0", "\\u0000")];
+            for (special, expected) in specials.into_iter().chain([("\u{7f}", "\\u007f")]) {
+                let (before, behind) = (&plain[..place], &plain[place + 1..]);
+                let text = format!("{before}{special}{behind}");
+                let expected = format!("\"{before}{expected}{behind}\"");
+                assert_eq!(written(Item::Text(Cow::Borrowed(&text))), expected);
+            }
+            // What is JSON already keeps its own escapes.
+            for (special, expected) in [("'", "\\u0027"), ("\n", " "), ("\"", "\"")] {
+                let raw = format!("{}{special}{}", &plain[..place], &plain[place + 1..]);
+                let expected = format!("{}{expected}{}", &plain[..place], &plain[place + 1..]);
+                assert_eq!(written(Item::Encoded(raw.as_bytes())), expected);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_has_no_form_is_written_as_documented() {
     assert_eq!(JsonCodec.format(), Format::JSON);
     for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {

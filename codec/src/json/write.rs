@@ -7,6 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use lanc_core::ports::Item;
 use serde_json::ser::{CompactFormatter, Formatter};
 
+use super::words;
+
+/// Bytes that are looked at together in long text.
+const BLOCK: usize = 64;
+
 pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
     match item {
         Item::Null => out.extend_from_slice(b"null"),
@@ -24,7 +29,7 @@ pub(super) fn item(item: &Item<'_>, out: &mut Vec<u8>) {
         Item::Map([]) => out.extend_from_slice(b"{}"),
         Item::Encoded([]) => out.extend_from_slice(b"null"),
         Item::Entries(entries) => map(entries, out),
-        Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => into_vec(encoded(raw, out)),
+        Item::List(raw) | Item::Map(raw) | Item::Encoded(raw) => encoded(raw, out),
     }
 }
 
@@ -69,27 +74,61 @@ impl Formatter for OneLine {
     where
         W: ?Sized + io::Write,
     {
-        encoded(fragment.as_bytes(), writer)
+        one_line(fragment.as_bytes(), writer)
     }
 }
 
+/// What is escaped besides control characters: in text, and in what is JSON already.
+const IN_TEXT: [u8; 4] = [b'"', b'\\', b'\'', 0x7f];
+const IN_JSON: [u8; 2] = [b'\'', 0x7f];
+
 fn text(text: &str, out: &mut Vec<u8>) {
-    let special = |byte| matches!(byte, 0..0x20 | b'"' | b'\\' | b'\'' | 0x7f);
+    let bytes = text.as_bytes();
     out.push(b'"');
-    into_vec(replace(text.as_bytes(), out, special, escape));
+    if is_clean(bytes, IN_TEXT) {
+        out.extend_from_slice(bytes);
+    } else {
+        into_vec(replace(bytes, out, |byte| is_special(byte, IN_TEXT), escape));
+    }
     out.push(b'"');
 }
 
+fn encoded(raw: &[u8], out: &mut Vec<u8>) {
+    if is_clean(raw, IN_JSON) {
+        out.extend_from_slice(raw);
+    } else {
+        into_vec(one_line(raw, out));
+    }
+}
+
 /// Copies JSON. Line feeds only stand between its tokens, apostrophes only in its strings.
-fn encoded<W: io::Write + ?Sized>(raw: &[u8], out: &mut W) -> io::Result<()> {
-    let special = |byte| matches!(byte, 0..0x20 | b'\'' | 0x7f);
+fn one_line<W: io::Write + ?Sized>(raw: &[u8], out: &mut W) -> io::Result<()> {
+    let special = |byte| is_special(byte, IN_JSON);
     replace(raw, out, special, |byte, out| match byte {
         b'\n' | b'\r' | b'\t' => out.write_all(b" "),
         _ => escape(byte, out),
     })
 }
 
+/// Whether `bytes` are few and hold none of `marked` and no control character. Most of what a small
+/// message holds is so, and is not worth the start of a loop over blocks.
+#[inline]
+fn is_clean<const N: usize>(bytes: &[u8], marked: [u8; N]) -> bool {
+    let clean = |word| words::marks(word, marked) == 0;
+    let Some(last) = bytes.last_chunk() else { return clean(words::filled(bytes)) };
+    // The last word may overlap the one before it.
+    let (words, _) = bytes.as_chunks();
+    bytes.len() < BLOCK && words.iter().chain([last]).all(|word| clean(u64::from_le_bytes(*word)))
+}
+
+#[inline]
+fn is_special<const N: usize>(byte: u8, marked: [u8; N]) -> bool {
+    // Without a branch, or blocks of bytes would be looked at one by one.
+    marked.iter().fold(byte < 0x20, |any, other| any | (byte == *other))
+}
+
 /// Copies `bytes`, but lets `instead` write those that are `special`.
+#[inline(never)]
 fn replace<W: io::Write + ?Sized>(
     bytes: &[u8],
     out: &mut W,
@@ -100,7 +139,8 @@ fn replace<W: io::Write + ?Sized>(
     loop {
         // Whole blocks first, without a branch per byte: text seldom holds anything special.
         let dirty = |block: &&[u8]| block.iter().fold(false, |any, byte| any | special(*byte));
-        let clean: usize = rest.chunks(64).take_while(|block| !dirty(block)).map(<[u8]>::len).sum();
+        let blocks = rest.chunks(BLOCK).take_while(|block| !dirty(block));
+        let clean: usize = blocks.map(<[u8]>::len).sum();
         let (head, tail) = rest.split_at_checked(clean).unwrap_or((rest, &[]));
         let more = tail.iter().take_while(|byte| !special(**byte)).count();
         let (plain, behind) = rest.split_at_checked(head.len() + more).unwrap_or((rest, &[]));
