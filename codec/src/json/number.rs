@@ -7,6 +7,9 @@ use super::scan::Scanner;
 /// Numbers without an exponent and no longer than this are in the range of `f64`.
 const SURELY_FINITE: usize = 300;
 
+/// Numbers of so many digits are in the range of `i64`.
+const SURELY_WHOLE: usize = 18;
+
 /// What the characters of a number say about it.
 struct Shape {
     start: usize,
@@ -20,6 +23,9 @@ struct Shape {
 impl<'a> Scanner<'a> {
     /// Reads a number.
     pub(super) fn number(&mut self) -> Result<Item<'a>, DecodeError> {
+        if let Some(whole) = self.small_whole() {
+            return Ok(Item::Int(whole));
+        }
         let shape = self.shape()?;
         if let (false, false, Some(magnitude)) = (shape.fraction, shape.exponent, shape.magnitude) {
             if !shape.negative {
@@ -35,11 +41,35 @@ impl<'a> Scanner<'a> {
 
     /// Checks and passes a number.
     pub(super) fn pass_number(&mut self) -> Result<(), DecodeError> {
+        if self.small_whole().is_some() {
+            return Ok(());
+        }
         let shape = self.shape()?;
         if shape.exponent || self.since(shape.start).len() > SURELY_FINITE {
             self.float(shape.start)?;
         }
         Ok(())
+    }
+
+    /// Reads nothing but digits, and not too many of them: most numbers are so.
+    #[inline]
+    fn small_whole(&mut self) -> Option<i64> {
+        let here = self.input.get(self.at..)?;
+        let (mut value, mut count) = (0_i64, 0);
+        for byte in here.iter().take(SURELY_WHOLE + 1) {
+            match byte {
+                b'0'..=b'9' => value = value.wrapping_mul(10).wrapping_add(i64::from(byte - b'0')),
+                b'.' | b'e' | b'E' => return None,
+                _ => break,
+            }
+            count += 1;
+        }
+        let many = if here.first() == Some(&b'0') { 2 } else { SURELY_WHOLE + 1 };
+        if !(1..many).contains(&count) {
+            return None;
+        }
+        self.at += count;
+        Some(value)
     }
 
     fn shape(&mut self) -> Result<Shape, DecodeError> {

@@ -169,7 +169,11 @@ impl<'a> Scanner<'a> {
         Ok(meaning)
     }
 
+    #[inline]
     fn colon(&mut self) -> Result<(), DecodeError> {
+        if self.take_tight(b':') {
+            return Ok(());
+        }
         self.skip_white();
         self.expect(b':')?;
         self.skip_white();
@@ -177,7 +181,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether another entry follows; else `close` did.
+    #[inline]
     fn comma_or(&mut self, close: u8) -> Result<bool, DecodeError> {
+        if self.take_tight(b',') {
+            return Ok(true);
+        }
         self.skip_white();
         if self.take_if(close) {
             return Ok(false);
@@ -185,6 +193,16 @@ impl<'a> Scanner<'a> {
         self.expect(b',')?;
         self.skip_white();
         Ok(true)
+    }
+
+    /// Takes `byte`, unless there is white space on one of its sides: what programs write seldom
+    /// has any.
+    #[inline]
+    fn take_tight(&mut self, byte: u8) -> bool {
+        let here = self.input.get(self.at..).unwrap_or_default();
+        let is = matches!(here, [first, next, ..] if *first == byte && *next > b' ');
+        self.at += usize::from(is);
+        is
     }
 
     fn take_if(&mut self, byte: u8) -> bool {

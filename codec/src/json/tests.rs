@@ -19,6 +19,8 @@ fn accepted() -> Vec<(&'static str, Item<'static>)> {
         ("false", Item::Bool(false)),
         ("0", Item::Int(0)),
         ("-1", Item::Int(-1)),
+        ("999999999999999999", Item::Int(999_999_999_999_999_999)),
+        ("1000000000000000000", Item::Int(1_000_000_000_000_000_000)),
         ("9223372036854775807", Item::Int(i64::MAX)),
         ("-9223372036854775808", Item::Int(i64::MIN)),
         ("9223372036854775808", Item::Uint(1 << 63)),
@@ -256,6 +258,40 @@ fn a_megabyte_of_brackets_costs_nothing() {
     });
     assert!(typed.unwrap_err().contains("recursion limit"));
     assert!(begin.elapsed() < Duration::from_millis(50), "{:?}", begin.elapsed());
+}
+
+/// Also behind other text, with which it is checked, and where that ends.
+#[test]
+fn text_is_checked_at_every_place() {
+    for length in (0..40).chain(240..270) {
+        for place in 0..=length {
+            let (before, behind) = ("x".repeat(place), "y".repeat(length - place));
+            for (within, meant) in [
+                (&b""[..], Some("")),
+                (b"\xc3\xa4", Some("ä")),
+                (b"\xf0\x9f\x98\x80", Some("😀")),
+                (b"'\x7f", Some("'\u{7f}")),
+                (b"\\n\\u0041", Some("\nA")),
+                (b"\x1f", None),
+                (b"\n", None),
+                (b"\xff", None),
+                (b"\xc3", None),
+                (b"\\x", None),
+            ] {
+                let text = [before.as_bytes(), within, behind.as_bytes()].concat();
+                let document = [b"[\"k\",\"", &text[..], b"\"]"].concat();
+                let mut seen = Vec::new();
+                let read = JsonCodec.read_list(&document, &mut AMPLE.clone(), &mut |value| {
+                    seen.extend(value.item.into_text());
+                    Ok(())
+                });
+                let expected = meant.map(|meant| format!("{before}{meant}{behind}"));
+                assert_eq!(read.is_ok(), meant.is_some(), "{document:?}");
+                assert_eq!(reads_list(&in_list(&document)).is_ok(), meant.is_some());
+                assert_eq!(seen.get(1).map(|text| &**text), expected.as_deref());
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use lanc_core::ports::DecodeError;
 
 use super::scan::Scanner;
+use super::words;
 
 /// Keys by which `serde_json` talks to itself. In a document, with its feature `raw_value` on
 /// anywhere in a program, such a key makes it parse the text behind it as a document of its own
@@ -29,6 +30,12 @@ pub(super) struct Window<'a> {
 
 impl<'a> Window<'a> {
     const BYTES: usize = 256;
+
+    /// What is known of the text from here on.
+    #[inline]
+    fn from(&self, at: usize) -> Option<&'a str> {
+        self.valid.get(at.checked_sub(self.at)?..)
+    }
 
     /// The text between two positions, the later of which is below the length of `input`.
     fn text(&mut self, input: &'a [u8], from: usize, to: usize) -> Result<&'a str, DecodeError> {
@@ -82,7 +89,30 @@ impl<'a> Scanner<'a> {
     }
 
     /// Checks and passes a string.
+    #[inline]
     pub(super) fn quoted(&mut self) -> Result<Quoted<'a>, DecodeError> {
+        match self.plainly_quoted() {
+            Some(text) => Ok(Quoted { text, escaped: false }),
+            None => self.any_quoted(),
+        }
+    }
+
+    /// Passes a string without escapes, if all of it is known to be UTF-8 and something follows:
+    /// nearly every string of a small message is so, and they are most of it.
+    #[inline]
+    fn plainly_quoted(&mut self) -> Option<&'a str> {
+        let text = self.window.from(self.at)?.strip_prefix('"')?;
+        let (text, behind) = text.split_at_checked(plain_words(text.as_bytes()))?;
+        if !behind.starts_with('"') {
+            return None;
+        }
+        self.at += text.len() + 2;
+        Some(text)
+    }
+
+    /// Passes any string.
+    #[inline(never)]
+    fn any_quoted(&mut self) -> Result<Quoted<'a>, DecodeError> {
         self.expect(b'"')?;
         let start = self.at;
         let mut escaped = false;
@@ -109,31 +139,28 @@ impl<'a> Scanner<'a> {
 
     /// Moves to the next quotation mark, backslash or control character, eight bytes at a time.
     fn pass_plain(&mut self) {
-        let mut rest = self.input.get(self.at..).unwrap_or_default();
-        while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
-            let hits = ends_of_plain(u64::from_le_bytes(*chunk));
-            if hits != 0 {
-                self.at += usize::try_from(hits.trailing_zeros() / 8).unwrap_or(0);
-                return;
-            }
-            self.at += 8;
-            rest = behind;
-        }
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let words = plain_words(rest);
         let plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-        self.at += rest.iter().take_while(plain).count();
+        let behind = rest.get(words..).unwrap_or_default();
+        self.at += words + behind.iter().take_while(plain).count();
     }
 }
 
-/// The high bit of each byte that is a quotation mark, a backslash or below 0x20. A borrow may
-/// also mark bytes above the lowest such byte; the lowest mark is exact.
-fn ends_of_plain(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = ONES << 7;
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quotes = zero_bytes(word ^ (ONES * 0x22));
-    let backslashes = zero_bytes(word ^ (ONES * 0x5c));
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    (quotes | backslashes | controls) & HIGH
+/// How many bytes of `bytes` stand before the first quotation mark, backslash or control character.
+/// Where there is none, up to seven at the end are left out.
+#[inline]
+fn plain_words(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut length = 0;
+    for word in words {
+        let marks = words::marks(u64::from_le_bytes(*word), [b'"', b'\\']);
+        if marks != 0 {
+            return length + usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0);
+        }
+        length += 8;
+    }
+    length
 }
 
 /// The text that `text` means. Never longer than `text`.
