@@ -66,7 +66,7 @@ impl Formatter for OneLine {
     where
         W: ?Sized + io::Write,
     {
-        replace(fragment.as_bytes(), writer, |byte| matches!(byte, b'\'' | 0x7f), escape)
+        replace(fragment.as_bytes(), writer, |byte| is_special(byte, IN_JSON), escape)
     }
 
     /// Gets a value that is JSON already.
