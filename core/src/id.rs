@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::hex;
 use crate::slots::Key;
 
 /// What the keys of the core's tables stand for.
@@ -110,27 +111,31 @@ pub struct ParseExeIdError;
 impl FromStr for ExeId {
     type Err = ParseExeIdError;
 
+    /// Exactly the form that is written, so that an id is echoed byte for byte.
     fn from_str(text: &str) -> Result<Self, ParseExeIdError> {
-        let mut parts = text.split('.');
-        let (Some(session), Some(number), Some(random), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(ParseExeIdError);
+        let read = || {
+            let (session, rest) = text.as_bytes().split_first_chunk::<16>()?;
+            let (rest, random) = rest.split_last_chunk::<8>()?;
+            let [b'.', number @ .., b'.'] = rest else { return None };
+            Some(Self {
+                session: hex::read(session, hex::LOWER)?,
+                number: read_decimal(number)?,
+                random: u32::try_from(hex::read(random, hex::LOWER)?).ok()?,
+            })
         };
-        // Exactly the form that is written, so that an id is echoed byte for byte.
-        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if session.len() != 16 || random.len() != 8 || !hex(session) || !hex(random) {
-            return Err(ParseExeIdError);
-        }
-        if number.starts_with('0') || !number.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(ParseExeIdError);
-        }
-        Ok(Self {
-            session: u64::from_str_radix(session, 16).map_err(|_| ParseExeIdError)?,
-            number: number.parse().map_err(|_| ParseExeIdError)?,
-            random: u32::from_str_radix(random, 16).map_err(|_| ParseExeIdError)?,
-        })
+        read().ok_or(ParseExeIdError)
     }
+}
+
+/// Without a zero in front.
+fn read_decimal(text: &[u8]) -> Option<u64> {
+    if matches!(text, [] | [b'0', ..]) {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 /// A function's name: 1 to 128 bytes of `[A-Za-z_][A-Za-z0-9_.:-]*`.
@@ -240,6 +245,41 @@ mod tests {
             "A011121314151617.1.9f2c4e1a",
         ] {
             assert!(bad.parse::<ExeId>().is_err(), "{bad}");
+        }
+        for number in (0..64).map(|bits| 1 << bits).chain([9, 10, u64::MAX / 10, u64::MAX]) {
+            let random = u32::try_from(number & 0xffff_ffff).unwrap();
+            let id = ExeId { session: number.rotate_left(9), number, random };
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+    }
+
+    /// What the parser of the standard library makes of it.
+    fn plainly(text: &str) -> Option<ExeId> {
+        let mut parts = text.split('.');
+        let (session, number, random) = (parts.next()?, parts.next()?, parts.next()?);
+        let id = ExeId {
+            session: u64::from_str_radix(session, 16).ok()?,
+            number: number.parse().ok()?,
+            random: u32::from_str_radix(random, 16).ok()?,
+        };
+        (id.number > 0 && id.to_string() == text).then_some(id)
+    }
+
+    #[test]
+    fn an_id_is_read_in_no_form_but_its_own() {
+        let good = "1011a21314151617.18446744073709551615.9f2c4e1a";
+        assert!(plainly(good).is_some());
+        let cut = (0..good.len()).flat_map(|at| [&good[at..], &good[..at]]);
+        let cut: Vec<_> = cut.map(str::to_owned).collect();
+        let changed = (0..good.len()).flat_map(|at| {
+            ["", "0", "9", "g", "A", ".", "-", "+", " ", "\0", "ä"].map(|other| {
+                let (before, behind) = good.split_at(at);
+                format!("{before}{other}{}", &behind[1..])
+            })
+        });
+        let others = ["1011a21314151617..9f2c4e1a", "1011a21314151617.0.9f2c4e1a", "ä"];
+        for text in cut.into_iter().chain(changed).chain(others.map(str::to_owned)) {
+            assert_eq!(text.parse().ok(), plainly(&text), "{text}");
         }
     }
 

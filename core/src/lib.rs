@@ -30,6 +30,7 @@ pub mod event;
 mod fair_queue;
 pub mod fields;
 pub mod framing;
+mod hex;
 pub mod histogram;
 mod homes;
 pub mod id;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::ids::{read_exe_id, read_hex64};
+use super::ids::read_hex64;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::fields::{Fields, list_or_nothing, map_or_nothing};
 use crate::id::{FunctionName, SessionId, Version};
@@ -104,7 +104,7 @@ pub fn read_id<'a>(fields: &Fields<'a>) -> Result<Option<WireId<'a>>, DecodeErro
     let Some(value) = &fields.exe_id else { return Ok(None) };
     match &value.item {
         Item::Null => Ok(None),
-        Item::Text(text) => match read_exe_id(text) {
+        Item::Text(text) => match text.parse().ok() {
             Some(id) => Ok(Some(WireId::Native(id))),
             None if (1..=WireId::MAX_TEXT).contains(&text.len()) => {
                 Ok(Some(WireId::Text(text.clone())))
