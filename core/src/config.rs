@@ -204,9 +204,9 @@ settings! {
     /// (it begins with 256 KiB by protocol); as many may be written before they are sent.
     /// Default 256 KiB, 16 KiB to 16 MiB.
     stream_window, with_stream_window: usize = 256 << 10, in 16 << 10..=16 << 20;
-    /// Bytes of one stream that are sent before it is another's turn. Default 32 KiB, 1 KiB to
+    /// Bytes of one stream that are sent before it is another's turn. Default 64 KiB, 1 KiB to
     /// 1 MiB.
-    stream_record, with_stream_record: usize = 32 << 10, in 1 << 10..=1 << 20;
+    stream_record, with_stream_record: usize = 64 << 10, in 1 << 10..=1 << 20;
     /// Bytes of large messages that are put together at once on one link. Less than
     /// `max_message` bounds those messages too. Default 32 MiB.
     max_assembly, with_max_assembly: usize = 32 << 20, in 1200..=1 << 40;

@@ -34,6 +34,7 @@ mod patience;
 mod pending;
 mod reply;
 mod results;
+mod run;
 mod serving;
 mod spare;
 mod starts;

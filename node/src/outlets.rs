@@ -7,25 +7,31 @@ use lanc_core::endpoint::{Endpoint, LinkId};
 use lanc_core::ports::{Close, Dest, Outlet, SendRefused};
 
 use crate::hub::Hub;
+use crate::run::Run;
 
 /// The sending halves, and the frames that wait for room.
 pub(crate) struct Outlets {
     lanes: Vec<(String, Box<dyn Outlet>)>,
     held: Vec<(Dest, Vec<u8>)>,
     spare: Vec<u8>,
+    run: Run,
+}
+
+fn lane_of(dest: Dest) -> usize {
+    let lane = match dest {
+        Dest::Link(link) => link.lane,
+        Dest::Broadcast(lane) => lane,
+    };
+    usize::from(lane.0)
 }
 
 impl Outlets {
     pub(crate) fn new(lanes: Vec<(String, Box<dyn Outlet>)>) -> Self {
-        Self { lanes, held: Vec::new(), spare: Vec::new() }
+        Self { lanes, held: Vec::new(), spare: Vec::new(), run: Run::default() }
     }
 
     fn lane(&mut self, dest: Dest) -> Option<&mut Box<dyn Outlet>> {
-        let lane = match dest {
-            Dest::Link(link) => link.lane,
-            Dest::Broadcast(lane) => lane,
-        };
-        self.lanes.get_mut(usize::from(lane.0)).map(|(_, outlet)| outlet)
+        self.lanes.get_mut(lane_of(dest)).map(|(_, outlet)| outlet)
     }
 
     /// Sends everything that is ready; nothing stays with the transports for want of a flush.
@@ -35,7 +41,18 @@ impl Outlets {
             let mut state = hub.state();
             let now = hub.clock.now();
             let Some((dest, tail)) = state.core.poll_frame_parts(now, &mut frame) else { break };
+            let (is_record, has_calls) = (state.core.polled_record(), state.core.polled_calls());
             drop(state);
+            if self.run.to().is_some_and(|to| to != dest) {
+                self.send_run(hub);
+            }
+            let size = frame.len().saturating_add(tail.as_ref().map_or(0, |tail| tail.len()));
+            if self.run.wants(dest, size, is_record) {
+                if !self.run.push(dest, &mut frame, tail) || has_calls {
+                    self.send_run(hub);
+                }
+                continue;
+            }
             let sent = match (self.lane(dest), &tail) {
                 (Some(outlet), None) => outlet.try_send(dest, &[IoSlice::new(&frame)]),
                 (Some(outlet), Some(tail)) => {
@@ -51,6 +68,8 @@ impl Outlets {
                 hub.state().core.handle_refused(hub.clock.now(), dest, why);
             }
         }
+        self.send_run(hub);
+        self.run.relax();
         frame.clear();
         self.spare = frame;
         // Also what `writable` offered again.
@@ -59,17 +78,29 @@ impl Outlets {
         }
     }
 
-    /// Offers the frames again that a link had no room for. Those that fit now are gone, and
-    /// leave by the next [`Self::flush`].
+    /// Sends the records that wait to go together. If one is refused, so are those behind it.
+    fn send_run(&mut self, hub: &Hub) {
+        let Some(dest) = self.run.to() else { return };
+        let lane = self.lanes.get_mut(lane_of(dest)).map(|(_, outlet)| outlet);
+        if let Some(why) = self.run.send(lane, &mut self.held) {
+            hub.state().core.handle_refused(hub.clock.now(), dest, why);
+        }
+    }
+
+    /// Offers the frames again that a link had no room for, until there is none again. Those that
+    /// fit now are gone, and leave by the next [`Self::flush`].
     pub(crate) fn writable(&mut self, link: LinkId) -> bool {
+        let mut is_full = false;
         for (dest, frame) in std::mem::take(&mut self.held) {
             let is_it = dest == Dest::Link(link) || dest == Dest::Broadcast(link.lane);
             let refused = match self.lane(dest) {
-                Some(outlet) if is_it => outlet.try_send(dest, &[IoSlice::new(&frame)]),
+                Some(outlet) if is_it && !is_full => outlet.try_send(dest, &[IoSlice::new(&frame)]),
                 Some(_) => Err(SendRefused::Full),
                 None => continue,
             };
             if refused == Err(SendRefused::Full) {
+                // Those behind it must not overtake it.
+                is_full |= dest == Dest::Link(link);
                 self.held.push((dest, frame));
             }
         }

@@ -567,7 +567,9 @@ async fn small_calls_are_answered_while_a_hundred_streams_stand_still() {
         .map(|_| caller.call::<u64>("stuff", ()).wait(SOON).deadline(SOON).with_stream().unwrap())
         .collect();
     soon(async {
-        while stuffed.load(Ordering::Relaxed) < 100 || callee.tables().stream_bytes < 100 << 18 {
+        // A writer that found no room is told of some when half of it is free: so they stand still
+        // with more than half of their window, which of it depends on how it was cut into records.
+        while stuffed.load(Ordering::Relaxed) < 100 || callee.tables().stream_bytes < 100 << 17 {
             assert_eq!(caller.call::<u64>("plain", (1,)).await, Ok(1));
         }
     })

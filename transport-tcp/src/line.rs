@@ -23,6 +23,9 @@ const JOINED: usize = 16 * 1024;
 /// Frames of more pieces are put together first; systems take no more than some hundreds.
 const MAX_PIECES: usize = 16;
 
+/// Frames of one write: three pieces each, with their header.
+pub(crate) const MOST_AT_ONCE: usize = 16;
+
 pub(crate) struct Line {
     pub(crate) link: LinkId,
     pub(crate) stream: TcpStream,
@@ -69,6 +72,7 @@ pub(crate) enum Flushed {
 }
 
 /// A frame and what goes before it.
+#[derive(Default)]
 struct Outgoing<'a> {
     header: [u8; Header::SIZE],
     /// How many of the frame's first bytes the header stands for.
@@ -142,6 +146,43 @@ impl Line {
         };
         let sent = if writer.blocked.is_some() { Sent::Buffered } else { Sent::Whole };
         (if taken { Ok(sent) } else { Err(SendRefused::Full) }, next)
+    }
+
+    /// Takes up to [`MOST_AT_ONCE`] frames of up to `longest` bytes with one write, as far as there is
+    /// room. Returns how many, and why the next one was not.
+    pub(crate) fn send_all(
+        &self,
+        frames: &[[IoSlice<'_>; 2]],
+        longest: usize,
+    ) -> (usize, Option<SendRefused>, Next) {
+        let mut all: [Outgoing<'_>; MOST_AT_ONCE] = Default::default();
+        let (mut count, mut refused) = (0, None);
+        for (place, frame) in all.iter_mut().zip(frames) {
+            let length = frame.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
+            match Outgoing::new(frame, length) {
+                _ if length > longest => refused = Some(SendRefused::TooLarge),
+                None => refused = Some(SendRefused::Unreachable),
+                Some(outgoing) => {
+                    *place = outgoing;
+                    count += 1;
+                    continue;
+                }
+            }
+            break;
+        }
+        let mut writer = self.writer();
+        if writer.closed.is_some() || writer.broken {
+            return (0, Some(SendRefused::Gone), Next::Nothing);
+        }
+        let was_blocked = writer.blocked.is_some();
+        let taken = writer.take_all(&self.stream, all.get(..count).unwrap_or_default());
+        if writer.broken {
+            return (0, Some(SendRefused::Gone), Next::Look);
+        }
+        writer.owes_writable |= writer.blocked.is_some();
+        let next =
+            if writer.blocked.is_some() && !was_blocked { Next::Look } else { Next::Nothing };
+        (taken, if taken < count { Some(SendRefused::Full) } else { refused }, next)
     }
 
     /// Sends what was gathered. `true`: the inlet must look at the line.
@@ -254,21 +295,53 @@ impl Writer {
         let all = frame.pieces(0).map(IoSlice::new);
         pieces.iter_mut().zip(all).for_each(|(to, piece)| *to = piece);
         let count = frame.frame.len().saturating_add(1);
-        let result = loop {
-            let result = stream.try_write_vectored(pieces.get(..count).unwrap_or_default());
-            if !is(&result, ErrorKind::Interrupted) {
-                break result;
-            }
-        };
-        let written = match result {
-            Ok(written) => written,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(_) => return self.broken = true,
+        let Ok(written) = write_vectored(stream, pieces.get(..count).unwrap_or_default()) else {
+            return self.broken = true;
         };
         if written < frame.size {
             self.keep(frame, written);
             self.blocked = Some(Instant::now());
         }
+    }
+
+    /// Writes what waits and frames behind it, all at once, and returns how many were taken: those
+    /// that have left, and the next one, whose rest is kept.
+    fn take_all(&mut self, stream: &TcpStream, frames: &[Outgoing<'_>]) -> usize {
+        if self.blocked.is_some() && self.waiting() > 0 {
+            self.flush(stream);
+            if self.waiting() > 0 {
+                return 0;
+            }
+        }
+        let mut pieces = [IoSlice::new(&[]); 1 + 3 * MOST_AT_ONCE];
+        let waiting = self.pending.get(self.at..).unwrap_or_default();
+        let all = std::iter::once(waiting).chain(frames.iter().flat_map(|frame| frame.pieces(0)));
+        pieces.iter_mut().zip(all).for_each(|(to, piece)| *to = IoSlice::new(piece));
+        let count = 1 + 3 * frames.len();
+        let pieces = pieces.get(..count).unwrap_or_default();
+        let Ok(mut written) = write_vectored(stream, pieces) else {
+            self.broken = true;
+            return 0;
+        };
+        let left = written.min(waiting.len());
+        (self.at, written) = (self.at.saturating_add(left), written - left);
+        let mut taken = 0;
+        for frame in frames {
+            if self.waiting() > 0 {
+                break;
+            }
+            taken += 1;
+            if written < frame.size {
+                self.keep(frame, written);
+            }
+            written = written.saturating_sub(frame.size);
+        }
+        if self.waiting() > 0 {
+            self.blocked = Some(Instant::now());
+        } else {
+            self.flush(stream);
+        }
+        taken
     }
 
     /// Appends a frame, without the first `skip` bytes of it and its header.
@@ -307,8 +380,15 @@ impl Writer {
     }
 }
 
-fn is<T>(result: &io::Result<T>, kind: ErrorKind) -> bool {
-    result.as_ref().is_err_and(|error| error.kind() == kind)
+/// Writes as many bytes as there is room for, and returns how many.
+fn write_vectored(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match stream.try_write_vectored(pieces) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            result => return result,
+        }
+    }
 }
 
 /// Ends a connection so that neither end waits for anything.

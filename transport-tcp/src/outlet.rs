@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lanc_core::endpoint::{Endpoint, LinkId};
 use lanc_core::ports::{Close, Dest, Outlet, SendRefused, Sent};
 
-use crate::line::Next;
+use crate::line::{MOST_AT_ONCE, Next};
 use crate::ready::Token;
 use crate::stats::Count;
 use crate::transport::Shared;
@@ -20,6 +20,15 @@ pub(crate) struct TcpOutlet {
 impl TcpOutlet {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, gathered: Vec::new() }
+    }
+
+    /// Does what a frame has left to be done.
+    fn follow(&mut self, link: LinkId, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Flush => self.gathered.push(link),
+            Next::Look => self.shared.ready.wake(Token::Slot(link.slot)),
+        }
     }
 }
 
@@ -37,12 +46,32 @@ impl Outlet for TcpOutlet {
             Err(SendRefused::Full) => self.shared.stats.count(Count::SendFull),
             Err(_) => {}
         }
-        match next {
-            Next::Nothing => {}
-            Next::Flush => self.gathered.push(link),
-            Next::Look => self.shared.ready.wake(Token::Slot(link.slot)),
-        }
+        self.follow(link, next);
         sent
+    }
+
+    fn try_send_all(
+        &mut self,
+        to: Dest,
+        frames: &[[IoSlice<'_>; 2]],
+    ) -> (usize, Option<SendRefused>) {
+        let Dest::Link(link) = to else { return (0, Some(SendRefused::Unreachable)) };
+        let Some(line) = self.shared.line(link) else { return (0, Some(SendRefused::Gone)) };
+        let (mut taken, mut refused) = (0, None);
+        for frames in frames.chunks(MOST_AT_ONCE) {
+            let (count, why, next) = line.send_all(frames, self.shared.config.max_frame);
+            self.follow(link, next);
+            taken += count;
+            if why.is_some() {
+                refused = why;
+                break;
+            }
+        }
+        (0..taken).for_each(|_| self.shared.stats.count(Count::FrameOut));
+        if refused == Some(SendRefused::Full) {
+            self.shared.stats.count(Count::SendFull);
+        }
+        (taken, refused)
     }
 
     fn flush(&mut self) {

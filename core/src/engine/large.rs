@@ -26,6 +26,8 @@ pub(super) struct Large {
     pub(super) tail: Option<Shared>,
     /// The frame that is being written stands behind room for what sealing puts before it.
     pub(super) has_room: bool,
+    /// The frame that was written last is a record.
+    pub(super) is_record: bool,
 }
 
 impl Large {
@@ -46,6 +48,18 @@ impl Large {
 }
 
 impl Core {
+    /// Whether the frame that was polled last is a record of a stream: more of them may follow, and
+    /// be sent with it at once.
+    pub fn polled_record(&self) -> bool {
+        self.large.is_record
+    }
+
+    /// Whether calls have left with the frame that was polled last: whether it is refused must be
+    /// told before the next one is polled.
+    pub fn polled_calls(&self) -> bool {
+        !self.in_frame.is_empty()
+    }
+
     /// Takes a received frame that has memory of its own, like [`Self::handle_frame`]. What is kept
     /// of it may be held there: then other memory is left in its place, or none.
     pub fn handle_lent(&mut self, now: Time, frame: Lent<'_>) {

@@ -75,6 +75,7 @@ impl Core {
     ) -> Option<(Dest, Option<Shared>)> {
         out.clear();
         self.in_frame.clear();
+        self.large.is_record = false;
         while let Some((lane, message)) = self.outbox.next_broadcast() {
             if self.write_broadcast(now, lane, message, out) {
                 self.counters.frames_sent += 1;

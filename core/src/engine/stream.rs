@@ -171,6 +171,7 @@ impl Core {
             return false;
         };
         known.last_used = now;
+        self.large.is_record = true;
         match left {
             Left::Record => {}
             Left::Message(message, body) => {

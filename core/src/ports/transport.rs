@@ -237,6 +237,23 @@ pub trait Outlet: Send {
     /// [`SendRefused`]; nothing of the frame was sent.
     fn try_send(&mut self, to: Dest, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused>;
 
+    /// Offers frames to one link, each in two pieces of which the second may be empty: one after the
+    /// other, until one is refused. Returns how many were taken and why the next one was not;
+    /// nothing of it and of those behind it was sent. A transport that can sends them at once: many
+    /// records of streams then cost one system call.
+    fn try_send_all(
+        &mut self,
+        to: Dest,
+        frames: &[[IoSlice<'_>; 2]],
+    ) -> (usize, Option<SendRefused>) {
+        for (taken, frame) in frames.iter().enumerate() {
+            if let Err(why) = self.try_send(to, frame) {
+                return (taken, Some(why));
+            }
+        }
+        (frames.len(), None)
+    }
+
     /// Sends what was gathered, as far as there is room; the rest leaves by itself. The driver
     /// calls it after each batch of frames and before it waits for anything. A transport that
     /// gathers nothing has nothing to do here.

@@ -32,7 +32,7 @@ pub use frames::{
     f5_dropping_a_pending_poll_loses_nothing, f6_broadcast_reaches_the_others_only,
     f7_a_slow_reader_disturbs_nobody, f8_the_last_waker_is_woken,
     f9_every_kind_of_frame_arrives_as_it_was, f10_what_was_taken_leaves_with_the_flush,
-    f11_a_look_takes_nothing_from_who_waits,
+    f11_a_look_takes_nothing_from_who_waits, f12_frames_offered_together_arrive_each,
 };
 pub use links::{
     l1_up_comes_before_the_first_frame, l2_frames_go_both_ways_on_one_link,
@@ -72,6 +72,7 @@ macro_rules! transport_contract {
             f9_every_kind_of_frame_arrives_as_it_was
             f10_what_was_taken_leaves_with_the_flush
             f11_a_look_takes_nothing_from_who_waits
+            f12_frames_offered_together_arrive_each
             c1_both_ends_learn_of_a_connection
             c2_a_failed_dial_is_reported
             c3_a_connection_that_ends_goes_down_at_both_ends

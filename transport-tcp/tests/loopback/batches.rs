@@ -1,10 +1,10 @@
 //! What is gathered until the flush, and what is not.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 
 use lanc_core::endpoint::LinkId;
-use lanc_core::ports::Sent;
+use lanc_core::ports::{Close, Dest, SendRefused, Sent};
 
 use crate::frame;
 use crate::side::{Side, config};
@@ -77,4 +77,38 @@ async fn no_more_is_gathered_than_64_kib() {
     assert!(!has_come(&stream), "the one too many waits for the flush");
     server.outlet.flush();
     expect(&mut stream, &frames[64..]);
+}
+
+#[tokio::test]
+async fn frames_offered_together_go_behind_what_was_gathered_and_none_is_lost_where_there_is_no_room()
+ {
+    let (mut server, link, mut stream) = pair().await;
+    let record = |number: u8| vec![number; 40_000];
+    let mut wanted = vec![vec![b'{']];
+    assert_eq!(server.offer(link, &wanted[0]), Ok(Sent::Whole));
+    let reader = std::thread::spawn(move || {
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        got
+    });
+    let (mut number, mut full) = (0, 0);
+    while full < 5 {
+        let frames: Vec<_> = (0..20).map(|more| record(10 + (number + more) % 90)).collect();
+        let pieces: Vec<_> = frames.iter().map(|frame| frame.split_at(100)).collect();
+        let pieces: Vec<_> =
+            pieces.iter().map(|(one, other)| [IoSlice::new(one), IoSlice::new(other)]).collect();
+        let (taken, refused) = server.outlet.try_send_all(Dest::Link(link), &pieces);
+        number = (number + u8::try_from(taken).unwrap()) % 90;
+        wanted.extend_from_slice(&frames[..taken]);
+        if taken < frames.len() {
+            assert_eq!(refused, Some(SendRefused::Full));
+            full += 1;
+            server.writable(link).await;
+        }
+    }
+    server.outlet.close(link, Close::Flush);
+    let reading = tokio::task::spawn_blocking(move || reader.join().unwrap());
+    let got = server.pump(reading).await.unwrap();
+    let wanted: Vec<u8> = wanted.iter().flat_map(|bytes| frame(bytes)).collect();
+    assert!(got == wanted, "the frames as they were taken");
 }

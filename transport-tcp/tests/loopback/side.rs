@@ -114,6 +114,11 @@ impl Side {
         }
     }
 
+    /// Waits until a link takes frames again.
+    pub(crate) async fn writable(&mut self, link: LinkId) {
+        self.event(|event| (event == LinkEvent::Writable(link)).then_some(())).await;
+    }
+
     /// The next event that `wanted` picks; others are passed over, a frame is not.
     async fn event<T>(&mut self, wanted: impl Fn(LinkEvent) -> Option<T>) -> T {
         loop {

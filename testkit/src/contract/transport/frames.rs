@@ -270,6 +270,39 @@ pub fn f10_what_was_taken_leaves_with_the_flush(factory: Factory<'_>) {
     });
 }
 
+/// Rule F12: frames that are offered together arrive like frames that are offered one by one, up to
+/// the one that is refused.
+pub fn f12_frames_offered_together_arrive_each(factory: Factory<'_>) {
+    let rule = Rule("F12 (frames offered together arrive each)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        let (link, _) = a.pair(&mut b).await;
+        let whole = pattern(a.limits.max_frame);
+        let halves = |length: usize| {
+            let (one, other) = whole[..length].split_at(length / 3);
+            [IoSlice::new(one), IoSlice::new(other)]
+        };
+        let mut frames: Vec<_> = (1..=20).map(halves).collect();
+        frames.push(halves(whole.len()));
+        let (taken, refused) = a.outlet.try_send_all(Dest::Link(link), &frames);
+        a.outlet.flush();
+        rule.same((taken, refused), (frames.len(), None), "frames on an idle link");
+        let mut got = Vec::new();
+        for _ in 0..taken {
+            got.push(b.frame().await.bytes.len());
+        }
+        got.sort_unstable();
+        rule.ensure(got.iter().copied().eq((1..=20).chain([whole.len()])), "others came");
+        let long = [IoSlice::new(&whole), IoSlice::new(b"+")];
+        let (taken, refused) =
+            a.outlet.try_send_all(Dest::Link(link), &[halves(5), long, halves(7)]);
+        a.outlet.flush();
+        rule.same((taken, refused), (1, Some(SendRefused::TooLarge)), "one that is too large");
+        rule.same(b.frame().await.bytes.len(), 5, "the one before it");
+        b.settle().await;
+        rule.ensure(b.arrived.is_empty(), "one behind it came");
+    });
+}
+
 /// Rule F11: what a look finds comes once, and what it does not find still wakes who waits.
 pub fn f11_a_look_takes_nothing_from_who_waits(factory: Factory<'_>) {
     let rule = Rule("F11 (a look takes nothing from who waits)");
