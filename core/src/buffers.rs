@@ -61,10 +61,9 @@ impl Buffers {
         }
     }
 
-    /// A large buffer, empty, if there is one: for a message whose size is not known yet.
+    /// A large buffer as it was left, if there is one: for a message whose size is not known yet.
     pub(crate) fn take_large(&mut self) -> Option<Vec<u8>> {
-        if let Some(mut buffer) = self.home.take(2 * LARGE..) {
-            buffer.clear();
+        if let Some(buffer) = self.home.take(2 * LARGE..) {
             return Some(buffer);
         }
         let least = shelf(LARGE)?;

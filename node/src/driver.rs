@@ -53,10 +53,11 @@ impl Driver {
         busy_poll: Duration,
     ) -> Self {
         let is_shared = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
+        let rooms = hub.state().core.rooms();
         Self {
             inlets: inlets.into_iter().map(Some).collect(),
             first_lane: 0,
-            batch: RecvBatch::default(),
+            batch: RecvBatch::with_rooms(rooms),
             effects: Effects::default(),
             starts: Starts::new(Arc::clone(&hub), owner),
             answered: 0,
@@ -208,6 +209,7 @@ impl Driver {
             let mut state = hub.state();
             match handed {
                 Handed::Lent(frame) => state.core.handle_lent(now, frame),
+                Handed::Placed(placed) => state.core.handle_placed(now, placed),
                 Handed::Arrived(Arrived::Frame(frame)) => state.core.handle_frame(now, frame),
                 Handed::Arrived(Arrived::Event(LinkEvent::Writable(link))) => {
                     self.writable.push(link);

@@ -1,12 +1,12 @@
 //! The reading side of a connection, and its orderly end.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IoSliceMut, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use lanc_core::framing::{FramingError, Splitter};
-use lanc_core::ports::{DownReason, Initiator, LinkEvent, Origin, RecvBatch};
+use lanc_core::framing::{FramingError, Header, RECORD_HEAD, Splitter};
+use lanc_core::ports::{DownReason, Initiator, LentRoom, LinkEvent, Origin, RecvBatch};
 use socket2::SockRef;
 use tokio::time::Instant;
 
@@ -17,6 +17,9 @@ use crate::stats::{Count, TcpStats};
 
 /// Reads of a connection that is closing, before others have their turn.
 const DISCARDS: usize = 8;
+/// Read behind a record that goes elsewhere: what ends a message and begins the next record. Those
+/// are copied.
+const BEHIND: usize = 64;
 
 pub(crate) struct Connection {
     pub(crate) line: Arc<Line>,
@@ -30,6 +33,16 @@ pub(crate) struct Connection {
     pub(crate) max_frame: usize,
     /// The stream has ended; frames may be left in the splitter.
     pub(crate) ended: Option<DownReason>,
+    /// The record that is being read into the room of its message.
+    pub(crate) placing: Option<Placing>,
+    /// Another such record may follow: only its head is read here.
+    pub(crate) expects_head: bool,
+}
+
+/// A record on its way to where it stays.
+pub(crate) struct Placing {
+    room: LentRoom,
+    length: usize,
 }
 
 /// What a connection needs next.
@@ -41,6 +54,18 @@ pub(crate) enum Turn {
     Again,
     /// To go down.
     Over(DownReason),
+}
+
+/// Where a record of bytes is to be read, if its message has room. What ends a message has none,
+/// nor has a record that is too long once its head is restored.
+fn placing(line: &Line, max_frame: usize, header: &Header, sink: &Sink<'_>) -> Option<Placing> {
+    let (stream, length) = header.of_stream()?;
+    let is_one = length > 0 && length.saturating_add(RECORD_HEAD) <= max_frame;
+    if !is_one {
+        return None;
+    }
+    let room = sink.room(line.link, stream, length)?;
+    Some(Placing { room, length })
 }
 
 impl Connection {
@@ -61,15 +86,44 @@ impl Connection {
         if let Some(reason) = self.ended {
             return Turn::Over(reason);
         }
+        if self.placing.is_none() {
+            self.begin_placing(sink);
+        }
         if self.read(cx, looks).is_pending() {
             // Everything that was there has been read.
             let is_broken = self.line.is_broken();
             return if is_broken { Turn::Over(DownReason::Broken) } else { Turn::Wait };
         }
+        if self.is_placed(sink, stats) {
+            return Turn::Again;
+        }
         match self.pass_on(sink, stats) {
             Err(error) => self.malformed(error, sink, stats),
             Ok(_) => Turn::Again,
         }
+    }
+
+    /// Has the rest of a large record read to where its message is put together, if there is room.
+    fn begin_placing(&mut self, sink: &Sink<'_>) {
+        let Some((header, body)) = self.splitter.begun() else { return };
+        let Some(mut placing) = placing(&self.line, self.max_frame, &header, sink) else { return };
+        placing.room.copy(body);
+        self.placing = Some(placing);
+        self.splitter.pass_over();
+    }
+
+    /// Passes on a record that has been read to where it stays. `true`: it is not whole yet.
+    fn is_placed(&mut self, sink: &mut Sink<'_>, stats: &TcpStats) -> bool {
+        let Some(mut placing) = self.placing.take() else { return false };
+        if !placing.room.space().is_empty() {
+            self.placing = Some(placing);
+            return true;
+        }
+        self.silent_until = None;
+        self.expects_head = true;
+        stats.count(Count::FrameIn);
+        sink.place(placing.room, placing.length, self.origin);
+        false
     }
 
     /// Moves whole frames into the batch, from the first large one on with the memory they arrived
@@ -86,6 +140,14 @@ impl Connection {
                 Err(error) => break Err(error),
             };
             let end = frame.end();
+            // Once a message has room, all its records go there: so they stay in order.
+            if let Some(mut placing) = placing(&self.line, self.max_frame, &frame.header, sink) {
+                placing.room.copy(frame.body());
+                self.silent_until = None;
+                stats.count(Count::FrameIn);
+                sink.place(placing.room, placing.length, self.origin);
+                continue;
+            }
             // A record's head is longer here than it was on the way.
             match frame.restore().filter(|frame| frame.len() <= self.max_frame) {
                 Some(frame) => {
@@ -121,21 +183,35 @@ impl Connection {
     fn read(&mut self, cx: &mut Context<'_>, looks: bool) -> Poll<()> {
         let stream = &self.line.stream;
         loop {
-            let room = self.splitter.room();
+            let behind = self.splitter.room();
+            let most =
+                if self.expects_head || self.placing.is_some() { BEHIND } else { usize::MAX };
+            let most = behind.len().min(most);
+            let behind = behind.get_mut(..most).unwrap_or_default();
+            let space = self.placing.as_mut().map(|placing| placing.room.space());
+            let space = space.unwrap_or_default();
+            let here = space.len();
+            let mut pieces = [IoSliceMut::new(space), IoSliceMut::new(behind)];
             let is_told = stream.poll_read_ready(cx).is_ready();
             let read = match is_told {
-                true => stream.try_read(room),
-                false if looks => (&*SockRef::from(stream)).read(room),
+                true => stream.try_read_vectored(&mut pieces),
+                false if looks => (&*SockRef::from(stream)).read_vectored(&mut pieces),
                 false => return Poll::Pending,
             };
             match read {
                 Ok(0) => {
-                    let in_order = self.splitter.is_between_frames();
+                    let in_order = self.splitter.is_between_frames() && self.placing.is_none();
                     let reason =
                         if in_order { DownReason::ClosedThere } else { DownReason::Broken };
                     self.ended = Some(reason);
                 }
-                Ok(count) => self.splitter.filled(count),
+                Ok(count) => {
+                    self.expects_head = false;
+                    if let Some(placing) = &mut self.placing {
+                        placing.room.filled(count.min(here));
+                    }
+                    self.splitter.filled(count.saturating_sub(here));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock && is_told => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,

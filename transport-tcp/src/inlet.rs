@@ -209,6 +209,8 @@ impl TcpInlet {
             splitter: Splitter::new(config.max_frame),
             max_frame: config.max_frame,
             ended: None,
+            placing: None,
+            expects_head: false,
         };
         sink.event(up(&connection));
         slot.place = Place::Open(Box::new(connection));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use lanc_core::endpoint::LinkId;
-use lanc_core::ports::{Cast, LinkEvent, Origin, RecvBatch};
+use lanc_core::ports::{Cast, LentRoom, LinkEvent, Origin, RecvBatch};
 
 pub(crate) struct Sink<'a> {
     batch: &'a mut RecvBatch,
@@ -36,6 +36,15 @@ impl<'a> Sink<'a> {
 
     pub(crate) fn hand_over(&mut self, memory: Vec<u8>, frames: usize) {
         self.batch.hand_over(memory, frames);
+    }
+
+    pub(crate) fn room(&self, link: LinkId, stream: u32, length: usize) -> Option<LentRoom> {
+        self.batch.room(link, stream, length)
+    }
+
+    pub(crate) fn place(&mut self, room: LentRoom, length: usize, origin: Origin) {
+        self.batch.place(room, length, origin);
+        self.added = true;
     }
 
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {

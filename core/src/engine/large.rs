@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::receive::From;
+use super::stream::Record;
 use crate::counters::Drop;
 use crate::dialect::frame::FrameWriter;
 use crate::endpoint::LinkId;
@@ -9,7 +10,7 @@ use crate::error::{CallError, Executed};
 use crate::framing;
 use crate::message::Message;
 use crate::payload::{Encoded, Shared, Spliced, bulk};
-use crate::ports::{Cast, Lent, Origin, Received};
+use crate::ports::{Cast, Lent, Origin, Placed, Received, Rooms};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
 use crate::wire::sessions::{HEAD, OVERHEAD, VERSION};
@@ -28,6 +29,8 @@ pub(super) struct Large {
     pub(super) has_room: bool,
     /// The frame that was written last is a record.
     pub(super) is_record: bool,
+    /// Where messages are put together.
+    pub(super) rooms: Rooms,
 }
 
 impl Large {
@@ -78,6 +81,34 @@ impl Core {
         let result = self.receive_held(now, (link, cast, origin), &mut frame);
         *memory = frame.reclaim().unwrap_or_else(|| self.buffers.take_like(capacity));
         self.count_frame(now, link, result);
+    }
+
+    /// Memory of messages that are being put together: connections may read records into it, and
+    /// hand them to [`Self::handle_placed`]. With a key nothing can be read there: what is sealed does
+    /// not say what it belongs to.
+    pub fn rooms(&self) -> Rooms {
+        if self.is_keyed() { Rooms::default() } else { self.large.rooms.clone() }
+    }
+
+    /// Takes a record, like [`Self::handle_frame`], whose bytes are in the room of their message.
+    pub fn handle_placed(&mut self, now: Time, placed: Placed) {
+        self.counters.frames_received += 1;
+        self.tell_outbox(now);
+        let result = self.receive_placed(now, placed);
+        self.count_frame(now, placed.link, result);
+    }
+
+    fn receive_placed(&mut self, now: Time, placed: Placed) -> Result<(), Drop> {
+        let Placed { link, origin, length, .. } = placed;
+        let size = framing::RECORD_HEAD.saturating_add(length);
+        let from = self.let_in_size(now, (link, Cast::Unicast, origin), size, true)?;
+        if self.hears_sealed_only() {
+            // It stands where sealed ones belong.
+            self.break_off(now, link);
+            return Err(Drop::Plaintext);
+        }
+        self.heard(now, link, size, None);
+        self.on_record(now, from, Record::Placed(placed))
     }
 
     fn receive_held(

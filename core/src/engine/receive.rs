@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::stream::Record;
 use super::{Core, Phase};
 use crate::counters::Drop;
 use crate::dialect::frame::{FrameReader, Unread};
@@ -95,19 +96,30 @@ impl Core {
     /// Decides whether a frame is looked at, and says where it comes from.
     pub(super) fn let_in(&mut self, now: Time, frame: &Received<'_>) -> Result<From, Drop> {
         let is_record = frame.bytes.first() == Some(&framing::RECORD);
-        if let Err(why) = self.admit(now, frame) {
+        let from = (frame.link, frame.cast, frame.origin);
+        self.let_in_size(now, from, frame.bytes.len(), is_record)
+    }
+
+    /// The same for a frame of so many bytes.
+    pub(super) fn let_in_size(
+        &mut self,
+        now: Time,
+        (link, cast, origin): (LinkId, Cast, Origin),
+        size: usize,
+        is_record: bool,
+    ) -> Result<From, Drop> {
+        if let Err(why) = self.admit(now, link, origin, size) {
             if is_record {
-                self.break_off(now, frame.link);
+                self.break_off(now, link);
             }
             if why == Drop::Oversized {
-                let is_proved = self.links.get(frame.link).is_some_and(|link| link.proved);
+                let is_proved = self.links.get(link).is_some_and(|link| link.proved);
                 let limit = if is_proved { "max_message" } else { "max_unproved_frame" };
                 self.limit_hit(now, limit);
             }
             return Err(why);
         }
         let form = Form::native(self.pipeline.plain_format());
-        let (link, cast, origin) = (frame.link, frame.cast, frame.origin);
         Ok(From { link, cast, origin, form, seal: None })
     }
 
@@ -131,7 +143,7 @@ impl Core {
         bytes: &[u8],
     ) -> Result<(), Drop> {
         if bytes.first() == Some(&framing::RECORD) {
-            return self.on_record(now, from, bytes);
+            return self.on_record(now, from, Record::Whole(bytes));
         }
         let limit = self.max_expanded(from.link);
         self.receive_messages(now, from, bytes, limit)
@@ -185,17 +197,16 @@ impl Core {
 
     /// What may be decided before a byte is parsed. Allocates nothing for strangers but the
     /// bounded entry of their host.
-    fn admit(&mut self, now: Time, frame: &Received<'_>) -> Result<(), Drop> {
+    fn admit(&mut self, now: Time, link: LinkId, origin: Origin, size: usize) -> Result<(), Drop> {
         if self.phase == Phase::Closed {
             return Err(Drop::Closed);
         }
         // Whoever completed a handshake does not forge its address.
-        let lane = self.links.capabilities(frame.link.lane);
+        let lane = self.links.capabilities(link.lane);
         let is_connection = lane.is_some_and(|lane| lane.connected);
-        let remote = self.links.get(frame.link).and_then(|link| link.remote.ip());
+        let remote = self.links.get(link).and_then(|link| link.remote.ip());
         let is_proved_home = remote.is_some_and(|host| self.is_proved_home(host));
-        let link = self.links.get(frame.link).ok_or(Drop::UnknownLink)?;
-        let size = frame.bytes.len();
+        let link = self.links.get(link).ok_or(Drop::UnknownLink)?;
         if size == 0 {
             return Err(Drop::Empty);
         }
@@ -203,7 +214,7 @@ impl Core {
             return if size <= self.config.max_message { Ok(()) } else { Err(Drop::Oversized) };
         }
         let invited = link.configured || link.initiator == Initiator::Us;
-        if !frame.origin.is_near() && !invited && !self.config.allow_off_link {
+        if !origin.is_near() && !invited && !self.config.allow_off_link {
             return Err(Drop::OffLink);
         }
         if !is_connection && size > self.config.max_unproved_frame {

@@ -8,12 +8,19 @@ use crate::counters::Drop;
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, PeerKey, TaskKey};
-use crate::ports::{Capabilities, Cast, Close, Initiator};
+use crate::ports::{Capabilities, Cast, Close, Initiator, Placed};
 use crate::time::Time;
 use crate::wire::links::Link;
 use crate::wire::outbox::{Outgoing, Refusal};
 use crate::wire::sessions::HEAD;
 use crate::wire::streams::{Arrived, Left, Pace, StreamLimits, Streams};
+
+/// A record of the far end.
+pub(super) enum Record<'a> {
+    Whole(&'a [u8]),
+    /// Its bytes are in the room of their message.
+    Placed(Placed),
+}
 
 impl Core {
     /// Makes room for streams on a link that can carry them.
@@ -25,7 +32,8 @@ impl Core {
         let limits = StreamLimits::of(&self.config);
         let (account, assembled) = (self.budget.account(), self.links.assembly.account());
         if let Some(link) = self.links.get_mut(link).filter(|link| link.streams.is_none()) {
-            let streams = Streams::new(initiator == Initiator::Us, limits, account, assembled);
+            let mut streams = Streams::new(initiator == Initiator::Us, limits, account, assembled);
+            streams.offer(self.large.rooms.clone(), link.id);
             link.streams = Some(Box::new(streams));
         }
     }
@@ -35,7 +43,12 @@ impl Core {
     }
 
     /// Takes a record of the far end.
-    pub(super) fn on_record(&mut self, now: Time, from: From, record: &[u8]) -> Result<(), Drop> {
+    pub(super) fn on_record(
+        &mut self,
+        now: Time,
+        from: From,
+        record: Record<'_>,
+    ) -> Result<(), Drop> {
         if from.cast == Cast::Broadcast || self.streams_of(from.link).is_none() {
             return Err(Drop::Misaddressed);
         }
@@ -45,7 +58,10 @@ impl Core {
         }
         self.touch(now, from.link);
         let Some(streams) = self.streams_of(from.link) else { return Err(Drop::Misaddressed) };
-        let arrived = streams.on_record(record);
+        let arrived = match record {
+            Record::Whole(record) => streams.on_record(record),
+            Record::Placed(placed) => streams.on_placed(placed.stream, placed.length),
+        };
         // Messages that come side by side use the buffers of earlier ones too.
         if streams.wants_spare()
             && let Some(buffer) = self.buffers.take_large()

@@ -53,6 +53,15 @@ impl Header {
     }
 }
 
+impl Header {
+    /// Of a record that brings bytes: its stream, and how many.
+    pub fn of_stream(&self) -> Option<(u32, usize)> {
+        let is_one = self.kind == Kind::RAW && self.service == Service::STREAM;
+        let length = usize::try_from(self.length()).ok()?.checked_sub(Self::SIZE)?;
+        is_one.then_some((self.id, length))
+    }
+}
+
 impl Service {
     fn is_of_streams(self) -> bool {
         matches!(self, Self::STREAM | Self::CONTROL)

@@ -173,6 +173,20 @@ impl Splitter {
         Ok(Some(Frame { header, whole, end }))
     }
 
+    /// The large frame that has begun and is not whole: its header, and what has arrived of its
+    /// body. To be asked once [`Self::next_frame`] has said that there is no whole frame.
+    pub fn begun(&self) -> Option<(Header, &[u8])> {
+        let arrived = self.buffer.get(self.begin..self.end).filter(|_| self.missing > 0)?;
+        let (head, body) = arrived.split_first_chunk()?;
+        Some((Header::decode(head).ok()?, body))
+    }
+
+    /// Forgets the frame that has begun: the rest of it is read elsewhere. Next comes what is behind
+    /// it.
+    pub fn pass_over(&mut self) {
+        (self.begin, self.end, self.missing) = (0, 0, 0);
+    }
+
     /// Hands over the memory with the frames that were taken since the last [`Self::room`], and goes
     /// on in `spare`, which becomes as large. What has arrived behind these frames is moved there.
     pub fn swap(&mut self, mut spare: Vec<u8>) -> Vec<u8> {

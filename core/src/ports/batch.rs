@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::endpoint::LinkId;
-use crate::ports::{Cast, LinkEvent, Origin, Received};
+use crate::ports::{Cast, LentRoom, LinkEvent, Origin, Received, Rooms};
 
 /// What arrived since the last poll: one reused buffer with the frames end to end.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub struct RecvBatch {
     lent_bytes: usize,
     /// Memory whose frames were taken, for those who hand over more.
     spares: Vec<Vec<u8>>,
+    /// What may be read elsewhere.
+    rooms: Option<Rooms>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +48,20 @@ enum Arrival {
         bytes: Range<usize>,
         memory: usize,
     },
+    Placed(Placed),
+}
+
+/// Bytes of a stream's record, which were read straight into the room of its message.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// The link it came on.
+    pub link: LinkId,
+    /// Where its source is.
+    pub origin: Origin,
+    /// The stream.
+    pub stream: u32,
+    /// How many.
+    pub length: usize,
 }
 
 /// One received frame in memory that it has for itself, and that may be kept.
@@ -79,6 +95,8 @@ pub enum Handed<'a> {
     Arrived(Arrived<'a>),
     /// A large frame came, in memory of its own.
     Lent(Lent<'a>),
+    /// A record came, whose bytes are where they belong.
+    Placed(Placed),
 }
 
 impl RecvBatch {
@@ -94,6 +112,26 @@ impl RecvBatch {
     pub const LARGE: usize = 16 * 1024;
     /// Spare memory that is kept: what the largest batch has held.
     const SPARES: usize = 8;
+
+    /// A batch of somebody who takes [`Handed::Placed`]: records may be read into `rooms`.
+    pub fn with_rooms(rooms: Rooms) -> Self {
+        Self { rooms: Some(rooms), ..Self::default() }
+    }
+
+    /// Room for the next record of a stream, of `length` bytes without its head, if its message has
+    /// any. When they have arrived: [`Self::place`].
+    pub fn room(&self, link: LinkId, stream: u32, length: usize) -> Option<LentRoom> {
+        self.rooms.as_ref()?.lend(link, stream, length)
+    }
+
+    /// Adds a record that has been read into its room, `length` bytes.
+    pub fn place(&mut self, room: LentRoom, length: usize, origin: Origin) {
+        let link = room.link();
+        let stream = room.give_back(length);
+        self.lent_bytes = self.lent_bytes.saturating_add(length);
+        self.items.push(Arrival::Placed(Placed { link, origin, stream, length }));
+        self.frames += 1;
+    }
 
     /// Whether there is room for another frame in this batch.
     pub fn has_room(&self) -> bool {
@@ -169,6 +207,8 @@ impl RecvBatch {
                 each(Arrived::Frame(Received { link, cast, origin, bytes }));
             }
             Handed::Arrived(arrived) => each(arrived),
+            // Only where somebody has asked for it.
+            Handed::Placed(_) => {}
         });
     }
 
@@ -177,6 +217,7 @@ impl RecvBatch {
         for item in self.items.drain(..) {
             match item {
                 Arrival::Event(event) => each(Handed::Arrived(Arrived::Event(event))),
+                Arrival::Placed(placed) => each(Handed::Placed(placed)),
                 Arrival::Frame { link, cast, origin, bytes } => {
                     let bytes = self.buffer.get_mut(bytes).unwrap_or_default();
                     let frame = Received { link, cast, origin, bytes };
@@ -258,7 +299,7 @@ mod tests {
                 *lent.memory = Vec::new();
             }
             Handed::Arrived(Arrived::Frame(frame)) => got.push(frame.bytes.to_vec()),
-            Handed::Arrived(Arrived::Event(_)) => unreachable!("no event was added"),
+            _ => unreachable!("nothing else was added"),
         });
         assert_eq!(got, [&b"alone"[..], b"copied", b"a", b"b"]);
         assert_eq!((batch.take_spare(), batch.take_spare()), (b"ab".to_vec(), Vec::new()));

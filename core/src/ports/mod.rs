@@ -15,18 +15,21 @@ mod batch;
 mod codec;
 mod compressor;
 mod normalizer;
+mod rooms;
 mod sealer;
 mod statistics;
 mod transport;
 
 pub use crate::random::Entropy;
-pub use batch::{Arrived, Handed, Lent, RecvBatch};
+pub use batch::{Arrived, Handed, Lent, Placed, RecvBatch};
 pub use codec::{
     BYTES_NEWTYPE, Budget, Codec, DecodeError, EncodeError, Format, Item, Letter, OnEntry, OnItem,
     OnLetter, OnValue, Short, Shorts, Value,
 };
 pub use compressor::{Compressor, ExpandError};
 pub use normalizer::Normalizer;
+pub(crate) use rooms::OwnRoom;
+pub use rooms::{LentRoom, Rooms};
 pub use sealer::{GroupKey, KeyId, OpenError, SessionKey, TAG};
 pub use statistics::{Statistic, StatisticKind, Statistics};
 pub use transport::{

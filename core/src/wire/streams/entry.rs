@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Pace;
 use super::body::Body;
 use crate::error::ErrorCode;
+use crate::ports::OwnRoom;
 use crate::time::Time;
 
 /// What an empty buffer of an application stream may keep.
@@ -173,7 +174,7 @@ impl<T> Sending<T> {
 
 /// A message that is being received.
 pub(super) struct Assembling {
-    pub(super) buffer: Vec<u8>,
+    pub(super) room: OwnRoom,
     pub(super) allowed: u32,
     /// How it got on until it was looked at last.
     pub(super) progress: Option<Progress>,
@@ -189,20 +190,9 @@ pub(super) struct Progress {
 }
 
 impl Assembling {
-    /// Appends bytes. The buffer holds at most twice what has arrived, and never more than the
-    /// largest message.
-    pub(super) fn extend(&mut self, bytes: &[u8], largest: usize) {
-        let needed = self.buffer.len().saturating_add(bytes.len());
-        if needed > self.buffer.capacity() {
-            let grown = self.buffer.len().saturating_mul(2).min(largest).max(needed);
-            self.buffer.reserve_exact(grown - self.buffer.len());
-        }
-        self.buffer.extend_from_slice(bytes);
-    }
-
     /// Looks at it again, one of so many streams. Whether it has fallen behind too far.
     pub(super) fn is_too_slow(&mut self, now: Time, pace: Pace, streams: usize) -> bool {
-        let arrived = self.buffer.len();
+        let arrived = self.room.len();
         let start = Progress { arrived, looked: now, behind: Duration::ZERO };
         let last = self.progress.get_or_insert(start);
         // A look that is late was held up by this node, and what has come may wait unread.

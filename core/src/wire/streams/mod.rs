@@ -25,7 +25,9 @@ use thiserror::Error;
 
 use crate::byte_budget::Account;
 use crate::config::Config;
+use crate::endpoint::{Lane, LinkId};
 use crate::error::ErrorCode;
+use crate::ports::Rooms;
 use entry::{Application, Class, Entry, Kind};
 
 pub(crate) use body::{Body, Gap};
@@ -226,7 +228,9 @@ pub(crate) struct Streams<T> {
     late: u64,
     /// The last messages that have left, in that order: their refusal may be on its way.
     recent: VecDeque<(u32, T)>,
-    /// An empty buffer for a message that is put together alone: lent to each of many, it would
+    /// Where messages are put together, for others to read into, and whose they are there.
+    rooms: (Rooms, LinkId),
+    /// A buffer for a message that is put together alone: lent to each of many, it would
     /// cost far more than what has arrived.
     spare: Vec<u8>,
 }
@@ -259,8 +263,14 @@ impl<T> Streams<T> {
             refusals: VecDeque::new(),
             late: 0,
             recent: VecDeque::new(),
+            rooms: (Rooms::default(), LinkId { lane: Lane(0), slot: 0, generation: 0 }),
             spare: Vec::new(),
         }
+    }
+
+    /// Has messages put together in `rooms`, as those of `link`. To be said before any record comes.
+    pub(crate) fn offer(&mut self, rooms: Rooms, link: LinkId) {
+        self.rooms = (rooms, link);
     }
 
     /// Opens an application stream and returns its number, to be said in the call's message.
@@ -340,9 +350,9 @@ impl<T> Streams<T> {
 
     /// Takes back the buffer of a message that was handled, for the next one. Nothing happens if
     /// it is too large to be kept, or smaller than the one that is kept.
-    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
+    pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
         if buffer.capacity() <= MAX_SPARE && buffer.capacity() > self.spare.capacity() {
-            buffer.clear();
+            // As it was left: what has been written to is not filled with zeros again.
             self.spare = buffer;
         }
     }
@@ -448,8 +458,8 @@ impl<T> Streams<T> {
                 self.account.refund(message.bytes.len());
             }
             Kind::Assembling(message) => {
-                self.assembled.refund(message.buffer.len());
-                self.account.refund(message.buffer.len());
+                self.assembled.refund(message.room.len());
+                self.account.refund(message.room.len());
             }
             Kind::Application(stream) => {
                 let unread = stream.receive.buffer.len();
@@ -470,7 +480,7 @@ impl<T> Streams<T> {
         if let Kind::Assembling(message) = kind {
             // It may announce a stream, whose bytes are on their way before its sender hears.
             self.late = self.late.saturating_add(u64::from(self.limits.initial));
-            self.recycle(message.buffer);
+            self.recycle(message.room.abandon().unwrap_or_default());
         }
         if announced {
             self.queue_control(number);

@@ -6,6 +6,7 @@ use super::entry::{Application, Assembling, Class, Entry, Kind, move_front};
 use super::record::{self, Record};
 use super::{Gone, Pace, Streams};
 use crate::error::ErrorCode;
+use crate::ports::OwnRoom;
 use crate::time::Time;
 
 /// What a record has brought about. Events come once, at the change.
@@ -70,6 +71,31 @@ pub(crate) struct Taken {
     pub(crate) end: bool,
 }
 
+/// Bytes of a record.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Here(&'a [u8]),
+    /// In the room of their message.
+    Placed(usize),
+}
+
+impl Piece<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Here(bytes) => bytes.len(),
+            Self::Placed(count) => count,
+        }
+    }
+
+    /// `false`: it cannot stand there.
+    fn is_put_into(self, room: &mut OwnRoom) -> bool {
+        match self {
+            Self::Here(bytes) => room.copy(bytes),
+            Self::Placed(count) => room.take(count),
+        }
+    }
+}
+
 impl<T> Streams<T> {
     /// A call of the far end announces an application stream. `false`: as many are open as may
     /// be, and the far end will be told that this one is refused as busy. That a number is not
@@ -130,7 +156,7 @@ impl<T> Streams<T> {
         let (number, record) = record::read(frame).ok_or(StreamError::Malformed)?;
         if self.table.get(&number).is_some_and(|entry| entry.announced) {
             return match record {
-                Record::Bytes(bytes) => self.on_bytes(number, bytes),
+                Record::Bytes(bytes) => self.on_bytes(number, Piece::Here(bytes)),
                 Record::Credit(bytes) => self.on_credit(number, bytes),
                 Record::Reset(code) => Ok(self.on_reset(number, code)),
             };
@@ -157,6 +183,24 @@ impl<T> Streams<T> {
         }
     }
 
+    /// Takes one record of the far end whose `count` bytes have been read into the room of its
+    /// message.
+    ///
+    /// # Errors
+    /// [`StreamError`]: the link must be closed.
+    pub(crate) fn on_placed(
+        &mut self,
+        number: u32,
+        count: usize,
+    ) -> Result<Arrived<T>, StreamError> {
+        if self.table.get(&number).is_some_and(|entry| entry.announced) {
+            return self.on_bytes(number, Piece::Placed(count));
+        }
+        // It has been turned away meanwhile.
+        self.check_over(number)?;
+        self.take_late(number, count)
+    }
+
     /// Whether a stream that is in no table, or not announced, was there once.
     fn check_over(&self, number: u32) -> Result<(), StreamError> {
         let was_there = if self.is_own(number) {
@@ -181,13 +225,20 @@ impl<T> Streams<T> {
             self.take_late(number, bytes.len())?;
             return Ok(Arrived::TurnedAway(ErrorCode::BUSY));
         }
-        let buffer = std::mem::take(&mut self.spare);
-        let message = Assembling { buffer, allowed: self.limits.initial, progress: None };
+        let (memory, most) = (std::mem::take(&mut self.spare), self.largest());
+        let room = self.rooms.0.open(self.rooms.1, number, memory, most);
+        let message = Assembling { room, allowed: self.limits.initial, progress: None };
         self.insert(number, Entry::new(Class::Assembling, true, Kind::Assembling(message)));
-        self.on_bytes(number, bytes)
+        self.on_bytes(number, Piece::Here(bytes))
     }
 
-    fn on_bytes(&mut self, number: u32, bytes: &[u8]) -> Result<Arrived<T>, StreamError> {
+    /// The largest message that is put together.
+    fn largest(&self) -> usize {
+        self.limits.message.min(self.limits.assembly)
+    }
+
+    fn on_bytes(&mut self, number: u32, piece: Piece<'_>) -> Result<Arrived<T>, StreamError> {
+        let (size, largest) = (piece.len(), self.largest());
         let Some(entry) = self.table.get_mut(&number) else { return Ok(Arrived::Nothing) };
         if let Kind::Application(stream) = &entry.kind
             && stream.receive.ended
@@ -195,12 +246,12 @@ impl<T> Streams<T> {
             return Err(StreamError::AfterEnd(number));
         }
         let allowed = entry.allowed_mut().ok_or(StreamError::WrongWay(number))?;
-        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(size).unwrap_or(u32::MAX);
         let left = allowed.checked_sub(count).ok_or(StreamError::BeyondCredit(number))?;
-        *allowed = if bytes.is_empty() { 0 } else { left };
-        let is_crowded = !self.account.has_share(bytes.len());
+        *allowed = if size == 0 { 0 } else { left };
+        let is_crowded = !self.account.has_share(size);
         match &mut entry.kind {
-            Kind::Application(stream) if bytes.is_empty() => {
+            Kind::Application(stream) if size == 0 => {
                 stream.receive.ended = true;
                 Ok(Arrived::Finished(number))
             }
@@ -209,33 +260,39 @@ impl<T> Streams<T> {
                 Ok(Arrived::Crowded(Some(number)))
             }
             Kind::Application(stream) => {
+                // Nobody lends room for it.
+                let Piece::Here(bytes) = piece else { return Err(StreamError::Malformed) };
                 let had_none = stream.receive.buffer.is_empty();
                 stream.receive.buffer.extend(bytes);
-                self.unread += bytes.len();
-                self.account.charge(bytes.len());
+                self.unread += size;
+                self.account.charge(size);
                 Ok(if had_none { Arrived::Readable(number) } else { Arrived::Nothing })
             }
-            Kind::Assembling(_) if bytes.is_empty() => match self.remove(number) {
-                Some(Kind::Assembling(message)) => Ok(Arrived::Message(message.buffer)),
+            Kind::Assembling(_) if size == 0 => match self.remove(number) {
+                Some(Kind::Assembling(message)) => {
+                    let whole = message.room.finish();
+                    whole.map(Arrived::Message).ok_or(StreamError::AfterEnd(number))
+                }
                 _ => Ok(Arrived::Nothing),
             },
             Kind::Assembling(message) => {
-                let largest = self.limits.message.min(self.limits.assembly);
                 let room = self.limits.assembly.saturating_sub(self.assembled.held());
-                if bytes.len() > largest.saturating_sub(message.buffer.len()) {
+                if size > largest.saturating_sub(message.room.len()) {
                     return Ok(self.turn_away(number, ErrorCode::TOO_LARGE));
                 }
-                if bytes.len() > room {
+                if size > room {
                     return Ok(self.turn_away(number, ErrorCode::BUSY));
                 }
                 // What is left beside them is for results, and for smaller calls.
-                if is_crowded || !self.account.budget().has_room_for_work(bytes.len()) {
+                if is_crowded || !self.account.budget().has_room_for_work(size) {
                     self.end(number, ErrorCode::BUSY);
                     return Ok(Arrived::Crowded(None));
                 }
-                message.extend(bytes, largest);
-                self.assembled.charge(bytes.len());
-                self.account.charge(bytes.len());
+                if !piece.is_put_into(&mut message.room) {
+                    return Err(StreamError::Malformed);
+                }
+                self.assembled.charge(size);
+                self.account.charge(size);
                 self.grant(number);
                 Ok(Arrived::Nothing)
             }
@@ -263,7 +320,7 @@ impl<T> Streams<T> {
     /// of others. `false`: there is none.
     pub(crate) fn end_largest(&mut self) -> bool {
         let of = |entry: &Entry<T>| match &entry.kind {
-            Kind::Assembling(message) => Some(message.buffer.len()),
+            Kind::Assembling(message) => Some(message.room.len()),
             _ => None,
         };
         let all = self.table.iter().filter_map(|(number, entry)| Some((of(entry)?, *number)));
@@ -301,7 +358,7 @@ impl<T> Streams<T> {
             Some(Kind::Application(_)) => Arrived::Reset(number, code),
             Some(Kind::Sending(message)) => Arrived::Refused(message.tag, code),
             Some(Kind::Assembling(message)) => {
-                self.recycle(message.buffer);
+                self.recycle(message.room.abandon().unwrap_or_default());
                 Arrived::Nothing
             }
             Some(Kind::Ending { .. }) | None => Arrived::Nothing,

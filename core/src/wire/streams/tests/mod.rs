@@ -6,6 +6,7 @@ mod joined;
 mod lasting;
 mod messages;
 mod pace;
+mod placed;
 
 use super::*;
 use crate::byte_budget::ByteBudget;
@@ -56,13 +57,36 @@ fn next(from: &mut End) -> Option<(Vec<u8>, Left<&'static str>)> {
     left.map(|left| (frame, left))
 }
 
+/// Has the bytes of a record read to where its message is put together. `None`: it has no room.
+fn place(
+    to: &mut End,
+    number: u32,
+    body: &[u8],
+) -> Option<Result<Arrived<&'static str>, StreamError>> {
+    let mut room = to.rooms.0.lend(to.rooms.1, number, body.len())?;
+    room.space().copy_from_slice(body);
+    room.give_back(body.len());
+    Some(to.on_placed(number, body.len()))
+}
+
+/// Takes a record, every other one as connections do: what belongs to a message is there already.
+fn hear(to: &mut End, frame: &[u8]) -> Result<Arrived<&'static str>, StreamError> {
+    if let Some((number, record::Record::Bytes(body))) = record::read(frame)
+        && body.len() % 2 == 1
+        && let Some(result) = place(to, number, body)
+    {
+        return result;
+    }
+    to.on_record(frame)
+}
+
 /// Carries all that `from` has to say to `to`; returns what happened on the way, without what
 /// nobody waits for.
 fn carry(from: &mut End, to: &mut End) -> (Vec<Left<&'static str>>, Vec<Arrived<&'static str>>) {
     let (mut left, mut arrived) = (Vec::new(), Vec::new());
     while let Some((frame, what)) = next(from) {
         left.push(what);
-        arrived.push(to.on_record(&frame).unwrap());
+        arrived.push(hear(to, &frame).unwrap());
     }
     left.retain(|what| *what != Left::Record);
     arrived.retain(|what| *what != Arrived::Nothing);
@@ -119,7 +143,7 @@ fn memory<T>(streams: &Streams<T>) -> usize {
             stream.send.buffer.capacity() + stream.receive.buffer.capacity()
         }
         Kind::Sending(message) => message.bytes.capacity(),
-        Kind::Assembling(message) => message.buffer.capacity(),
+        Kind::Assembling(message) => message.room.capacity(),
         Kind::Ending { .. } => 0,
     };
     let queues = streams.round.capacity() + streams.controls.capacity();
