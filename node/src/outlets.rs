@@ -110,6 +110,7 @@ impl Outlets {
     /// Drops the frames of a link that is gone.
     pub(crate) fn forget(&mut self, link: LinkId) {
         self.held.retain(|(dest, _)| *dest != Dest::Link(link));
+        self.run.forget(link);
     }
 
     /// Drops the transports.
