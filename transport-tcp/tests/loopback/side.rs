@@ -10,6 +10,7 @@ use std::time::Duration;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
 use lanc_core::ports::{
     Arrived, Dest, DownReason, Inlet, LinkEvent, Outlet, RecvBatch, SendRefused, Sent, Transport,
+    TransportError,
 };
 use lanc_transport_tcp::{TcpConfig, TcpStats, TcpTransport};
 
@@ -40,11 +41,15 @@ pub(crate) struct Side {
 
 impl Side {
     pub(crate) async fn open(config: TcpConfig) -> Self {
+        Self::try_open(config).await.unwrap()
+    }
+
+    pub(crate) async fn try_open(config: TcpConfig) -> Result<Self, TransportError> {
         let transport = TcpTransport::new(config);
         let stats = transport.stats();
-        let opened = transport.open(Lane(0)).await.unwrap();
+        let opened = transport.open(Lane(0)).await?;
         let (outlet, inlet, local) = (opened.outlet, opened.inlet, opened.local);
-        Self { outlet, inlet, local, stats, arrived: VecDeque::new() }
+        Ok(Self { outlet, inlet, local, stats, arrived: VecDeque::new() })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
