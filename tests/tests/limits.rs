@@ -30,7 +30,7 @@ enum Tried {
 
 use Tried::{Here, Open, There};
 
-const INBOUND: &str = "core/src/inbound.rs";
+const INBOUND: &str = "core/src/inbound/tests.rs";
 const EVERY_BOUND: &str = "every_bound_holds_at_its_number_and_one_more_is_refused";
 const BOUNDS: &str = "core/src/wire/streams/tests/bounds.rs";
 const KEEPING: &str = "tests/tests/lanes/keeping.rs";
