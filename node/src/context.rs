@@ -94,25 +94,20 @@ impl Given {
 
 /// Where a result is written.
 pub(crate) struct Room {
-    /// A buffer, if the result will be there at once.
+    /// A buffer, if there is one at hand.
     held: Option<Vec<u8>>,
-    /// Where buffers come from, if there is none yet.
-    hub: Option<Arc<Hub>>,
+    /// Where buffers come from, if there is none.
+    hub: Arc<Hub>,
 }
 
 impl Room {
-    pub(crate) fn holding(buffer: Vec<u8>) -> Self {
-        Self { held: Some(buffer), hub: None }
-    }
-
     pub(crate) fn of(hub: Arc<Hub>) -> Self {
-        Self { held: None, hub: Some(hub) }
+        Self { held: None, hub }
     }
 
     /// An empty buffer.
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        let fresh = || self.hub.as_ref().map(|hub| hub.take_buffer()).unwrap_or_default();
-        self.held.take().unwrap_or_else(fresh)
+        self.held.take().unwrap_or_else(|| self.hub.take_buffer())
     }
 
     /// The same buffer for what is written next. One that holds no memory is no buffer.

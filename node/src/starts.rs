@@ -155,10 +155,7 @@ impl Starts {
             let spent = [args.into_buffer(), room.spent_if_large()];
             return (serving, Ok(Started::Done(ran.unwrap_or_else(Err), spent)));
         }
-        let room = match self.room.spent() {
-            none if none.capacity() == 0 => Room::of(Arc::clone(&self.hub)),
-            buffer => Room::holding(buffer),
-        };
+        let room = std::mem::replace(&mut self.room, Room::of(Arc::clone(&self.hub)));
         let call = self.describe(node, task, cancellation, room);
         let serving = call.serving;
         (serving, workers::guarded(serving, || function.start(call)))

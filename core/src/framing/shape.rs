@@ -51,9 +51,7 @@ impl Header {
         let body = length.checked_sub(RECORD_HEAD).filter(|_| service.is_of_streams())?;
         Some((Self::new(Kind::RAW, service, stream, body)?, RECORD_HEAD))
     }
-}
 
-impl Header {
     /// Of a record that brings bytes: its stream, and how many.
     pub fn of_stream(&self) -> Option<(u32, usize)> {
         let is_one = self.kind == Kind::RAW && self.service == Service::STREAM;
