@@ -32,8 +32,8 @@ impl Core {
         let limits = StreamLimits::of(&self.config);
         let (account, assembled) = (self.budget.account(), self.links.assembly.account());
         if let Some(link) = self.links.get_mut(link).filter(|link| link.streams.is_none()) {
-            let mut streams = Streams::new(initiator == Initiator::Us, limits, account, assembled);
-            streams.offer(self.large.rooms.clone(), link.id);
+            let (is_ours, rooms) = (initiator == Initiator::Us, self.large.rooms.clone());
+            let streams = Streams::new(is_ours, limits, account, assembled, (rooms, link.id));
             link.streams = Some(Box::new(streams));
         }
     }

@@ -25,7 +25,7 @@ use thiserror::Error;
 
 use crate::byte_budget::Account;
 use crate::config::Config;
-use crate::endpoint::{Lane, LinkId};
+use crate::endpoint::LinkId;
 use crate::error::ErrorCode;
 use crate::ports::Rooms;
 use entry::{Application, Class, Entry, Kind};
@@ -237,12 +237,14 @@ pub(crate) struct Streams<T> {
 
 impl<T> Streams<T> {
     /// The streams of a new link. `initiator`: this end opened the link. All they hold is charged
-    /// to `account`, and messages being put together to `assembled` as well.
+    /// to `account`, and messages being put together to `assembled` as well. They are put together
+    /// in `rooms`, as those of that link.
     pub(crate) fn new(
         initiator: bool,
         limits: StreamLimits,
         account: Account,
         assembled: Account,
+        rooms: (Rooms, LinkId),
     ) -> Self {
         Self {
             initiator,
@@ -263,14 +265,9 @@ impl<T> Streams<T> {
             refusals: VecDeque::new(),
             late: 0,
             recent: VecDeque::new(),
-            rooms: (Rooms::default(), LinkId { lane: Lane(0), slot: 0, generation: 0 }),
+            rooms,
             spare: Vec::new(),
         }
-    }
-
-    /// Has messages put together in `rooms`, as those of `link`. To be said before any record comes.
-    pub(crate) fn offer(&mut self, rooms: Rooms, link: LinkId) {
-        self.rooms = (rooms, link);
     }
 
     /// Opens an application stream and returns its number, to be said in the call's message.

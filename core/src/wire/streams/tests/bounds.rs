@@ -216,7 +216,8 @@ fn streams_that_are_gone_do_not_pile_up_in_the_queues() {
 fn what_the_whole_node_may_hold() {
     let budget = ByteBudget::new(400);
     let all = ByteBudget::new(200);
-    let mut other: End = Streams::new(false, limits(), budget.account(), all.account());
+    let (account, assembled) = (budget.account(), all.account());
+    let mut other: End = Streams::new(false, limits(), account, assembled, rooms());
     let mut rest = budget.account();
     assert_eq!(other.expect(1), Ok(true));
     assert_eq!(other.on_record(&bytes(1, &pattern(60))), Ok(Arrived::Readable(1)));

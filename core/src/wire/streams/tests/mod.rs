@@ -10,6 +10,7 @@ mod placed;
 
 use super::*;
 use crate::byte_budget::ByteBudget;
+use crate::endpoint::Lane;
 use crate::framing::RECORD_HEAD as HEAD;
 
 /// Credit that both ends begin with, and their window.
@@ -36,7 +37,12 @@ type End = Streams<&'static str>;
 /// One end, of a node that may hold a lot.
 fn end<T>(initiator: bool, limits: StreamLimits) -> Streams<T> {
     let account = || ByteBudget::new(1 << 30).account();
-    Streams::new(initiator, limits, account(), account())
+    Streams::new(initiator, limits, account(), account(), rooms())
+}
+
+/// Where one end puts messages together.
+fn rooms() -> (Rooms, LinkId) {
+    (Rooms::default(), LinkId { lane: Lane(0), slot: 0, generation: 0 })
 }
 
 /// The end that opened the link, and the other one.
