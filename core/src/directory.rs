@@ -1,5 +1,6 @@
 //! The directory of functions: this node's own, and every provider of every name it has heard.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,8 @@ impl Function {
 pub(crate) struct Directory {
     table: Slots<Function, tag::Function>,
     by_name: KeyedMap<FunctionName, FunctionKey>,
+    /// The one that was asked for last: the same is often asked for again.
+    last: Cell<Option<FunctionKey>>,
     /// Rises with every change of the local list.
     revision: u64,
     local_count: usize,
@@ -98,11 +101,19 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new(limit: usize, hash: HashKey) -> Self {
-        Self { table: Slots::new(limit), by_name: KeyedMap::new(hash), revision: 0, local_count: 0 }
+        let (table, by_name) = (Slots::new(limit), KeyedMap::new(hash));
+        Self { table, by_name, last: Cell::new(None), revision: 0, local_count: 0 }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<FunctionKey> {
-        self.by_name.get(name).copied()
+        let last = self.last.get().filter(|key| {
+            self.table.get(*key).is_some_and(|function| function.name.as_str() == name)
+        });
+        last.or_else(|| {
+            let found = self.by_name.get(name).copied();
+            self.last.set(found);
+            found
+        })
     }
 
     pub(crate) fn get(&self, key: FunctionKey) -> Option<&Function> {

@@ -34,7 +34,16 @@ impl Histogram {
     /// Adds one duration.
     pub fn record(&mut self, took: Duration) {
         let nanos = took.as_nanos();
-        let whole = u64::try_from(nanos).unwrap_or(u64::MAX);
+        self.add(u64::try_from(nanos).unwrap_or(u64::MAX), nanos);
+    }
+
+    /// Adds one duration, in nanoseconds.
+    pub(crate) fn record_nanos(&mut self, nanos: u64) {
+        self.add(nanos, nanos.into());
+    }
+
+    #[inline]
+    fn add(&mut self, whole: u64, nanos: u128) {
         if let Some(bucket) = self.buckets.get_mut(place(whole.saturating_sub(1) / 1000)) {
             *bucket += 1;
         }

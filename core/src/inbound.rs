@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use crate::agenda::Agenda;
 use crate::config::Config;
 use crate::id::{CallerKey, ExeId, PeerKey, tag};
-use crate::keyed::{HashKey, KeyedMap};
+use crate::keyed::{HashKey, Recent};
 use crate::message::Watermark;
 use crate::mutant::planted;
 use crate::slots::Slots;
@@ -66,7 +66,7 @@ impl Bounds {
 /// All callers.
 pub(crate) struct Inbound {
     callers: Slots<Caller, tag::Caller>,
-    by_session: KeyedMap<u64, CallerKey>,
+    by_session: Recent<u64, CallerKey>,
     /// Callers in the order in which they are looked at for one to forget; stale keys are
     /// dropped.
     round: VecDeque<CallerKey>,
@@ -87,7 +87,7 @@ impl Inbound {
     pub(crate) fn new(bounds: Bounds, hash: HashKey) -> Self {
         Self {
             callers: Slots::new(bounds.callers),
-            by_session: KeyedMap::new(hash),
+            by_session: Recent::new(hash),
             round: VecDeque::new(),
             forgotten: Marks::new(FORGOTTEN, hash),
             strangers: Marks::new(FORGOTTEN_STRANGERS, hash),
@@ -147,7 +147,7 @@ impl Inbound {
     }
 
     pub(crate) fn find(&self, session: u64) -> Option<CallerKey> {
-        self.by_session.get(&session).copied()
+        self.by_session.get(session)
     }
 
     pub(crate) fn get(&self, key: CallerKey) -> Option<&Caller> {
@@ -300,7 +300,7 @@ impl Inbound {
     /// ended.
     pub(crate) fn forget(&mut self, key: CallerKey) -> Option<Caller> {
         let caller = self.callers.remove(key)?;
-        self.by_session.remove(&caller.session);
+        self.by_session.remove(caller.session);
         self.entries -= caller.entries.len();
         let highest = caller.highest();
         // Whoever never introduced itself may have made its session up.

@@ -1,6 +1,7 @@
 //! A hash map whose hash key is injected and whose order cannot be observed.
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
@@ -89,5 +90,63 @@ impl<K: Hash + Eq, V> KeyedMap<K, V> {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
+    }
+}
+
+/// Keys of a table by what they are called by, of which the one that was asked for last is often
+/// asked for again: messages of one sender come together.
+pub(crate) struct Recent<K, V> {
+    map: KeyedMap<K, V>,
+    /// What `map` holds as well.
+    last: Cell<Option<(K, V)>>,
+}
+
+impl<K: Copy + Hash + Eq, V: Copy> Recent<K, V> {
+    pub(crate) fn new(key: HashKey) -> Self {
+        Self { map: KeyedMap::new(key), last: Cell::new(None) }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: K) -> Option<V> {
+        match self.last.get() {
+            Some((last, value)) if last == key => Some(value),
+            _ => self.look_up(key),
+        }
+    }
+
+    fn look_up(&self, key: K) -> Option<V> {
+        let value = *self.map.get(&key)?;
+        self.last.set(Some((key, value)));
+        Some(value)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        self.last.set(None);
+        self.map.insert(key, value);
+    }
+
+    pub(crate) fn remove(&mut self, key: K) {
+        self.last.set(None);
+        self.map.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_last_is_what_is_there() {
+        let mut map = Recent::new(HashKey::new([5; 16]));
+        map.insert(1, 'a');
+        map.insert(2, 'b');
+        assert_eq!(
+            [1, 1, 2, 3, 2].map(|key| map.get(key)),
+            [Some('a'), Some('a'), Some('b'), None, Some('b')]
+        );
+        map.insert(2, 'c');
+        assert_eq!(map.get(2), Some('c'), "another value");
+        map.remove(2);
+        assert_eq!((map.get(2), map.get(1)), (None, Some('a')));
     }
 }

@@ -1,7 +1,5 @@
 //! What functions cost: for each name how often it ended in which way, and how long it took.
 
-use std::time::Duration;
-
 use crate::counters::Outcomes;
 use crate::error::ErrorCode;
 use crate::histogram::Histogram;
@@ -77,28 +75,22 @@ impl Measures {
         &self.rows
     }
 
-    /// Notes how a call from here ended.
-    pub(crate) fn called(&mut self, name: &FunctionName, code: ErrorCode, took: Duration) {
+    /// Notes how a call from here ended, and after how many nanoseconds.
+    pub(crate) fn called(&mut self, name: &FunctionName, code: ErrorCode, took: u64) {
         if let Some(row) = self.row(name) {
             let called = row.called.get_or_insert_default();
             called.ended.count(code);
-            called.took.record(took);
+            called.took.record_nanos(took);
         }
     }
 
-    /// Notes how a function ended that ran here.
-    pub(crate) fn served(
-        &mut self,
-        name: &FunctionName,
-        code: ErrorCode,
-        waited: Duration,
-        ran: Duration,
-    ) {
+    /// Notes how a function ended that ran here, and for how many nanoseconds it waited and ran.
+    pub(crate) fn served(&mut self, name: &FunctionName, code: ErrorCode, waited: u64, ran: u64) {
         if let Some(row) = self.row(name) {
             let served = row.served.get_or_insert_default();
             served.ended.count(code);
-            served.waited.record(waited);
-            served.ran.record(ran);
+            served.waited.record_nanos(waited);
+            served.ran.record_nanos(ran);
         }
     }
 
@@ -140,11 +132,10 @@ mod tests {
         let name = |number: usize| FunctionName::new(&format!("f{number}")).unwrap();
         for round in 0..2 {
             for number in 0..MAX_MEASURED + 2 {
-                let took = Duration::from_micros(round + 1);
-                measures.called(&name(number), ErrorCode::OK, took);
+                measures.called(&name(number), ErrorCode::OK, round + 1);
             }
         }
-        measures.served(&name(0), ErrorCode::BUSY, Duration::ZERO, Duration::ZERO);
+        measures.served(&name(0), ErrorCode::BUSY, 0, 0);
         let rows = measures.rows();
         assert_eq!(rows.len(), MAX_MEASURED + 1);
         let calls = |row: &Measured| row.called().map(|called| called.took.count());

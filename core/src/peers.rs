@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::dialect::Dialect;
 use crate::endpoint::{Endpoint, LinkId};
 use crate::id::{FunctionKey, PeerKey, SessionId, tag};
-use crate::keyed::{HashKey, KeyedMap};
+use crate::keyed::{HashKey, KeyedMap, Recent};
 use crate::message::{Features, Hello};
 use crate::mutant::planted;
 use crate::ports::Origin;
@@ -178,9 +178,9 @@ struct Namesakes {
 /// All peers.
 pub(crate) struct Peers {
     table: Slots<Peer, tag::Peer>,
-    by_session: KeyedMap<SessionId, PeerKey>,
+    by_session: Recent<SessionId, PeerKey>,
     /// By the short session, which ids of calls begin with.
-    by_short: KeyedMap<u64, PeerKey>,
+    by_short: Recent<u64, PeerKey>,
     by_name: KeyedMap<Arc<str>, Namesakes>,
     /// Tentative peers, oldest first. Holds verified and stale keys too until they are met.
     tentative: VecDeque<PeerKey>,
@@ -200,8 +200,8 @@ impl Peers {
     pub(crate) fn new(max_verified: usize, max_tentative: usize, hash: HashKey) -> Self {
         Self {
             table: Slots::new(max_verified + max_tentative),
-            by_session: KeyedMap::new(hash),
-            by_short: KeyedMap::new(hash),
+            by_session: Recent::new(hash),
+            by_short: Recent::new(hash),
             by_name: KeyedMap::new(hash),
             tentative: VecDeque::new(),
             tentative_count: 0,
@@ -220,12 +220,12 @@ impl Peers {
     }
 
     pub(crate) fn by_session(&self, session: SessionId) -> Option<PeerKey> {
-        self.by_session.get(&session).copied()
+        self.by_session.get(session)
     }
 
     /// The peer whose calls have ids of this short session.
     pub(crate) fn by_short(&self, short: u64) -> Option<PeerKey> {
-        self.by_short.get(&short).copied()
+        self.by_short.get(short)
     }
 
     /// The peer of a name; if several share it, the one heard of last.
@@ -337,9 +337,9 @@ impl Peers {
 
     pub(crate) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
         let peer = self.table.remove(key)?;
-        self.by_session.remove(&peer.session);
+        self.by_session.remove(peer.session);
         if self.by_short(peer.session.short()) == Some(key) {
-            self.by_short.remove(&peer.session.short());
+            self.by_short.remove(peer.session.short());
         }
         self.forget_name(&peer.name, (peer.first_seen, key));
         if peer.trust == Trust::Tentative {

@@ -26,14 +26,21 @@ pub(crate) const MAX_SENDS: u8 = 6;
 /// The same number.
 const COPIES: usize = 6;
 
-/// The round trip to a peer, smoothed as in RFC 6298.
+/// The round trip to a peer, smoothed as in RFC 6298. Kept in nanoseconds: each answer is a sample,
+/// and none need be carried to whole seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct RoundTrip {
-    smoothed: Option<Duration>,
-    variation: Duration,
+    smoothed: Option<u64>,
+    variation: u64,
     /// The first timeout that follows from them, so that it is not worked out for each message.
     base: Option<Duration>,
     doubts: Doubts,
+}
+
+/// In nanoseconds, an hour at most: no round trip takes longer, and what is made of it fits.
+fn nanos(time: Duration) -> u64 {
+    const MOST: u64 = 3600 * 1_000_000_000;
+    u64::try_from(time.as_nanos()).unwrap_or(MOST).min(MOST)
 }
 
 /// Times in a row that tell only what the round trip does not exceed, each longer than it is
@@ -53,23 +60,26 @@ impl RoundTrip {
     /// Takes a measurement in.
     pub(crate) fn sample(&mut self, measured: Duration) {
         self.doubts = Doubts::default();
-        let Some(smoothed) = self.smoothed else {
-            self.smoothed = Some(measured);
-            self.variation = measured / 2;
-            self.base = Some(self.first_timeout());
-            return;
+        let measured = nanos(measured);
+        let (smoothed, variation) = match self.smoothed {
+            None => (measured, measured / 2),
+            Some(smoothed) => {
+                let variation = (self.variation * 3 + smoothed.abs_diff(measured)) / 4;
+                ((smoothed * 7 + measured) / 8, variation)
+            }
         };
-        let difference = smoothed.abs_diff(measured);
-        self.variation = (self.variation * 3 + difference) / 4;
-        self.smoothed = Some((smoothed * 7 + measured) / 8);
-        self.base = Some(self.first_timeout());
+        (self.smoothed, self.variation) = (Some(smoothed), variation);
+        // How long a receipt takes at most, as far as is known, within the bounds.
+        let timeout = smoothed + variation * 4 + nanos(ACK_DELAY);
+        let timeout = timeout.clamp(nanos(LEAST_TIMEOUT), nanos(MOST_TIMEOUT));
+        self.base = Some(Duration::from_nanos(timeout));
     }
 
     /// Takes in the time until something came back that does not say which copy it answers. One
     /// that is much longer than the round trip is of a copy that was sent later, 24 ms at least. It
     /// is not judged by the variation: what is taken in wrongly would widen that, and so let in more.
     pub(crate) fn sample_if_plausible(&mut self, measured: Duration) {
-        let most = self.smoothed.map(|smoothed| (smoothed * 3 / 2).max(LEAST_TIMEOUT));
+        let most = self.smoothed().map(|smoothed| (smoothed * 3 / 2).max(LEAST_TIMEOUT));
         if most.is_none_or(|most| measured <= most) {
             self.sample(measured);
         } else {
@@ -81,7 +91,7 @@ impl RoundTrip {
     /// one. When nothing else comes for long, the round trip has become as long as the shortest of
     /// these: else every answer would be sent again for ever, and none be a sample.
     pub(crate) fn doubt(&mut self, at_most: Duration) {
-        if self.smoothed.is_some_and(|smoothed| at_most <= smoothed) {
+        if self.smoothed().is_some_and(|smoothed| at_most <= smoothed) {
             return self.sample(at_most);
         }
         let Doubts { count, least } = self.doubts;
@@ -92,24 +102,18 @@ impl RoundTrip {
         }
     }
 
-    /// How long a receipt takes at most, as far as is known, within the bounds.
-    fn first_timeout(&self) -> Duration {
-        let known = self.smoothed.map(|smoothed| smoothed + self.variation * 4 + ACK_DELAY);
-        known.unwrap_or(FIRST_TIMEOUT).clamp(LEAST_TIMEOUT, MOST_TIMEOUT)
-    }
-
     /// Takes in a time that is no shorter than the round trip: what came back was not sent at
     /// once.
     pub(crate) fn sample_at_most(&mut self, measured: Duration) {
         self.doubts = Doubts::default();
-        if self.smoothed.is_none_or(|smoothed| measured < smoothed) {
+        if self.smoothed().is_none_or(|smoothed| measured < smoothed) {
             self.sample(measured);
         }
     }
 
     /// The mean, once there is one.
     pub(crate) fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
+        self.smoothed.map(Duration::from_nanos)
     }
 
     /// How long to wait for a receipt of what was sent for the `sends`-th time; doubles with

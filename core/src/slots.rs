@@ -104,7 +104,8 @@ impl<T, Tag> Slots<T, Tag> {
     pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> Option<Key<Tag>> {
         let slot = self.vacant()?;
         let place = self.slots.get_mut(index(slot))?;
-        place.value = Some(make());
+        // Free, so nothing is dropped here: what is made need not wait elsewhere for that.
+        place.value.get_or_insert_with(make);
         self.live += 1;
         Some(Key { slot, generation: place.generation, table: PhantomData })
     }

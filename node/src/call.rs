@@ -21,7 +21,7 @@ use crate::args::IntoArgs;
 use crate::hub::{Hub, State};
 use crate::name;
 use crate::node::Node;
-use crate::pending::{Pending, single, taken, typed};
+use crate::pending::{Pending, give_up, single, taken, typed};
 use crate::serving::Serving;
 use crate::spare;
 use crate::stream::ByteStream;
@@ -189,31 +189,34 @@ impl<T> Call<T> {
     }
 
     /// Puts the call into the core.
-    fn submit(self) -> Result<Pending, CallError> {
-        self.submit_and(|_, _| ()).map(|(pending, ())| pending)
+    fn submit(mut self) -> Result<Pending, CallError> {
+        let (key, ()) = self.submit_and(|_, _| ())?;
+        Ok(Pending { hub: self.hub, key, over: false })
     }
 
-    /// Puts the call into the core, and does something more while that is locked.
+    /// Puts the call into the core, once, and does something more while that is locked.
     fn submit_and<R>(
-        self,
+        &mut self,
         then: impl FnOnce(&mut State, CallKey) -> R,
-    ) -> Result<(Pending, R), CallError> {
-        let (hub, mut request) = (self.hub, self.request?);
-        if !self.named.is_empty() {
+    ) -> Result<(CallKey, R), CallError> {
+        let Self { hub, request, named, serving, .. } = self;
+        // Made once: what is left in its place is never told.
+        let done = CallError::new(ErrorCode::RESULT_EXPIRED, Executed::Maybe, String::new());
+        let mut request = std::mem::replace(request, Err(done))?;
+        if !named.is_empty() {
             let entry = |(name, value)| (String::as_str(name), Item::Encoded(Vec::as_slice(value)));
-            let entries: Vec<_> = self.named.iter().map(entry).collect();
+            let entries: Vec<_> = named.iter().map(entry).collect();
             request.args.set_named(|out| hub.pipeline.first().write_map(&entries, out));
         }
         let now = hub.clock.now();
-        let (key, result) = hub.submit(|state| {
-            if let Some(serving) = self.serving {
-                serving.bound(&hub, &mut request);
+        hub.submit(|state| {
+            if let Some(serving) = serving {
+                serving.bound(hub, &mut request);
             }
             let key = state.core.call(now, request)?;
             state.begin_call(key);
             Ok((key, then(state, key)))
-        })?;
-        Ok((Pending { hub, key, over: false }, result))
+        })
     }
 }
 
@@ -282,7 +285,7 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for Call<T> {
     type IntoFuture = Calling<T>;
 
     fn into_future(self) -> Calling<T> {
-        Calling { call: Some(self), pending: None }
+        Calling { call: self, stage: Stage::New }
     }
 }
 
@@ -290,30 +293,45 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for Call<T> {
 /// dropped before the result is there.
 #[must_use = "a call is made when it is awaited"]
 pub struct Calling<T> {
-    call: Option<Call<T>>,
-    pending: Option<Pending>,
+    call: Call<T>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    New,
+    Made(CallKey),
+    Over,
 }
 
 impl<T: DeserializeOwned> Future for Calling<T> {
     type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Nothing large is moved but the call itself, once.
-        let polled = if let Some(pending) = &self.pending {
-            pending.hub.poll_outcome(pending.key, cx)
-        } else if let Some(call) = self.call.take() {
-            let (pending, polled) = call.submit_and(|state, key| state.poll_outcome(key, cx))?;
-            self.pending = Some(pending);
-            polled
-        } else {
+        let Self { call, stage } = &mut *self;
+        let polled = match *stage {
+            Stage::Made(key) => call.hub.poll_outcome(key, cx),
+            Stage::New => {
+                *stage = Stage::Over;
+                let (key, polled) = call.submit_and(|state, key| state.poll_outcome(key, cx))?;
+                *stage = Stage::Made(key);
+                polled
+            }
             // It was polled again after it was ready; no reason to panic.
-            return Poll::Ready(Err(taken()));
+            Stage::Over => return Poll::Ready(Err(taken())),
         };
         let outcome = ready!(polled);
-        let Some(mut pending) = self.pending.take() else { return Poll::Ready(Err(taken())) };
-        pending.over = true;
+        *stage = Stage::Over;
         let answer = single(outcome)?;
-        Poll::Ready(typed(&pending.hub, answer.result?))
+        Poll::Ready(typed(&call.hub, answer.result?))
+    }
+}
+
+impl<T> Drop for Calling<T> {
+    fn drop(&mut self) {
+        if let Stage::Made(key) = self.stage {
+            give_up(&self.call.hub, key);
+        }
     }
 }
 

@@ -51,13 +51,18 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if !self.over {
-            let now = self.hub.clock.now();
-            self.hub.submit(|state| {
-                state.tell_opened(self.key);
-                state.core.abandon(now, self.key);
-            });
+            give_up(&self.hub, self.key);
         }
     }
+}
+
+/// Nobody waits for a call any more.
+pub(crate) fn give_up(hub: &Hub, key: CallKey) {
+    let now = hub.clock.now();
+    hub.submit(|state| {
+        state.tell_opened(key);
+        state.core.abandon(now, key);
+    });
 }
 
 /// The one answer of an outcome.

@@ -30,7 +30,7 @@ impl Core {
     /// A call ends. What it consists of is counted apart: the application made one call.
     pub(super) fn measure_call(&mut self, now: Time, key: CallKey, outcome: &Outcome) {
         let Some(call) = self.calls.get(key) else { return };
-        let (code, took) = (outcome.code(), now.since(call.started));
+        let (code, took) = (outcome.code(), now.nanos_since(call.started));
         if call.parent.is_some() {
             self.counters.attempts_ended.count(code);
         } else {
@@ -44,9 +44,9 @@ impl Core {
     pub(super) fn measure_task(&mut self, now: Time, key: TaskKey, code: ErrorCode) {
         let Some(task) = self.tasks.get(key) else { return };
         let Progress::Running { since } = task.progress else { return };
-        let (waited, ran) = (since.since(task.since), now.since(since));
+        let (waited, ran) = (since.nanos_since(task.since), now.nanos_since(since));
         self.measures.served(&task.name, code, waited, ran);
-        self.note_finished(key, code, waited, ran);
+        self.note_finished(key, code, [waited, ran]);
         self.counters.tasks_ended.count(code);
         match code {
             ErrorCode::OK => self.counters.tasks_succeeded += 1,

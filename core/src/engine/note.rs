@@ -57,7 +57,7 @@ impl Core {
         }
     }
 
-    pub(super) fn note_ended(&mut self, key: CallKey, outcome: &Outcome, took: Duration) {
+    pub(super) fn note_ended(&mut self, key: CallKey, outcome: &Outcome, nanos: u64) {
         if self.notes.wanted
             && let Some(call) = self.calls.get(key)
         {
@@ -67,6 +67,7 @@ impl Core {
                 Outcome::One(answer) => Arc::clone(&answer.from),
                 Outcome::All(_) => Arc::clone(&self.name),
             };
+            let took = Duration::from_nanos(nanos);
             self.notes.push(Note::Ended { id, function, from, code, took });
         }
     }
@@ -101,18 +102,13 @@ impl Core {
         }
     }
 
-    pub(super) fn note_finished(
-        &mut self,
-        key: TaskKey,
-        code: ErrorCode,
-        waited: Duration,
-        ran: Duration,
-    ) {
+    pub(super) fn note_finished(&mut self, key: TaskKey, code: ErrorCode, nanos: [u64; 2]) {
         if self.notes.wanted
             && let Some(task) = self.tasks.get(key)
         {
             let (id, caller) = self.who_asked(&task.caller);
             let function = task.name.clone();
+            let [waited, ran] = nanos.map(Duration::from_nanos);
             self.notes.push(Note::Finished { id, function, caller, code, waited, ran });
         }
     }
