@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use super::Shared;
 
-/// Bytes that need no buffer: a few numbers, a short text.
-const FEW: usize = 30;
+/// Bytes that need no buffer: a few numbers, a short text. With their length they fill three words,
+/// and are moved as such: what is read in other pieces than it was written in waits for the write.
+const FEW: usize = 23;
 
 /// An encoded value. Reads as its bytes; where these stand in several places they are put
 /// together when they are first asked for, which the way to the network never does.
@@ -24,6 +25,7 @@ enum Place {
 }
 
 #[derive(Clone, Copy)]
+#[repr(align(8))]
 struct Few {
     length: u8,
     bytes: [u8; FEW],
@@ -71,7 +73,7 @@ impl Bulk {
 }
 
 impl Encoded {
-    /// A copy of bytes that are so few that no buffer is needed for them: up to 30. `None`: they
+    /// A copy of bytes that are so few that no buffer is needed for them: up to 23. `None`: they
     /// are more.
     #[inline]
     pub fn few(bytes: &[u8]) -> Option<Self> {
