@@ -12,6 +12,9 @@ use crate::hub::Hub;
 /// being done, which keeps both sides busy; measured against other policies and sizes in
 /// `docs/decisions/0007`.
 pub(crate) const CHUNK: usize = 32;
+/// The same where one thread runs all callers, of whom half are woken then: with more than a frame
+/// of them, a turn of the driver for each frame would cost more than the frame gains.
+const MOST: usize = 128;
 /// Trips through the run queue before what the woken callers have submitted is sent.
 const TRIPS: u32 = 4;
 /// Longer than these take no further one is begun.
@@ -58,12 +61,16 @@ impl Callers {
     ///
     /// Returns how many were woken.
     pub(crate) async fn wake(&mut self, hub: &Hub) -> usize {
-        let count = self.held.len().min(CHUNK);
-        if count < 2 {
+        if self.held.len() < 2 {
+            let count = self.held.len();
             self.wake_all();
             return count;
         }
-        let (before, began) = (hub.state().submitted, hub.clock.now());
+        let (before, open) = {
+            let state = hub.state();
+            (state.submitted, state.core.open_calls())
+        };
+        let (count, began) = (self.chunk(open), hub.clock.now());
         if count >= MANY && self.is_shared && self.at_once == 0 {
             self.wake_together(count).await;
             if hub.clock.now().since(began) > BUSY {
@@ -83,6 +90,14 @@ impl Callers {
             tokio::task::yield_now().await;
         }
         count
+    }
+
+    /// How many to wake, if so many calls are open beside those who are held: two chunks take turns.
+    fn chunk(&self, open: usize) -> usize {
+        let held = self.held.len();
+        let half = open.saturating_add(held) / 2;
+        let most = if self.is_shared { CHUNK } else { half.clamp(CHUNK, MOST) };
+        held.min(most)
     }
 
     /// Has `count` callers run, and comes back when this thread has run its share of them.

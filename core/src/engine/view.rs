@@ -237,6 +237,11 @@ impl Core {
         functions
     }
 
+    /// How many calls have no outcome yet, or one that nobody was told of.
+    pub fn open_calls(&self) -> usize {
+        self.calls.open()
+    }
+
     /// How full the tables are.
     pub fn tables(&self) -> Tables {
         let (mut streams, mut stream_bytes) = (self.pipes.len() + self.leftovers.len(), 0);
