@@ -141,7 +141,7 @@ fn read_decimal(text: &[u8]) -> Option<u64> {
 /// A function's name: 1 to 128 bytes of `[A-Za-z_][A-Za-z0-9_.:-]*`.
 ///
 /// The narrow alphabet keeps names safe in logs, terminals and file names. Clones share the text.
-#[derive(Clone, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Eq, PartialOrd, Ord)]
 pub struct FunctionName(Arc<str>);
 
 impl PartialEq for FunctionName {
@@ -149,6 +149,12 @@ impl PartialEq for FunctionName {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl std::hash::Hash for FunctionName {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 
