@@ -1,5 +1,6 @@
 //! MessagePack.
 
+mod letters;
 mod scan;
 mod token;
 mod words;
@@ -12,7 +13,7 @@ use std::io;
 
 use lanc_core::payload::bulk::Collector;
 use lanc_core::ports::{
-    Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnLetter, OnValue,
+    Budget, Codec, DecodeError, EncodeError, Format, Item, Letters, OnEntry, OnItem, OnValue,
     Short, Shorts,
 };
 use rmp_serde::{Deserializer, Serializer};
@@ -78,10 +79,10 @@ impl Codec for MsgpackCodec {
         &self,
         input: &'a [u8],
         budget: &mut Budget,
-        each: &mut OnLetter<'_, 'a>,
+        into: &mut Letters<'a>,
     ) -> Result<usize, DecodeError> {
         let mut scanner = Scanner::new(input, *budget);
-        let result = scanner.letters(each);
+        let result = scanner.letters(into);
         budget.nodes = scanner.nodes_left();
         result
     }

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use lanc_core::ports::{
-    Budget, DecodeError, Item, Letter, OnEntry, OnItem, OnLetter, Short, Value,
-};
+use lanc_core::ports::{Budget, DecodeError, Item, OnEntry, OnItem, Value};
 
 use super::MsgpackCodec;
-use super::token::{Rest, Token, uint};
+use super::token::{Rest, Token, behind_scalar};
 
 /// [`MsgpackCodec::MAX_DEPTH`], as the size of an array.
 const LEVELS: usize = 127;
@@ -16,8 +14,8 @@ const _: () = assert!(MsgpackCodec::MAX_DEPTH == 127);
 /// A position in MessagePack. Never recurses: how many values are left in each open container
 /// is an array.
 pub(super) struct Scanner<'a> {
-    rest: Rest<'a>,
-    budget: Budget,
+    pub(super) rest: Rest<'a>,
+    pub(super) budget: Budget,
 }
 
 impl<'a> Scanner<'a> {
@@ -32,10 +30,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads a map and returns where it ends.
     pub(super) fn map(&mut self, each: &mut OnEntry<'_, 'a>) -> Result<usize, DecodeError> {
-        self.budget.spend(1)?;
-        let Token::Map(entries) = self.rest.token()? else { return Err(DecodeError::Malformed(0)) };
-        self.children(u64::from(entries) * 2)?;
-        let inner = self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
+        let entries = self.entries()?;
+        let inner = self.inner_depth()?;
         for _ in 0..entries {
             let key = self.rest.key()?;
             let value = self.value(inner)?;
@@ -44,60 +40,28 @@ impl<'a> Scanner<'a> {
         Ok(self.rest.at())
     }
 
-    /// Reads a map and returns where it ends. Keys of more than a letter mean nothing.
-    pub(super) fn letters(&mut self, each: &mut OnLetter<'_, 'a>) -> Result<usize, DecodeError> {
+    /// Reads how many entries a map has, and takes their keys and values from the budget.
+    #[inline(always)]
+    pub(super) fn entries(&mut self) -> Result<u32, DecodeError> {
         self.budget.spend(1)?;
-        let Token::Map(entries) = self.rest.token()? else { return Err(DecodeError::Malformed(0)) };
-        self.children(u64::from(entries) * 2)?;
-        let inner = self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
-        let mut rest = self.rest.0;
-        for _ in 0..entries {
-            let (key, begin) = match rest {
-                // Nearly all of them.
-                [0xa1, key @ 0x00..=0x7f, begin @ ..] => (Some(*key), begin),
-                _ => {
-                    self.rest.0 = rest;
-                    (self.rest.letter()?, self.rest.0)
-                }
-            };
-            let value = match uint(begin) {
-                Some((number, behind)) => {
-                    rest = behind;
-                    Short::Uint(number)
-                }
-                None => {
-                    self.rest.0 = begin;
-                    let value = self.short(inner)?;
-                    rest = self.rest.0;
-                    value
-                }
-            };
-            if let Some(key) = key {
-                each(Letter { key, value, raw: read_of(begin, rest) });
+        let entries = match self.rest.0 {
+            [marker @ 0x80..=0x8f, behind @ ..] => {
+                self.rest.0 = behind;
+                u32::from(marker & 0x0f)
             }
-        }
-        self.rest.0 = rest;
-        Ok(self.rest.at())
+            _ => match self.rest.token()? {
+                Token::Map(entries) => entries,
+                _ => return Err(DecodeError::Malformed(0)),
+            },
+        };
+        self.children(u64::from(entries) * 2)?;
+        Ok(entries)
     }
 
-    /// Reads one value, which has been counted, and in which at most `depth` containers may
-    /// stand inside each other.
-    fn short(&mut self, depth: u32) -> Result<Short<'a>, DecodeError> {
-        let begin = self.rest.0;
-        match begin.split_first() {
-            // A list of numbers, as arguments often are.
-            Some((marker @ 0x90..=0x9f, behind)) => {
-                self.rest.0 = behind;
-                self.contents(u64::from(marker & 0x0f), depth)?;
-                return Ok(Short::List(self.since(begin)));
-            }
-            Some((marker @ 0xa0..=0xbf, behind)) => {
-                self.rest.0 = behind;
-                return self.rest.text(usize::from(marker & 0x1f)).map(Short::Text);
-            }
-            _ => {}
-        }
-        self.value(depth).map(|value| Short::of(&value))
+    /// How many containers may stand inside each other within the one that is read.
+    #[inline]
+    pub(super) fn inner_depth(&self) -> Result<u32, DecodeError> {
+        self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)
     }
 
     /// What has been read behind `begin`.
@@ -110,7 +74,7 @@ impl<'a> Scanner<'a> {
         self.budget.spend(1)?;
         let Token::List(items) = self.rest.token()? else { return Err(DecodeError::Malformed(0)) };
         self.children(u64::from(items))?;
-        let inner = self.budget.depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
+        let inner = self.inner_depth()?;
         for _ in 0..items {
             let value = self.value(inner)?;
             each(value)?;
@@ -139,7 +103,7 @@ impl<'a> Scanner<'a> {
     /// Reads one value, which has been counted, and in which at most `depth` containers may
     /// stand inside each other.
     #[inline(always)]
-    fn value(&mut self, depth: u32) -> Result<Value<'a>, DecodeError> {
+    pub(super) fn value(&mut self, depth: u32) -> Result<Value<'a>, DecodeError> {
         let begin = self.rest.0;
         let token = self.rest.token()?;
         let children = match token {
@@ -210,7 +174,8 @@ impl<'a> Scanner<'a> {
     /// Passes one token; how many children follow, if it begins a container.
     #[inline]
     fn pass_token(&mut self) -> Result<Option<u64>, DecodeError> {
-        if self.rest.uint().is_some() {
+        if let Some(behind) = behind_scalar(self.rest.0) {
+            self.rest.0 = behind;
             return Ok(None);
         }
         Ok(match self.rest.token()? {
@@ -223,7 +188,7 @@ impl<'a> Scanner<'a> {
 
 /// What of `begin` stands before its end, `behind`.
 #[inline(always)]
-fn read_of<'a>(begin: &'a [u8], behind: &[u8]) -> &'a [u8] {
+pub(super) fn read_of<'a>(begin: &'a [u8], behind: &[u8]) -> &'a [u8] {
     let used = begin.len().saturating_sub(behind.len());
     begin.get(..used).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
 mod differential;
+mod letters;
 mod words;
 
 use std::borrow::Cow;

@@ -49,6 +49,35 @@ pub(super) fn uint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     })
 }
 
+/// Of how many bytes a value that begins with this one consists, if it is a number, a truth value
+/// or nothing; 0 for all others.
+const SCALARS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut places = lengths.as_mut_slice();
+    let mut marker = 0_u16;
+    while let [place, others @ ..] = places {
+        *place = match marker {
+            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 1,
+            0xcc | 0xd0 => 2,
+            0xcd | 0xd1 => 3,
+            0xca | 0xce | 0xd2 => 5,
+            0xcb | 0xcf | 0xd3 => 9,
+            _ => 0,
+        };
+        places = others;
+        marker += 1;
+    }
+    lengths
+};
+
+/// What is behind a number, a truth value or nothing. `None`: another value is next, or the input
+/// ends.
+#[inline(always)]
+pub(super) fn behind_scalar(bytes: &[u8]) -> Option<&[u8]> {
+    let length = *SCALARS.get(usize::from(*bytes.first()?))?;
+    bytes.get(usize::from(length)..).filter(|_| length > 0)
+}
+
 /// The bytes that have not been read yet, and how many there were at first.
 pub(super) struct Rest<'a>(pub(super) &'a [u8], pub(super) usize);
 
@@ -89,19 +118,6 @@ impl<'a> Rest<'a> {
             Token::Text(key) => Ok(key),
             _ => Err(DecodeError::WrongType),
         }
-    }
-
-    /// Reads a key; which it is, if it is one byte.
-    #[inline(always)]
-    pub(super) fn letter(&mut self) -> Result<Option<u8>, DecodeError> {
-        if let [0xa1, letter @ 0x00..=0x7f, behind @ ..] = self.0 {
-            self.0 = behind;
-            return Ok(Some(*letter));
-        }
-        Ok(match self.key()?.as_bytes() {
-            [letter] => Some(*letter),
-            _ => None,
-        })
     }
 
     /// Reads a whole number if one is next that is not below zero and stands in a form for such.

@@ -65,39 +65,45 @@ impl<'c, 'a> FrameReader<'c, 'a> {
     ///
     /// # Errors
     /// [`DecodeError`]: nothing behind this can be read.
-    #[inline]
     pub fn read(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
-        match self.head {
-            Some(head) => self.read_lean(&head),
-            None => self.read_native(),
-        }
+        let mut message = Message::Pong(0);
+        Ok(self.read_into(&mut message)?.map(|()| message))
     }
 
+    /// [`Self::read`] for who reads many: a message is large, and is put where it stays. The place
+    /// is what it was when the message means nothing.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: nothing behind this can be read.
     #[inline]
-    fn read_lean(&mut self, head: &Head) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
+    pub fn read_into(
+        &mut self,
+        place: &mut Message<'a>,
+    ) -> Result<Result<(), Unread<'a>>, DecodeError> {
+        let Some(head) = &self.head else {
+            return Ok(self.read_native()?.map(|message| *place = message));
+        };
         let mut fields = lean::Fields::default();
         let used = fields.read(self.codec, self.rest, &mut self.budget)?;
-        self.pass(used)?;
-        Ok(match lean::read(&fields, head) {
-            Ok(message) => Ok(message),
-            Err(why) => Err(Unread { why, call: fields.call(head), bytes: &[] }),
-        })
+        self.rest = behind(self.rest, used)?;
+        let unread = |why| Unread { why, call: fields.call(head), bytes: &[] };
+        Ok(lean::read_into(&fields, head, place).map_err(unread))
     }
 
     fn read_native(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
         let (codec, rest) = (self.codec, self.rest);
         let (fields, used) = Fields::read(codec, rest, &mut self.budget)?;
         let message = native::read(&fields, codec, &mut self.budget);
-        self.pass(used)?;
+        self.rest = behind(rest, used)?;
         let bytes = rest.get(..used).unwrap_or_default();
         Ok(message.map_err(|why| Unread { why, call: native_call(&fields), bytes }))
     }
+}
 
-    /// Goes on behind a message.
-    fn pass(&mut self, used: usize) -> Result<(), DecodeError> {
-        self.rest = self.rest.get(used..).filter(|_| used > 0).ok_or(DecodeError::Malformed(0))?;
-        Ok(())
-    }
+/// What is behind a message, which takes some bytes.
+#[inline]
+fn behind(frame: &[u8], used: usize) -> Result<&[u8], DecodeError> {
+    frame.get(used..).filter(|_| used > 0).ok_or(DecodeError::Malformed(0))
 }
 
 /// The id of a call that cannot be read otherwise.

@@ -259,6 +259,8 @@ impl Core {
         // What is said to a port that several programs share is said to none of them.
         let said = if cast == Cast::Shared { Cast::Broadcast } else { cast };
         let from = From { form: frame.form(), cast: said, ..from };
+        // Any will do: where each is put.
+        let mut message = Message::Pong(0);
         let mut count = 0;
         let mut first_drop = Ok(());
         while !frame.is_empty() {
@@ -268,8 +270,8 @@ impl Core {
                 self.counters.drop_message(Drop::TooManyMessages);
                 return Err(Drop::TooManyMessages);
             }
-            let result = match frame.read() {
-                Ok(Ok(mut message)) => self.handle_message(now, &from, &mut message),
+            let result = match frame.read_into(&mut message) {
+                Ok(Ok(())) => self.handle_message(now, &from, &mut message),
                 Ok(Err(unread)) => self.read_otherwise(now, from, cast, codec, unread),
                 // Nobody can tell where the next one would begin.
                 Err(why) => {

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use super::Letters;
+
 /// The bytes of names that are compared often: a static has one address in the whole program, which
 /// a constant need not have.
 static JSON: [u8; 4] = *b"json";
@@ -169,17 +171,6 @@ impl<'a> Short<'a> {
     }
 }
 
-/// An entry of a map of letters that was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Letter<'a> {
-    /// The key, one byte of ASCII.
-    pub key: u8,
-    /// What it is.
-    pub value: Short<'a>,
-    /// The bytes it stood in.
-    pub raw: &'a [u8],
-}
-
 /// What [`Codec::read_shorts`] has read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shorts {
@@ -273,8 +264,6 @@ pub const BYTES_NEWTYPE: &str = "lanc::Bytes";
 
 /// Called with a map's entries, in order.
 pub type OnEntry<'f, 'a> = dyn FnMut(&str, Value<'a>) -> Result<(), DecodeError> + 'f;
-/// Called with the entries of a map whose keys are one byte of ASCII, in order.
-pub type OnLetter<'f, 'a> = dyn FnMut(Letter<'a>) + 'f;
 /// Called with a list's items, in order.
 pub type OnItem<'f, 'a> = dyn FnMut(Value<'a>) -> Result<(), DecodeError> + 'f;
 /// Called with a deserializer over the value.
@@ -312,8 +301,8 @@ pub trait Codec: Send + Sync {
         each: &mut OnEntry<'_, 'a>,
     ) -> Result<usize, DecodeError>;
 
-    /// [`Self::read_map`], for a map in which only the keys of one byte mean something; others are
-    /// passed over. A format in which small messages are written should have a shorter way here.
+    /// [`Self::read_map`], for a map in which only letters mean something, into some that hold
+    /// nothing yet. A format in which small messages are written should have a shorter way here.
     ///
     /// # Errors
     /// [`DecodeError`] from the bytes.
@@ -321,11 +310,11 @@ pub trait Codec: Send + Sync {
         &self,
         input: &'a [u8],
         budget: &mut Budget,
-        each: &mut OnLetter<'_, 'a>,
+        into: &mut Letters<'a>,
     ) -> Result<usize, DecodeError> {
         self.read_map(input, budget, &mut |key, value| {
             if let [key] = key.as_bytes() {
-                each(Letter { key: *key, value: Short::of(&value), raw: value.raw });
+                into.put(*key, Short::of(&value), value.raw);
             }
             Ok(())
         })

@@ -14,6 +14,7 @@
 mod batch;
 mod codec;
 mod compressor;
+mod letters;
 mod normalizer;
 mod rooms;
 mod sealer;
@@ -23,10 +24,11 @@ mod transport;
 pub use crate::random::Entropy;
 pub use batch::{Arrived, Handed, Lent, Placed, RecvBatch};
 pub use codec::{
-    BYTES_NEWTYPE, Budget, Codec, DecodeError, EncodeError, Format, Item, Letter, OnEntry, OnItem,
-    OnLetter, OnValue, Short, Shorts, Value,
+    BYTES_NEWTYPE, Budget, Codec, DecodeError, EncodeError, Format, Item, OnEntry, OnItem, OnValue,
+    Short, Shorts, Value,
 };
 pub use compressor::{Compressor, ExpandError};
+pub use letters::Letters;
 pub use normalizer::Normalizer;
 pub(crate) use rooms::OwnRoom;
 pub use rooms::{LentRoom, Rooms};

@@ -10,7 +10,7 @@ mod read;
 mod write;
 
 pub use head::{Head, begins_with, is_claimed_by};
-pub use read::{Fields, read};
+pub use read::{Fields, read_into};
 pub use write::write;
 pub(crate) use write::write_bulk_last;
 

@@ -1,18 +1,18 @@
 //! The short ways of a codec: what they say is what the long ones say.
 
-use lanc_core::ports::{Budget, Codec, DecodeError, Letter, Short, Shorts};
+use lanc_core::ports::{Budget, Codec, DecodeError, Letters, Short, Shorts};
 
 use super::draw::{AMPLE, Draw, Tree};
 use super::holds;
 
-/// A whole reading: how it ended, what is left of the budget, and the entries.
-type Reading<'a> = (Result<usize, DecodeError>, Budget, Vec<Letter<'a>>);
+/// A whole reading: how it ended, what is left of the budget, and the values.
+type Reading<'a> = (Result<usize, DecodeError>, Budget, Letters<'a>);
 
 fn long<'a>(codec: &dyn Codec, input: &'a [u8], mut budget: Budget) -> Reading<'a> {
-    let mut letters = Vec::new();
+    let mut letters = Letters::default();
     let end = codec.read_map(input, &mut budget, &mut |key, value| {
         if let [key] = key.as_bytes() {
-            letters.push(Letter { key: *key, value: Short::of(&value), raw: value.raw });
+            letters.put(*key, Short::of(&value), value.raw);
         }
         Ok(())
     });
@@ -20,8 +20,8 @@ fn long<'a>(codec: &dyn Codec, input: &'a [u8], mut budget: Budget) -> Reading<'
 }
 
 fn short<'a>(codec: &dyn Codec, input: &'a [u8], mut budget: Budget) -> Reading<'a> {
-    let mut letters = Vec::new();
-    let end = codec.read_letters(input, &mut budget, &mut |letter| letters.push(letter));
+    let mut letters = Letters::default();
+    let end = codec.read_letters(input, &mut budget, &mut letters);
     (end, budget, letters)
 }
 
