@@ -103,11 +103,13 @@ impl Arguments {
     }
 
     /// The encoded list, or an empty slice when there are none.
+    #[inline]
     pub fn positional(&self) -> &[u8] {
         self.bytes.get(..self.named_at).unwrap_or_default()
     }
 
     /// The encoded map, or an empty slice when there is none.
+    #[inline]
     pub fn named(&self) -> &[u8] {
         // Asked of every call: bytes that stand apart are not to be put together for it.
         if self.named_at == self.len() {

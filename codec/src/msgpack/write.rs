@@ -37,10 +37,7 @@ pub(super) fn letters(entries: &[(u8, Short<'_>)], out: &mut Vec<u8>) {
         let key = [0xa1, *key];
         match *value {
             Short::Uint(number) => keyed_uint(key, number, out),
-            Short::Text(value) => {
-                out.extend_from_slice(&key);
-                text(value, out);
-            }
+            Short::Text(value) => keyed_text(key, value, out),
             Short::Encoded(raw) if !raw.is_empty() => {
                 out.extend_from_slice(&key);
                 out.extend_from_slice(raw);
@@ -49,6 +46,20 @@ pub(super) fn letters(entries: &[(u8, Short<'_>)], out: &mut Vec<u8>) {
                 out.extend_from_slice(&key);
                 item(&value.item(), out);
             }
+        }
+    }
+}
+
+/// Text behind its key.
+fn keyed_text([marker, letter]: [u8; 2], value: &str, out: &mut Vec<u8>) {
+    match u8::try_from(value.len()) {
+        Ok(length @ 0..=31) => {
+            out.extend_from_slice(&[marker, letter, 0xa0 | length]);
+            out.extend_from_slice(value.as_bytes());
+        }
+        _ => {
+            out.extend_from_slice(&[marker, letter]);
+            text(value, out);
         }
     }
 }

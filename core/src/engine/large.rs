@@ -36,6 +36,7 @@ pub(super) struct Large {
 impl Large {
     /// Appends a message, of which the bytes of `parts` that others hold are left out, if there
     /// are any; what is left out is at hand then. `false`: this frame cannot carry it.
+    #[inline(always)]
     pub(super) fn write(
         &mut self,
         frame: &FrameWriter,

@@ -196,7 +196,10 @@ impl Core {
         let message = Message::Call(Call {
             id: Some(WireId::Native(call.wire)),
             function: Cow::Borrowed(call.request.function.as_str()),
-            args: spliced.map_or_else(|| call.request.args.positional(), |parts| parts.own),
+            args: match &spliced {
+                Some(parts) => parts.own,
+                None => call.request.args.positional(),
+            },
             kwargs: call.request.args.named(),
             to: Some(callee.session.short()),
             deadline_ms: Some(left.max(1)),

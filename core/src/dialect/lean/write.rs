@@ -54,7 +54,7 @@ impl<'m> Entries<'m> {
         self.places.get(..self.used).unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, key: u8, value: Short<'m>) {
         if let Some(place) = self.places.get_mut(self.used) {
             *place = (key, value);
@@ -63,6 +63,7 @@ impl<'m> Entries<'m> {
     }
 
     /// `None`: it cannot be said under this head.
+    #[inline(always)]
     fn fill(&mut self, message: &'m Message<'_>, head: &Head) -> Option<()> {
         // Who a call, a result and an error are is told by `f`, `v` and `e`.
         if !matches!(message, Message::Call(_) | Message::Callback(_) | Message::Error(_)) {
@@ -104,6 +105,7 @@ impl<'m> Entries<'m> {
         Some(())
     }
 
+    #[inline(always)]
     fn id(&mut self, id: &WireId<'_>, session: Option<u64>) -> Option<()> {
         let WireId::Native(id) = id else { return None };
         if Some(id.session) != session || id.number == 0 {
@@ -115,6 +117,7 @@ impl<'m> Entries<'m> {
     }
 
     /// Of an answer that is to come, or comes, by a connection of its own.
+    #[inline(always)]
     fn token(&mut self, token: Option<u64>) {
         if let Some(token) = token {
             self.put(b'q', Short::Uint(token));
@@ -122,12 +125,14 @@ impl<'m> Entries<'m> {
     }
 
     /// Nothing of the first transmission.
+    #[inline(always)]
     fn attempt(&mut self, attempt: u8) {
         if attempt > 0 {
             self.put(b'n', Short::Uint(u64::from(attempt)));
         }
     }
 
+    #[inline(always)]
     fn call(&mut self, call: &'m Call<'_>, head: &Head) -> Option<()> {
         if call.to != head.receiver || call.watermark != head.watermark {
             return None;
