@@ -39,7 +39,8 @@ pub(crate) fn write_bulk_last(
 /// Most entries of a message: a call's `i` `r` `f` `a` `k` `d` `o` `b` `p` `q` `n`.
 const MOST: usize = 11;
 
-/// The entries of one message: on the stack, since this is done for each.
+/// The entries of one message: on the stack, since this is done for each. Compiled as one function,
+/// in which the compiler knows most places.
 struct Entries<'m> {
     places: [(u8, Short<'m>); MOST],
     used: usize,
