@@ -19,6 +19,7 @@ fn head(group: &Group) -> Head {
         to: Token::read([4; 8]),
         counter: 5,
         salt: [6; 4],
+        stream: 0,
     }
 }
 
@@ -46,6 +47,7 @@ proptest! {
         let group = group(1);
         let head = Head {
             key: group.id(), session: SessionId(session), to: Token::read(to), counter, salt,
+            stream: 0,
         };
         let whole = sealed(&head, Labels::BATCH, &plain);
         prop_assert_eq!(whole.len(), plain.len() + OVERHEAD);

@@ -70,7 +70,6 @@ impl Outlets {
         }
         self.send_run(hub);
         self.run.relax();
-        frame.clear();
         self.spare = frame;
         // Also what `writable` offered again.
         for (_, outlet) in &mut self.lanes {

@@ -96,7 +96,7 @@ impl Run {
                 frame.extend_from_slice(tail.as_deref().unwrap_or_default());
                 held.push((to, frame));
             } else {
-                frame.clear();
+                // As it was left: the core does not fill it with zeros again.
                 self.spares.push(frame);
             }
         }

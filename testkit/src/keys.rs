@@ -44,7 +44,7 @@ impl Keys {
     }
 
     fn open_as(&self, labels: &[Labels<'_>], envelope: &[u8]) -> Option<Vec<u8>> {
-        let head = Head::read(envelope).ok()?;
+        let head = Head::read_record(envelope).ok()?;
         let key = self.0.iter().find(|key| key.id() == head.key)?;
         let key = key.session(&head.session.0, head.epoch());
         let mut bytes = Vec::new();

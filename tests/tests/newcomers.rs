@@ -110,7 +110,7 @@ fn framed(bytes: &[u8]) -> &'static [u8] {
 /// An envelope that is well formed; its seal is guessed.
 fn envelope() -> Vec<u8> {
     let session = SessionId([7; 16]);
-    let head = Head { key: key().id(), session, to: None, counter: 1, salt: [0; 4] };
+    let head = Head { key: key().id(), session, to: None, counter: 1, salt: [0; 4], stream: 0 };
     [&head.write()[..], &[7; 60]].concat()
 }
 

@@ -13,7 +13,7 @@ use crate::payload::{Encoded, Shared, Spliced, bulk};
 use crate::ports::{Cast, Lent, Origin, Placed, Received, Rooms};
 use crate::time::Time;
 use crate::wire::outbox::Outgoing;
-use crate::wire::sessions::{HEAD, OVERHEAD, VERSION};
+use crate::wire::sessions::{HEAD, Head, OVERHEAD, VERSION};
 use crate::wire::streams::{Body, Gap, PushError};
 
 /// What is at hand of a large message for as long as one step of the engine takes.
@@ -29,11 +29,47 @@ pub(super) struct Large {
     pub(super) has_room: bool,
     /// The frame that was written last is a record.
     pub(super) is_record: bool,
+    /// What its envelope promises: the low half of its stream's number, where it is of use.
+    pub(super) stream: u16,
+    /// Memory for frames that are sealed into it, as it was left.
+    left: Vec<u8>,
     /// Where messages are put together.
     pub(super) rooms: Rooms,
 }
 
+/// Memory from this size on is used again as it was left: to fill it with zeros takes a tenth of the
+/// time that sealing takes.
+const LEFT: usize = 16 << 10;
+
 impl Large {
+    /// Empties a frame's buffer. If it has held a large frame, that memory is kept as it was left,
+    /// and the buffer is another one.
+    pub(super) fn empty(&mut self, out: &mut Vec<u8>) {
+        if out.len() >= LEFT && out.len() > self.left.len() {
+            std::mem::swap(out, &mut self.left);
+        }
+        out.clear();
+    }
+
+    /// Moves the first bytes of a frame to the beginning of memory as it was left, which is the
+    /// frame's buffer then. Returns how many they are.
+    pub(super) fn stand_apart(&mut self, frame: &mut Vec<u8>) -> usize {
+        let count = frame.len();
+        if self.left.len() < count {
+            self.left.resize(count, 0);
+        }
+        if let Some(place) = self.left.get_mut(..count) {
+            place.copy_from_slice(frame);
+        }
+        std::mem::swap(frame, &mut self.left);
+        count
+    }
+
+    /// Gives back memory that is kept for speed.
+    pub(super) fn relax(&mut self) {
+        self.left = Vec::new();
+    }
+
     /// Appends a message, of which the bytes of `parts` that others hold are left out, if there
     /// are any; what is left out is at hand then. `false`: this frame cannot carry it.
     #[inline(always)]
@@ -69,8 +105,10 @@ impl Core {
     pub fn handle_lent(&mut self, now: Time, frame: Lent<'_>) {
         let Lent { link, cast, origin, memory, bytes } = frame;
         let place = memory.get_mut(bytes.clone()).unwrap_or_default();
-        // Records are put together elsewhere.
-        if place.len() < bulk::LEAST || place.first() == Some(&framing::RECORD) {
+        // Records are put together elsewhere, sealed ones too.
+        let is_record = place.first() == Some(&framing::RECORD)
+            || Head::read_record(place).is_ok_and(|head| head.stream != 0);
+        if place.len() < bulk::LEAST || is_record {
             return self.handle_frame(now, Received { link, cast, origin, bytes: place });
         }
         self.counters.frames_received += 1;
@@ -85,8 +123,8 @@ impl Core {
     }
 
     /// Memory of messages that are being put together: connections may read records into it, and
-    /// hand them to [`Self::handle_placed`]. With a key nothing can be read there: what is sealed does
-    /// not say what it belongs to.
+    /// hand them to [`Self::handle_placed`]. With a key nothing can be read there: the core opens
+    /// records into them.
     pub fn rooms(&self) -> Rooms {
         if self.is_keyed() { Rooms::default() } else { self.large.rooms.clone() }
     }

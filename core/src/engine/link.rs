@@ -191,6 +191,7 @@ impl Core {
         self.hosts.sweep(now);
         self.sweep_callers(now);
         self.buffers.relax();
+        self.large.relax();
         if self.links.len() > 0 || self.inbound.len() > 0 || self.hosts.len() > 0 {
             self.schedule_sweep(now);
         }

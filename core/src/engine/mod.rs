@@ -77,6 +77,7 @@ mod ping;
 mod pipe;
 mod place;
 mod poll;
+mod promised;
 mod receipt;
 mod receive;
 mod recovery;

@@ -17,12 +17,13 @@ use crate::id::{PeerKey, SessionId};
 use crate::message::{Message, Method, WireId};
 use crate::mutant::planted;
 use crate::peers::Trust;
-use crate::ports::{Capabilities, Close, KeyId};
+use crate::ports::{Capabilities, Close, KeyId, OpenError, SessionKey};
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
 use crate::wire::sessions::carriage::{self, AROUND};
-use crate::wire::sessions::{Head, Held, Labels, OVERHEAD, Outside, Proof, Seal, Token, VERSION};
+use crate::wire::sessions::{Head, Held, Labels, OVERHEAD, Outside, Plain, Proof, Seal};
+use crate::wire::sessions::{Token, VERSION, envelope};
 
 /// How often a peer that names an old token is told the new one.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
@@ -78,8 +79,7 @@ impl Core {
         frame: &mut [u8],
     ) -> Result<(), Drop> {
         let result = if frame.first() == Some(&VERSION) {
-            let opened = self.open_bare(now, from, frame);
-            opened.and_then(|(from, plain)| self.receive_plain(now, from, plain))
+            self.receive_bare(now, from, frame)
         } else {
             let mut envelope = std::mem::take(&mut self.sealing.scratch);
             let first = frame.first().copied().unwrap_or_default();
@@ -87,8 +87,8 @@ impl Core {
             let outer =
                 codec.and_then(|codec| carriage::read(codec.as_ref(), frame, &mut envelope));
             let result = outer.and_then(|outer| {
-                let labels = outer.labels();
-                let (from, plain) = self.open(now, from, labels, &mut envelope, frame.len())?;
+                let outside = (Head::read(&envelope)?, outer.labels(), frame.len());
+                let (from, plain) = self.open_in_place(now, from, outside, &mut envelope)?;
                 self.receive_plain(now, from, plain)
             });
             envelope.clear();
@@ -110,6 +110,21 @@ impl Core {
         }
     }
 
+    /// What a bare envelope on a link says of itself, and what it was sealed as.
+    pub(super) fn read_bare(
+        &self,
+        link: LinkId,
+        frame: &[u8],
+    ) -> Result<(Head, Labels<'static>), Drop> {
+        let head = Head::read_record(frame)?;
+        // For everybody: an announcement, on whatever link it comes.
+        let labels = if head.to.is_none() { Labels::HELLO } else { self.labels_in(link) };
+        if head.stream != 0 && labels != Labels::RECORD {
+            return Err(Drop::Envelope);
+        }
+        Ok((head, labels))
+    }
+
     /// Opens a bare envelope in place: what was sealed stands between its head and its tag.
     pub(super) fn open_bare<'a>(
         &mut self,
@@ -117,29 +132,39 @@ impl Core {
         from: From,
         frame: &'a mut [u8],
     ) -> Result<(From, &'a [u8]), Drop> {
-        // For everybody: an announcement, on whatever link it comes.
-        let is_for_all = Head::read(frame)?.to.is_none();
-        let labels = if is_for_all { Labels::HELLO } else { self.labels_in(from.link) };
+        let (head, labels) = self.read_bare(from.link, frame)?;
         let size = frame.len();
-        self.open(now, from, labels, frame, size)
+        self.open_in_place(now, from, (head, labels, size), frame)
     }
 
-    fn open<'a>(
+    pub(super) fn open_in_place<'a>(
         &mut self,
         now: Time,
         from: From,
-        labels: Labels<'_>,
-        envelope: &'a mut [u8],
-        size: usize,
+        outside: (Head, Labels<'_>, usize),
+        frame: &'a mut [u8],
     ) -> Result<(From, &'a [u8]), Drop> {
-        let head = Head::read(envelope)?;
+        let (head, labels, _) = outside;
+        let opened = self.open(now, from, outside, |key| envelope::open(&head, labels, key, frame));
+        opened.map(|(from, plain)| (from, &*plain))
+    }
+
+    /// Has an envelope opened that came in a frame of so many bytes.
+    pub(super) fn open<T>(
+        &mut self,
+        now: Time,
+        from: From,
+        (head, labels, size): (Head, Labels<'_>, usize),
+        open: impl FnOnce(&dyn SessionKey) -> Result<T, OpenError>,
+    ) -> Result<(From, T), Drop> {
         let seal = self.links.get(from.link).map(|link| &link.seal);
         let connection = seal.and_then(|seal| seal.own?.after(seal.heard));
         self.admit_unknown(now, from.link, &head)?;
         let Some(mut sessions) = self.sealing.sessions.take() else { return Err(Drop::Sealed) };
         let outside = Outside { labels, connection };
-        let opened = sessions.open(now, &head, outside, envelope);
-        let is_worn = opened == Err(Drop::BadSeal) && sessions.is_worn(head.key);
+        let opened = sessions.open_by(now, &head, outside, open);
+        let is_bad = matches!(opened, Err(Drop::BadSeal));
+        let is_worn = is_bad && sessions.is_worn(head.key);
         self.sealing.sessions = Some(sessions);
         match opened {
             Ok((seal, plain)) => {
@@ -380,8 +405,14 @@ impl Core {
         1
     }
 
-    /// Seals a frame for the far end of a link. `false`: it must not leave.
-    pub(super) fn seal_for(&mut self, link: LinkId, frame: &mut Vec<u8>) -> bool {
+    /// Seals a frame for the far end of a link; one with a tail stands behind room. `false`: it
+    /// must not leave.
+    pub(super) fn seal_for(
+        &mut self,
+        link: LinkId,
+        frame: &mut Vec<u8>,
+        tail: Option<&[u8]>,
+    ) -> bool {
         let Some(sessions) = &mut self.sealing.sessions else { return true };
         let Some(known) = self.links.get_mut(link) else { return false };
         let seal = &mut known.seal;
@@ -398,14 +429,20 @@ impl Core {
         };
         seal.sent += 1;
         let Some(key) = seal.key.or_else(|| sessions.ring.primary()) else { return false };
-        let has_room = std::mem::take(&mut self.large.has_room);
-        sessions.seal(key, to, labels, self.random.fresh(), frame, has_room)
+        let is_record = labels == Labels::RECORD;
+        let plain = Plain {
+            tail: tail.map(|tail| (self.large.stand_apart(frame), tail)),
+            frame,
+            has_room: std::mem::take(&mut self.large.has_room),
+            stream: std::mem::take(&mut self.large.stream) * u16::from(is_record),
+        };
+        sessions.seal(key, to, labels, self.random.fresh(), plain)
     }
 
     /// Seals a frame for everybody, in a message that an older program survives.
     pub(super) fn seal_broadcast(&mut self, key: KeyId, frame: &mut Vec<u8>) -> bool {
         let Some(sessions) = &mut self.sealing.sessions else { return true };
-        if !sessions.seal(key, None, Labels::HELLO, self.random.fresh(), frame, false) {
+        if !sessions.seal(key, None, Labels::HELLO, self.random.fresh(), Plain::of(frame)) {
             return false;
         }
         let envelope = std::mem::take(frame);

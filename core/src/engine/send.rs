@@ -67,13 +67,14 @@ impl Core {
     }
 
     /// Like [`Self::poll_frame`], but large bytes are not copied: what is returned with the
-    /// destination is the rest of the frame behind `out`.
+    /// destination is the rest of the frame behind `out`. A buffer is best handed in as it was
+    /// left, and may come back as another one.
     pub fn poll_frame_parts(
         &mut self,
         now: Time,
         out: &mut Vec<u8>,
     ) -> Option<(Dest, Option<Shared>)> {
-        out.clear();
+        self.large.empty(out);
         self.in_frame.clear();
         self.large.is_record = false;
         while let Some((lane, message)) = self.outbox.next_broadcast() {
@@ -88,15 +89,16 @@ impl Core {
             let packed = self.fill(now, link, out);
             let tail = self.large.tail.take();
             // Before anything follows from it: the link may be closed once this has left.
-            let leaves = packed > 0 && self.seal_for(link, out);
-            self.large.has_room = false;
+            let leaves = packed > 0 && self.seal_for(link, out, tail.as_deref());
+            (self.large.has_room, self.large.stream) = (false, 0);
             self.outbox.again(&mut self.links, link);
             self.close_one_shot(now, link);
             if leaves {
                 self.counters.frames_sent += 1;
                 self.counters.messages_sent += u64::try_from(packed).unwrap_or(0);
                 self.close_if_drained(now);
-                return Some((Dest::Link(link), tail));
+                // Sealed, it is in the frame.
+                return Some((Dest::Link(link), tail.filter(|_| !self.is_keyed())));
             }
         }
         None
@@ -346,8 +348,8 @@ impl Core {
         }
     }
 
-    /// Ends a frame with a message that was written with a gap. What is sealed or made smaller is
-    /// so in one piece.
+    /// Ends a frame with a message that was written with a gap. What is made smaller is so in one
+    /// piece.
     fn close_frame(&mut self, link: LinkId, message: &Outgoing, gap: Gap, out: &mut Vec<u8>) {
         let size = out.len().saturating_add(gap.bulk.len());
         if self.shrinks(link, self.may_compress(message), size) {
@@ -356,7 +358,7 @@ impl Core {
             // While it is small: its bulk need not be moved for its envelope.
             out.splice(..0, [0; HEAD]);
             self.large.has_room = true;
-            gap.behind(HEAD).fill(out);
+            self.large.tail = gap.behind(HEAD).close(out);
         } else {
             self.large.tail = gap.close(out);
         }

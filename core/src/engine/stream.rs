@@ -1,6 +1,7 @@
 //! Large messages and byte streams of a link: between its table of streams, the messages that
 //! announce them, and the application.
 
+use super::promised::promise_of;
 use super::receive::From;
 use super::{Core, Done, StreamKey};
 use crate::calls::{Call, Stage};
@@ -14,6 +15,9 @@ use crate::wire::links::Link;
 use crate::wire::outbox::{Outgoing, Refusal};
 use crate::wire::sessions::HEAD;
 use crate::wire::streams::{Arrived, Left, Pace, StreamLimits, Streams};
+
+/// A sealed record from this size on says what it belongs to: smaller ones are as soon copied.
+const PROMISED: usize = 16 << 10;
 
 /// A record of the far end.
 pub(super) enum Record<'a> {
@@ -173,19 +177,19 @@ impl Core {
         let Some(known) = self.links.get_mut(link) else { return false };
         let most = known.max_frame;
         let Some(streams) = &mut known.streams else { return false };
-        // What is sealed is sealed in one piece, where it is written.
+        // What is sealed stands behind room for its envelope's head.
         self.large.has_room = self.sealing.sessions.is_some();
-        let left = if self.large.has_room {
-            out.resize(HEAD, 0);
-            streams.next_record(most, out)
-        } else {
-            streams.next_record_parts(most, out, &mut self.large.tail)
-        };
-        let Some(left) = left else {
+        let room = if self.large.has_room { HEAD } else { 0 };
+        out.resize(room, 0);
+        let Some(left) = streams.next_record_parts(most, out, &mut self.large.tail) else {
             self.large.has_room = false;
             out.clear();
             return false;
         };
+        let size = out.len() + self.large.tail.as_ref().map_or(0, |tail| tail.len());
+        if self.large.has_room && size >= PROMISED && streams.is_of_message(out.get(room..)) {
+            self.large.stream = out.get(room..).and_then(promise_of).unwrap_or_default();
+        }
         known.last_used = now;
         self.large.is_record = true;
         match left {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::endpoint::LinkId;
+use crate::framing::RECORD_HEAD;
 
 type Key = (LinkId, u32);
 
@@ -176,9 +177,30 @@ impl LentRoom {
         }
     }
 
+    /// Has a whole record written to where its bytes belong behind its head, and returns the head.
+    /// What stood in the head's place is there again then, also if `write` fails. `None`: nothing
+    /// has arrived so far that a head could stand on.
+    pub(crate) fn write_record<E>(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Option<Result<[u8; RECORD_HEAD], E>> {
+        let begin = self.at.checked_sub(RECORD_HEAD)?;
+        let record = self.memory.get_mut(begin..self.end)?;
+        let before = *record.first_chunk::<RECORD_HEAD>()?;
+        let written = write(record);
+        let place = record.first_chunk_mut()?;
+        let head = std::mem::replace(place, before);
+        Some(written.map(|()| head))
+    }
+
     /// The link.
     pub fn link(&self) -> LinkId {
         self.key.0
+    }
+
+    /// The stream.
+    pub(crate) fn stream(&self) -> u32 {
+        self.key.1
     }
 
     /// Gives the room back, with `length` more bytes in it. Returns its stream.

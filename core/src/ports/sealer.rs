@@ -3,6 +3,7 @@
 //! All that has a state, counters, tokens and windows, is the core's (`wire/sessions`).
 
 use std::fmt;
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -46,12 +47,32 @@ pub trait GroupKey: fmt::Debug + Send + Sync {
 ///
 /// * Stateless: no counter, no clock, no window. The caller chooses every nonce and never uses
 ///   one twice with a key.
-/// * `open` leaves nothing plain in the buffer when the tag does not verify, and takes a time that
-///   does not depend on the content.
-/// * Neither allocates, but for [`TAG`] bytes of room in the buffer that is sealed.
+/// * What is sealed does not depend on where it stands: [`Self::seal_with_tail`] seals to the same
+///   bytes as [`Self::seal`], and what either has sealed opens by [`Self::open`] as by
+///   [`Self::open_into`].
+/// * Opening leaves nothing plain behind when the tag does not verify, and takes a time that does
+///   not depend on the content.
+/// * Nothing allocates, but for room in the buffer that is sealed. The methods that are given here
+///   may: they are for keys that are not in a hurry.
 pub trait SessionKey: Send + Sync {
     /// Encrypts `buffer[from..]` in place and appends the tag. `from` is at most the length.
     fn seal(&self, nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>, from: usize);
+
+    /// Like [`Self::seal`] of `buffer[plain]` and `tail` behind it, without `tail` being copied
+    /// first. What the buffer holds behind `plain` means nothing, and is room for what is to stand
+    /// there: the buffer ends with the tag then. `plain` begins and ends within the buffer.
+    fn seal_with_tail(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &mut Vec<u8>,
+        plain: Range<usize>,
+        tail: &[u8],
+    ) {
+        buffer.truncate(plain.end);
+        buffer.extend_from_slice(tail);
+        self.seal(nonce, aad, buffer, plain.start);
+    }
 
     /// Verifies and decrypts `buffer`, which ends with the tag, in place, and returns the plain
     /// part.
@@ -64,4 +85,26 @@ pub trait SessionKey: Send + Sync {
         aad: &[u8],
         buffer: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError>;
+
+    /// Like [`Self::open`], but `sealed` stays as it is and the plain part is written to `out`,
+    /// which is [`TAG`] bytes shorter.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the tag does not verify or `out` has another length. What `out` held may
+    /// be lost then, and nothing plain is in it.
+    fn open_into(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), OpenError> {
+        let mut copy = sealed.to_vec();
+        let plain = self.open(nonce, aad, &mut copy)?;
+        if plain.len() != out.len() {
+            return Err(OpenError);
+        }
+        out.copy_from_slice(plain);
+        Ok(())
+    }
 }

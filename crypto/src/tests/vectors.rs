@@ -74,6 +74,7 @@ fn constants(constants: &Value) {
         to: None,
         counter: (1 << 24) - 1,
         salt: [0; 4],
+        stream: 0,
     };
     let [version, suite, ..] = head.write();
     let next = Head { counter: head.counter + 1, ..head };
@@ -107,7 +108,7 @@ fn session_key(case: &Value) {
     let counter = case["counter"].as_u64().unwrap();
     let epoch = u32::try_from(case["epoch"].as_u64().unwrap()).unwrap();
     let session = SessionId(hex_array(text(case, "sid")));
-    let head = Head { key: KeyId([0; 4]), session, to: None, counter, salt: [0; 4] };
+    let head = Head { key: KeyId([0; 4]), session, to: None, counter, salt: [0; 4], stream: 0 };
     assert_eq!(head.epoch(), epoch);
     assert_eq!(*prk(case).session_bytes(&session.0, epoch), *bytes(case, "key"));
 }
@@ -120,6 +121,7 @@ fn seal(case: &Value) {
         to: Token::read(hex_array(text(case, "dst"))),
         counter: case["counter"].as_u64().unwrap(),
         salt: hex_array(text(case, "salt")),
+        stream: 0,
     };
     let (labels, group) = (labels(case), Group::from_prk(prk(case)));
     let (whole, plain) = (bytes(case, "envelope"), bytes(case, "plaintext"));

@@ -19,16 +19,24 @@ fn every_wycheproof_vector_holds() {
             let nonce = hex_array(case["iv"].as_str().unwrap());
             let (aad, plain) = (field("aad"), field("msg"));
             let sealed = [field("ct"), field("tag")].concat();
+            let mut elsewhere = vec![0; plain.len()];
+            let there = key.open_into(&nonce, &aad, &sealed, &mut elsewhere);
             let mut buffer = sealed.clone();
             let opened = key.open(&nonce, &aad, &mut buffer);
             if case["result"] == "valid" {
                 assert_eq!(opened.as_deref(), Ok(plain.as_slice()), "{case}");
+                assert_eq!((there, elsewhere), (Ok(()), plain.clone()), "{case}");
                 let mut buffer = [b"head", plain.as_slice()].concat();
                 key.seal(&nonce, &aad, &mut buffer, 4);
+                assert_eq!(buffer, [b"head", sealed.as_slice()].concat(), "{case}");
+                let mut buffer = b"head".to_vec();
+                key.seal_with_tail(&nonce, &aad, &mut buffer, 4..4, &plain);
                 assert_eq!(buffer, [b"head", sealed.as_slice()].concat(), "{case}");
                 valid += 1;
             } else {
                 assert_eq!(opened, Err(OpenError), "{case}");
+                assert_eq!(there, Err(OpenError), "{case}");
+                assert!(elsewhere.iter().all(|byte| *byte == 0), "nothing plain is left: {case}");
                 let text = &buffer[..buffer.len() - TAG];
                 assert!(text.iter().all(|byte| *byte == 0), "nothing plain is left: {case}");
                 invalid += 1;

@@ -200,7 +200,8 @@ impl Stage<'_> {
         }
         .clamp(1, envelope::LAST_COUNTER);
         let session = session(host);
-        let head = Head { key: key.id(), session, to, counter: *counter, salt: [how; 4] };
+        let head =
+            Head { key: key.id(), session, to, counter: *counter, salt: [how; 4], stream: 0 };
         let made = key.session(&session.0, head.epoch());
         assert!(envelope::seal(&head, labels, made.as_ref(), &mut bytes));
         let changed = self.script.byte();

@@ -55,7 +55,7 @@ fn seal_and_change(script: &mut Script<'_>) {
     let counter = script.number().clamp(1, LAST_COUNTER);
     let salt = [script.byte(); 4];
     let group: Arc<dyn GroupKey> = group_key(1);
-    let head = Head { key: group.id(), session, to, counter, salt };
+    let head = Head { key: group.id(), session, to, counter, salt, stream: 0 };
     let labels = script.one_of(&[Labels::HELLO, Labels::BATCH, Labels::RECORD]);
     let (change, bit) = (script.byte(), usize::from(script.pair()));
     let plain = script.rest();

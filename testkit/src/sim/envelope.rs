@@ -35,7 +35,7 @@ impl<'f> Envelope<'f> {
         } else {
             Cow::Borrowed(frame)
         };
-        Some(Self { head: Head::read(&bytes).ok()?, bytes, is_carried })
+        Some(Self { head: Head::read_record(&bytes).ok()?, bytes, is_carried })
     }
 
     /// A number that no other envelope has.

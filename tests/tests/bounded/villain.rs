@@ -152,7 +152,7 @@ impl Villain {
         let Some(key) = &self.key else { return plain.to_vec() };
         self.counter += 1;
         let (session, counter) = (self.session, self.counter);
-        let head = Head { key: key.id(), session, to, counter, salt: [7; 4] };
+        let head = Head { key: key.id(), session, to, counter, salt: [7; 4], stream: 0 };
         let mut frame = plain.to_vec();
         let key = key.session(&session.0, head.epoch());
         assert!(envelope::seal(&head, labels, key.as_ref(), &mut frame));

@@ -35,7 +35,7 @@ fn displaced(world: &World) -> u64 {
 /// An envelope of a key that nobody here has.
 fn foreign() -> Vec<u8> {
     let session = SessionId([7; 16]);
-    let head = Head { key: KeyId([9; 4]), session, to: None, counter: 1, salt: [0; 4] };
+    let head = Head { key: KeyId([9; 4]), session, to: None, counter: 1, salt: [0; 4], stream: 0 };
     [&head.write()[..], &[7; 60]].concat()
 }
 

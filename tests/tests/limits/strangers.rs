@@ -48,8 +48,14 @@ impl Room {
         if is_keyed!() {
             self.sealed += 1;
             let (key, session) = (group_key(1), session(from));
-            let head =
-                Head { key: key.id(), session, to: None, counter: self.sealed, salt: [0; 4] };
+            let head = Head {
+                key: key.id(),
+                session,
+                to: None,
+                counter: self.sealed,
+                salt: [0; 4],
+                stream: 0,
+            };
             let key = key.session(&session.0, head.epoch());
             assert!(envelope::seal(&head, Labels::HELLO, key.as_ref(), &mut frame));
             return self.lan.inject_sealed(session, address(from), self.node, cast, &frame);

@@ -35,6 +35,9 @@ pub struct Head {
     pub counter: u64,
     /// Random: a fork or a clone of a machine repeats counters.
     pub salt: [u8; 4],
+    /// Of a record of a large message: the low 16 bits of its stream's number, so that it can be
+    /// opened where the message is put together. 0: not said.
+    pub stream: u16,
 }
 
 /// What a receiver has looked at before it opens an envelope, and so is authenticated with it.
@@ -63,20 +66,32 @@ impl Labels<'static> {
 }
 
 impl Head {
-    /// Reads the head of a whole envelope.
+    /// Reads the head of a whole envelope that is no [`Labels::RECORD`].
     ///
     /// # Errors
-    /// [`Drop::Envelope`]: shorter than [`OVERHEAD`], another version or suite, reserved bytes
-    /// that are not zero, a counter of 0 or above [`LAST_COUNTER`].
+    /// [`Drop::Envelope`]: like [`Self::read_record`], or it names a stream.
     pub fn read(envelope: &[u8]) -> Result<Self, Drop> {
+        Self::read_record(envelope).and_then(|head| match head.stream {
+            0 => Ok(head),
+            _ => Err(Drop::Envelope),
+        })
+    }
+
+    /// Reads the head of a whole envelope of [`Labels::RECORD`], which may name a stream.
+    ///
+    /// # Errors
+    /// [`Drop::Envelope`]: shorter than [`OVERHEAD`], another version or suite, a counter of 0 or
+    /// above [`LAST_COUNTER`].
+    pub fn read_record(envelope: &[u8]) -> Result<Self, Drop> {
         if envelope.len() < OVERHEAD {
             return Err(Drop::Envelope);
         }
         let (head, _) = envelope.split_first_chunk::<HEAD>().ok_or(Drop::Envelope)?;
         let mut rest = &head[..];
-        if take(&mut rest)? != [VERSION, SUITE, 0, 0] {
+        if take(&mut rest)? != [VERSION, SUITE] {
             return Err(Drop::Envelope);
         }
+        let stream = u16::from_be_bytes(take(&mut rest)?);
         let key = KeyId(take(&mut rest)?);
         let session = SessionId(take(&mut rest)?);
         let to = Token::read(take(&mut rest)?);
@@ -85,7 +100,7 @@ impl Head {
         if !(1..=LAST_COUNTER).contains(&counter) {
             return Err(Drop::Envelope);
         }
-        Ok(Self { key, session, to, counter, salt })
+        Ok(Self { key, session, to, counter, salt, stream })
     }
 
     /// The head as it goes on the wire.
@@ -93,8 +108,10 @@ impl Head {
         let mut out = [0; HEAD];
         let to = Token::write(self.to);
         let counter = self.counter.to_be_bytes();
-        let parts: [&[u8]; 6] =
-            [&[VERSION, SUITE, 0, 0], &self.key.0, &self.session.0, &to, &counter, &self.salt];
+        let stream = self.stream.to_be_bytes();
+        let (key, session) = (&self.key.0, &self.session.0);
+        let parts: [&[u8]; 7] =
+            [&[VERSION, SUITE], &stream, key, session, &to, &counter, &self.salt];
         for (place, byte) in out.iter_mut().zip(parts.into_iter().flatten()) {
             *place = *byte;
         }
@@ -140,6 +157,25 @@ pub(crate) fn seal_behind_room(
     true
 }
 
+/// Like [`seal_behind_room`], of the first `count` bytes of the buffer and `tail` behind them: what
+/// the buffer holds there is room. Sealed, they are one frame.
+pub(crate) fn seal_with_tail(
+    head: &Head,
+    labels: Labels<'_>,
+    key: &dyn SessionKey,
+    (frame, count): (&mut Vec<u8>, usize),
+    tail: &[u8],
+) -> bool {
+    let bytes = head.write();
+    let Some(authenticated) = Authenticated::new(&bytes, labels) else { return false };
+    if !(HEAD..=frame.len()).contains(&count) {
+        return false;
+    }
+    put_head(&bytes, frame);
+    key.seal_with_tail(&head.nonce(), authenticated.as_slice(), frame, HEAD..count, tail);
+    true
+}
+
 fn seal_with(
     head: &Head,
     bytes: &[u8; HEAD],
@@ -147,10 +183,14 @@ fn seal_with(
     key: &dyn SessionKey,
     frame: &mut Vec<u8>,
 ) {
+    put_head(bytes, frame);
+    key.seal(&head.nonce(), authenticated.as_slice(), frame, HEAD);
+}
+
+fn put_head(bytes: &[u8; HEAD], frame: &mut [u8]) {
     if let Some(place) = frame.first_chunk_mut() {
         *place = *bytes;
     }
-    key.seal(&head.nonce(), authenticated.as_slice(), frame, HEAD);
 }
 
 /// Opens an envelope in place and returns what was sealed. `head` is what [`Head::read`] found in
@@ -167,6 +207,23 @@ pub fn open<'a>(
     let (bytes, sealed) = envelope.split_first_chunk_mut().ok_or(OpenError)?;
     let authenticated = Authenticated::new(bytes, labels).ok_or(OpenError)?;
     key.open(&head.nonce(), authenticated.as_slice(), sealed)
+}
+
+/// Like [`open`], but what was sealed is written to `out`, which is [`OVERHEAD`] bytes shorter than
+/// the envelope.
+///
+/// # Errors
+/// [`OpenError`], also where `out` has another length: nothing plain is in it then.
+pub(crate) fn open_into(
+    head: &Head,
+    labels: Labels<'_>,
+    key: &dyn SessionKey,
+    envelope: &[u8],
+    out: &mut [u8],
+) -> Result<(), OpenError> {
+    let (bytes, sealed) = envelope.split_first_chunk().ok_or(OpenError)?;
+    let authenticated = Authenticated::new(bytes, labels).ok_or(OpenError)?;
+    key.open_into(&head.nonce(), authenticated.as_slice(), sealed, out)
 }
 
 /// Takes the next bytes of a head.
@@ -225,6 +282,7 @@ mod tests {
             to: Token::read([6; 8]),
             counter: 0x0102_0304_0506,
             salt: [7, 8, 9, 10],
+            stream: 0,
         }
     }
 
@@ -248,27 +306,66 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_behind_room_is_sealed_as_one_that_is_moved() {
-        /// Says what it was given.
-        struct Key;
-        impl SessionKey for Key {
-            fn seal(&self, nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>, from: usize) {
-                buffer.extend_from_slice(&[nonce, aad, &[u8::try_from(from).unwrap()]].concat());
-            }
-            fn open<'a>(
-                &self,
-                _: &[u8; 12],
-                _: &[u8],
-                buffer: &'a mut [u8],
-            ) -> Result<&'a mut [u8], OpenError> {
-                Ok(buffer)
-            }
+    fn a_record_alone_names_a_stream() {
+        let of_stream = Head { stream: 0x0a0b, ..head() };
+        let whole = [&of_stream.write()[..], &[0; TAG]].concat();
+        assert_eq!(whole[..4], [1, 1, 0x0a, 0x0b]);
+        assert_eq!(Head::read_record(&whole), Ok(of_stream));
+        assert_eq!(Head::read(&whole), Err(Drop::Envelope));
+        let whole = [&head().write()[..], &[0; TAG]].concat();
+        assert_eq!((Head::read_record(&whole), Head::read(&whole)), (Ok(head()), Ok(head())));
+    }
+
+    /// Seals by saying what it was given, and opens what ends with zeros.
+    struct Key;
+    impl SessionKey for Key {
+        fn seal(&self, nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>, from: usize) {
+            buffer.extend_from_slice(&[nonce, aad, &[u8::try_from(from).unwrap()]].concat());
         }
+        fn open<'a>(
+            &self,
+            _: &[u8; 12],
+            _: &[u8],
+            buffer: &'a mut [u8],
+        ) -> Result<&'a mut [u8], OpenError> {
+            let (plain, tag) = buffer.split_last_chunk_mut().ok_or(OpenError)?;
+            if *tag == [0; TAG] { Ok(plain) } else { Err(OpenError) }
+        }
+    }
+
+    #[test]
+    fn a_frame_behind_room_is_sealed_as_one_that_is_moved() {
         let (mut moved, mut behind) = (b"frame".to_vec(), [&[0; HEAD][..], b"frame"].concat());
         assert!(seal(&head(), Labels::RECORD, &Key, &mut moved));
         assert!(seal_behind_room(&head(), Labels::RECORD, &Key, &mut behind));
         assert_eq!(moved, behind);
         assert!(!seal_behind_room(&head(), Labels::RECORD, &Key, &mut vec![0; HEAD - 1]));
+        // Its last bytes elsewhere, and something behind the first ones.
+        for left in [&b""[..], b"left", &[7; 99]] {
+            let mut apart = [&[0; HEAD][..], b"fra", left].concat();
+            let parts = (&mut apart, HEAD + 3);
+            assert!(seal_with_tail(&head(), Labels::RECORD, &Key, parts, b"me"));
+            assert_eq!(apart, moved);
+        }
+        let mut short = vec![0; HEAD];
+        for count in [HEAD - 1, HEAD + 1] {
+            assert!(!seal_with_tail(&head(), Labels::RECORD, &Key, (&mut short, count), b"me"));
+        }
+    }
+
+    #[test]
+    fn what_is_opened_elsewhere_is_what_is_opened_in_place() {
+        let whole = [&head().write()[..], b"frame", &[0; TAG]].concat();
+        let mut out = [0; 5];
+        assert_eq!(open_into(&head(), Labels::RECORD, &Key, &whole, &mut out), Ok(()));
+        let mut here = whole.clone();
+        let opened = open(&head(), Labels::RECORD, &Key, &mut here);
+        assert_eq!((opened.as_deref(), &out), (Ok(&b"frame"[..]), b"frame"));
+        let mut other = [1; 6];
+        let longer = open_into(&head(), Labels::RECORD, &Key, &whole, &mut other);
+        assert_eq!((longer, other), (Err(OpenError), [1; 6]));
+        let forged = [&whole[..whole.len() - 1], &[1]].concat();
+        assert_eq!(open_into(&head(), Labels::RECORD, &Key, &forged, &mut out), Err(OpenError));
     }
 
     #[test]
@@ -276,6 +373,7 @@ mod tests {
         let whole = [&head().write()[..], &[0; TAG]].concat();
         for length in 0..OVERHEAD {
             assert_eq!(Head::read(&whole[..length]), Err(Drop::Envelope));
+            assert_eq!(Head::read_record(&whole[..length]), Err(Drop::Envelope));
         }
         for (place, value) in [(0, 2), (1, 0), (1, 2), (2, 1), (3, 1), (32, 1), (33, 1)] {
             let mut bytes = whole.clone();

@@ -21,7 +21,7 @@ use crate::counters::Drop;
 use crate::id::SessionId;
 use crate::keyed::HashKey;
 use crate::mutant::planted;
-use crate::ports::{GroupKey, KeyId, SessionKey};
+use crate::ports::{GroupKey, KeyId, OpenError, SessionKey};
 use crate::time::Time;
 
 use envelope::LAST_COUNTER;
@@ -62,6 +62,25 @@ pub(crate) struct Outside<'a> {
     pub(crate) connection: Option<Token>,
 }
 
+/// A plain frame that is to be sealed.
+pub(crate) struct Plain<'a> {
+    pub(crate) frame: &'a mut Vec<u8>,
+    /// Its first bytes, where others hold the rest: what stands behind them is room. `None`: the
+    /// whole of it is here.
+    pub(crate) tail: Option<(usize, &'a [u8])>,
+    /// It stands behind [`HEAD`] bytes of room; so does what has a tail.
+    pub(crate) has_room: bool,
+    /// What its head says of streams.
+    pub(crate) stream: u16,
+}
+
+impl<'a> Plain<'a> {
+    /// One without room.
+    pub(crate) fn of(frame: &'a mut Vec<u8>) -> Self {
+        Self { frame, tail: None, has_room: false, stream: 0 }
+    }
+}
+
 /// Failures under one key after which it should be replaced (RFC 9001, 6.6 ends at 2^52).
 const WORN: u64 = 1 << 36;
 
@@ -99,17 +118,15 @@ impl Sessions {
         }
     }
 
-    /// Seals a plain frame in place, under a key that is held, else under the primary one; the
-    /// frame stands behind [`HEAD`] bytes of room if it `has_room`. `false`: this session has
-    /// sealed all it may.
+    /// Seals a plain frame where it stands, under a key that is held, else under the primary one.
+    /// `false`: this session has sealed all it may.
     pub(crate) fn seal(
         &mut self,
         key: KeyId,
         to: Option<Token>,
         labels: Labels<'_>,
         salt: [u8; 4],
-        frame: &mut Vec<u8>,
-        has_room: bool,
+        plain: Plain<'_>,
     ) -> bool {
         let primary = self.ring.primary().unwrap_or(key);
         let key = self.ring.get(key).map_or(primary, |held| held.id);
@@ -119,10 +136,17 @@ impl Sessions {
         if !planted!(CounterUsedTwice) || self.counter == 0 {
             self.counter += 1;
         }
-        let head = Head { key, session: self.session, to, counter: self.counter, salt };
+        let Plain { frame, tail, has_room, stream } = plain;
+        let head = Head { key, session: self.session, to, counter: self.counter, salt, stream };
         let epoch = head.epoch() + u32::from(planted!(EpochOffByOne));
-        let seal = if has_room { envelope::seal_behind_room } else { envelope::seal };
-        seal(&head, labels, held.own(self.session, epoch), frame)
+        let key = held.own(self.session, epoch);
+        match tail {
+            Some((count, tail)) => {
+                envelope::seal_with_tail(&head, labels, key, (frame, count), tail)
+            }
+            None if has_room => envelope::seal_behind_room(&head, labels, key, frame),
+            None => envelope::seal(&head, labels, key, frame),
+        }
     }
 
     /// Whether an envelope would be opened with a key that is at hand: its sender has sent
@@ -132,11 +156,8 @@ impl Sessions {
         sender.is_some_and(|sender| sender.key(head.epoch()).is_some())
     }
 
-    /// Opens an envelope in place. Nothing is changed by one that does not verify.
-    ///
-    /// # Errors
-    /// The reason to drop it, in this order: no key for it, this node's own, for somebody else
-    /// or in another life, a copy, not genuine, no room to remember its sender.
+    /// Opens an envelope in place, as [`Self::open_by`] does.
+    #[cfg(test)]
     pub(crate) fn open<'a>(
         &mut self,
         now: Time,
@@ -144,6 +165,23 @@ impl Sessions {
         outside: Outside<'_>,
         envelope: &'a mut [u8],
     ) -> Result<(Seal, &'a mut [u8]), Drop> {
+        let labels = outside.labels;
+        self.open_by(now, head, outside, |key| envelope::open(head, labels, key, envelope))
+    }
+
+    /// Has an envelope opened by whoever knows where to, with the key that it was sealed under.
+    /// Nothing is changed by one that does not verify.
+    ///
+    /// # Errors
+    /// The reason to drop it, in this order: no key for it, this node's own, for somebody else
+    /// or in another life, a copy, not genuine, no room to remember its sender.
+    pub(crate) fn open_by<T>(
+        &mut self,
+        now: Time,
+        head: &Head,
+        outside: Outside<'_>,
+        open: impl FnOnce(&dyn SessionKey) -> Result<T, OpenError>,
+    ) -> Result<(Seal, T), Drop> {
         let held = self.ring.get(head.key).ok_or(Drop::Sealed)?;
         if head.session == self.session && !planted!(OwnOpened) {
             return Err(Drop::Own);
@@ -157,7 +195,7 @@ impl Sessions {
         };
         let at_hand = sender.and_then(|sender| sender.key(head.epoch()));
         let key = derived.as_deref().or(at_hand).ok_or(Drop::BadSeal)?;
-        let Ok(plain) = envelope::open(head, outside.labels, key, envelope) else {
+        let Ok(plain) = open(key) else {
             if let Some(held) = self.ring.get_mut(head.key) {
                 held.failures += 1;
             }

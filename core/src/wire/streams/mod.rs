@@ -2,7 +2,7 @@
 //! together: credit, turns, bounds.
 //!
 //! For links that are reliable and ordered. Pure: records go in by [`Streams::on_record`] and
-//! come out of [`Streams::next_record`]; the engine carries them between its small messages.
+//! come out of [`Streams::next_record_parts`]; the engine carries them between its small messages.
 //!
 //! An application stream is announced by the call that owns it. The far end must hear of it
 //! before its bytes, so nothing of it is sent until [`Streams::announced`]. A message needs no

@@ -334,6 +334,15 @@ impl<T> Streams<T> {
         self.assembled.held()
     }
 
+    /// The message being put together whose number ends with `low`, if it is among the last 2^16
+    /// numbers of the far end.
+    pub(crate) fn assembled_as(&self, low: u16) -> Option<u32> {
+        let newest = (self.highest & !0xffff) | u32::from(low);
+        let number = if newest > self.highest { newest.checked_sub(1 << 16)? } else { newest };
+        let entry = self.table.get(&number)?;
+        matches!(entry.kind, Kind::Assembling(_)).then_some(number)
+    }
+
     fn turn_away(&mut self, number: u32, code: ErrorCode) -> Arrived<T> {
         self.end(number, code);
         Arrived::TurnedAway(code)

@@ -185,9 +185,8 @@ impl<T> Streams<T> {
         !self.refusals.is_empty() || !self.controls.is_empty() || !self.round.is_empty()
     }
 
-    /// Appends the next record to `out`: grants and resets first, then one record of bytes from
-    /// each stream in turn. A record has at most `most` bytes with its head; fewer than 11 are
-    /// too few for any. `None`: nothing can be sent now.
+    /// Like [`Self::next_record_parts`], in one piece.
+    #[cfg(test)]
     pub(crate) fn next_record(&mut self, most: usize, out: &mut Vec<u8>) -> Option<Left<T>>
     where
         T: Clone,
@@ -198,7 +197,10 @@ impl<T> Streams<T> {
         left
     }
 
-    /// Like [`Self::next_record`], but the last bytes of the record are left where they are shared.
+    /// Appends the next record to `out`: grants and resets first, then one record of bytes from
+    /// each stream in turn. Its last bytes are left where they are shared. A record has at most
+    /// `most` bytes with its head; fewer than 11 are too few for any. `None`: nothing can be sent
+    /// now.
     pub(crate) fn next_record_parts(
         &mut self,
         most: usize,
@@ -227,6 +229,13 @@ impl<T> Streams<T> {
             }
         }
         None
+    }
+
+    /// Whether a record that was just written is one of a message.
+    pub(crate) fn is_of_message(&self, record: Option<&[u8]>) -> bool {
+        let number = record.and_then(record::read).map(|(number, _)| number);
+        let entry = number.and_then(|number| self.table.get(&number));
+        entry.is_some_and(|entry| matches!(entry.kind, Kind::Sending(_)))
     }
 
     /// Gives the next message that waits its number.

@@ -33,7 +33,7 @@ impl Insider {
         let mut salt = [0; 4];
         lanc_core::ports::Entropy::fill(dice, &mut salt);
         let (key, session) = (self.key.id(), self.session);
-        let head = Head { key, session, to: None, counter: self.sealed, salt };
+        let head = Head { key, session, to: None, counter: self.sealed, salt, stream: 0 };
         let made = self.key.session(&session.0, head.epoch());
         let mut frame = text.into_bytes();
         envelope::seal(&head, Labels::HELLO, made.as_ref(), &mut frame);

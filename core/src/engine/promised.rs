@@ -1,0 +1,112 @@
+//! Keyed mode: records of large messages, which are opened where their message is put together.
+//!
+//! What is sealed does not show what it belongs to, so the head of such a record's envelope promises
+//! it: the low half of its stream's number. It is authenticated with the rest. Where the promise is
+//! of use, in the room of that stream, what is opened is taken like a record that was read there;
+//! elsewhere it is opened in place, as everything else is. Who breaks a promise loses the connection.
+
+use super::Core;
+use super::receive::From;
+use super::stream::Record;
+use crate::counters::Drop;
+use crate::framing::{RECORD, RECORD_HEAD, Service};
+use crate::ports::{Close, LentRoom, OpenError, Placed};
+use crate::time::Time;
+use crate::wire::sessions::{Head, Labels, OVERHEAD, envelope};
+
+impl Core {
+    /// Takes a bare envelope.
+    pub(super) fn receive_bare(
+        &mut self,
+        now: Time,
+        from: From,
+        frame: &mut [u8],
+    ) -> Result<(), Drop> {
+        let (head, labels) = self.read_bare(from.link, frame)?;
+        if let Some(room) = self.room_for(from, head.stream, frame.len()) {
+            return self.receive_into(now, from, (head, labels), frame, room);
+        }
+        let size = frame.len();
+        let (from, plain) = self.open_in_place(now, from, (head, labels, size), frame)?;
+        self.receive_promised(now, from, head.stream, plain)
+    }
+
+    /// The room that the plain bytes of a frame of this size are promised to belong to.
+    fn room_for(&mut self, from: From, promised: u16, size: usize) -> Option<LentRoom> {
+        if promised == 0 {
+            return None;
+        }
+        let length = size.checked_sub(OVERHEAD + RECORD_HEAD).filter(|length| *length > 0)?;
+        let stream = self.streams_of(from.link)?.assembled_as(promised)?;
+        let mut room = self.large.rooms.lend(from.link, stream, length)?;
+        // Where nothing has arrived yet there is no place for the record's head.
+        if room.write_record(|_| Ok::<_, OpenError>(())).is_some() {
+            return Some(room);
+        }
+        room.give_back(0);
+        None
+    }
+
+    /// Opens a record into a room.
+    fn receive_into(
+        &mut self,
+        now: Time,
+        from: From,
+        (head, labels): (Head, Labels<'_>),
+        frame: &[u8],
+        mut room: LentRoom,
+    ) -> Result<(), Drop> {
+        let opened = self.open(now, from, (head, labels, frame.len()), |key| {
+            let open = |out: &mut [u8]| envelope::open_into(&head, labels, key, frame, out);
+            room.write_record(open).unwrap_or(Err(OpenError))
+        });
+        let (from, start) = match opened {
+            Ok(opened) => opened,
+            Err(why) => {
+                room.give_back(0);
+                return Err(why);
+            }
+        };
+        let length = room.space().len();
+        if start == head_of(room.stream()) {
+            let (link, origin) = (from.link, from.origin);
+            let stream = room.give_back(length);
+            return self.on_record(
+                now,
+                from,
+                Record::Placed(Placed { link, origin, stream, length }),
+            );
+        }
+        // Of another stream, whose number may end like that of the one that has the room.
+        let plain = [&start, &*room.space()].concat();
+        room.give_back(0);
+        self.receive_promised(now, from, head.stream, &plain)
+    }
+
+    /// Takes a frame that was opened, if it is what was promised.
+    fn receive_promised(
+        &mut self,
+        now: Time,
+        from: From,
+        promised: u16,
+        plain: &[u8],
+    ) -> Result<(), Drop> {
+        if promised != 0 && promise_of(plain) != Some(promised) {
+            self.drop_link(now, from.link, Close::Abort);
+            return Err(Drop::Malformed);
+        }
+        self.receive_plain(now, from, plain)
+    }
+}
+
+/// The head of a stream's record of bytes.
+fn head_of(stream: u32) -> [u8; RECORD_HEAD] {
+    let [n0, n1, n2, n3] = stream.to_be_bytes();
+    [RECORD, Service::STREAM.0, n0, n1, n2, n3]
+}
+
+/// What may be promised of a plain frame; `None`: it is no record that brings bytes.
+pub(super) fn promise_of(plain: &[u8]) -> Option<u16> {
+    let [RECORD, service, _, _, n2, n3, ..] = plain else { return None };
+    (*service == Service::STREAM.0).then_some(u16::from_be_bytes([*n2, *n3]))
+}
