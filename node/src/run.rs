@@ -14,8 +14,6 @@ use lanc_core::ports::{Dest, Outlet, SendRefused};
 const LARGE: usize = 16 << 10;
 /// Bytes of a run, apart from the frame that crosses the line.
 const MOST_BYTES: usize = 1 << 20;
-/// Bytes of it that are no one else's, as those of sealed records: they are in a near cache still.
-const MOST_OWN: usize = 256 << 10;
 /// Frames of a run.
 const MOST_FRAMES: usize = 16;
 
@@ -34,12 +32,13 @@ pub(crate) struct Run {
     to: Option<Dest>,
     frames: Vec<Frame>,
     bytes: usize,
-    own: usize,
     /// What links take at once that had no room before. A small message waits for what is held
     /// there, which is to be little: it is tried with one record again, then with twice as much.
     narrow: BTreeMap<LinkId, usize>,
     /// Buffers of frames that were sent.
     spares: Vec<Vec<u8>>,
+    /// A run was sent since memory was given back last.
+    was_used: bool,
 }
 
 impl Run {
@@ -62,12 +61,11 @@ impl Run {
         self.to = Some(to);
         let size = frame.len().saturating_add(tail.as_ref().map_or(0, |tail| tail.len()));
         self.bytes = self.bytes.saturating_add(size);
-        self.own = self.own.saturating_add(frame.len());
         let most =
             link_of(to).and_then(|link| self.narrow.get(&link)).copied().unwrap_or(MOST_BYTES);
         let spare = self.spares.pop().unwrap_or_default();
         self.frames.push((std::mem::replace(frame, spare), tail));
-        self.frames.len() < MOST_FRAMES && self.bytes < most && self.own < MOST_OWN
+        self.frames.len() < MOST_FRAMES && self.bytes < most
     }
 
     /// Offers it. Why a frame was refused, and with it those behind it; they are handed to `held`
@@ -79,7 +77,7 @@ impl Run {
     ) -> Option<SendRefused> {
         let to = self.to.take()?;
         let bytes = std::mem::take(&mut self.bytes);
-        self.own = 0;
+        self.was_used = true;
         let mut pieces = [[IoSlice::new(&[]); 2]; MOST_FRAMES];
         for (place, (frame, tail)) in pieces.iter_mut().zip(&self.frames) {
             *place = [IoSlice::new(frame), IoSlice::new(tail.as_deref().unwrap_or_default())];
@@ -121,10 +119,12 @@ impl Run {
         self.narrow.remove(&link);
     }
 
-    /// Gives memory back bit by bit. To be called when everything has been sent.
+    /// Gives memory back bit by bit, unless it is in use. To be called when everything has been sent.
     pub(crate) fn relax(&mut self) {
         self.spares.truncate(MOST_FRAMES);
-        self.spares.pop();
+        if !std::mem::take(&mut self.was_used) {
+            self.spares.pop();
+        }
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
     fn a_run_is_long_where_there_is_room_and_a_record_where_there_was_none() {
         let mut run = Run::default();
         assert_eq!(fill(&mut run, 99, false), (16, 0));
-        assert_eq!(fill(&mut run, 99, true), (4, 0), "sealed where it is written");
+        assert_eq!(fill(&mut run, 99, true), (16, 0), "as long where it is sealed");
         assert_eq!(fill(&mut run, 3, false), (16, 13));
         let wider: Vec<_> = (0..6).map(|_| fill(&mut run, 99, false).0).collect();
         assert_eq!(wider, [1, 2, 4, 8, 16, 16]);
@@ -186,7 +186,11 @@ mod tests {
         run.forget(link);
         assert!(run.narrow.is_empty() && run.to().is_none());
         assert!(!run.wants(TO, LARGE - 1, true) && !run.wants(TO, LARGE, false));
-        run.relax();
-        assert!(run.spares.len() < MOST_FRAMES);
+        assert_eq!(fill(&mut run, 99, true), (16, 0));
+        let kept = [(); 3].map(|()| {
+            run.relax();
+            run.spares.len()
+        });
+        assert_eq!(kept, [16, 15, 14], "first they were used");
     }
 }

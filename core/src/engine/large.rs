@@ -281,3 +281,31 @@ impl Core {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_was_sealed_into_is_used_as_it_was_left() {
+        let mut large = Large::default();
+        let mut out = vec![7; LEFT];
+        let memory = out.as_ptr();
+        large.empty(&mut out);
+        assert!(out.is_empty() && out.as_ptr() != memory);
+        out.extend_from_slice(b"head");
+        assert_eq!(large.stand_apart(&mut out), 4);
+        assert_eq!((out.as_ptr(), &out[..6], out.len()), (memory, &b"head\x07\x07"[..], LEFT));
+        // What is small is no use, nor is what is smaller than what there is.
+        large.empty(&mut out);
+        let mut small = vec![8; LEFT - 1];
+        large.empty(&mut small);
+        assert!(small.is_empty() && small.capacity() == LEFT - 1);
+        let mut equal = vec![8; LEFT];
+        large.empty(&mut equal);
+        assert!(equal.is_empty() && equal.capacity() == LEFT);
+        large.relax();
+        assert_eq!(large.stand_apart(&mut equal), 0);
+        assert!(equal.is_empty() && equal.capacity() == 0);
+    }
+}

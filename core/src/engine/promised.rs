@@ -1,4 +1,5 @@
-//! Keyed mode: records of large messages, which are opened where their message is put together.
+//! Keyed mode: bare envelopes, and among them records of large messages, which are opened where
+//! their message is put together.
 //!
 //! What is sealed does not show what it belongs to, so the head of such a record's envelope promises
 //! it: the low half of its stream's number. It is authenticated with the rest. Where the promise is
@@ -9,6 +10,7 @@ use super::Core;
 use super::receive::From;
 use super::stream::Record;
 use crate::counters::Drop;
+use crate::endpoint::LinkId;
 use crate::framing::{RECORD, RECORD_HEAD, Service};
 use crate::ports::{Close, LentRoom, OpenError, Placed};
 use crate::time::Time;
@@ -29,6 +31,29 @@ impl Core {
         let size = frame.len();
         let (from, plain) = self.open_in_place(now, from, (head, labels, size), frame)?;
         self.receive_promised(now, from, head.stream, plain)
+    }
+
+    /// What a bare envelope on a link says of itself, and what it was sealed as.
+    fn read_bare(&self, link: LinkId, frame: &[u8]) -> Result<(Head, Labels<'static>), Drop> {
+        let head = Head::read_record(frame)?;
+        // For everybody: an announcement, on whatever link it comes.
+        let labels = if head.to.is_none() { Labels::HELLO } else { self.labels_in(link) };
+        if head.stream != 0 && labels != Labels::RECORD {
+            return Err(Drop::Envelope);
+        }
+        Ok((head, labels))
+    }
+
+    /// Opens a bare envelope in place: what was sealed stands between its head and its tag.
+    pub(super) fn open_bare<'a>(
+        &mut self,
+        now: Time,
+        from: From,
+        frame: &'a mut [u8],
+    ) -> Result<(From, &'a [u8]), Drop> {
+        let (head, labels) = self.read_bare(from.link, frame)?;
+        let size = frame.len();
+        self.open_in_place(now, from, (head, labels, size), frame)
     }
 
     /// The room that the plain bytes of a frame of this size are promised to belong to.

@@ -102,7 +102,7 @@ impl Core {
     }
 
     /// What a bare envelope on a link was sealed as.
-    fn labels_in(&self, link: LinkId) -> Labels<'static> {
+    pub(super) fn labels_in(&self, link: LinkId) -> Labels<'static> {
         match self.links.get(link) {
             Some(link) if link.seal.own.is_none() => Labels::BATCH,
             Some(link) if link.seal.heard > 0 => Labels::RECORD,
@@ -110,33 +110,7 @@ impl Core {
         }
     }
 
-    /// What a bare envelope on a link says of itself, and what it was sealed as.
-    pub(super) fn read_bare(
-        &self,
-        link: LinkId,
-        frame: &[u8],
-    ) -> Result<(Head, Labels<'static>), Drop> {
-        let head = Head::read_record(frame)?;
-        // For everybody: an announcement, on whatever link it comes.
-        let labels = if head.to.is_none() { Labels::HELLO } else { self.labels_in(link) };
-        if head.stream != 0 && labels != Labels::RECORD {
-            return Err(Drop::Envelope);
-        }
-        Ok((head, labels))
-    }
-
-    /// Opens a bare envelope in place: what was sealed stands between its head and its tag.
-    pub(super) fn open_bare<'a>(
-        &mut self,
-        now: Time,
-        from: From,
-        frame: &'a mut [u8],
-    ) -> Result<(From, &'a [u8]), Drop> {
-        let (head, labels) = self.read_bare(from.link, frame)?;
-        let size = frame.len();
-        self.open_in_place(now, from, (head, labels, size), frame)
-    }
-
+    /// Opens an envelope in place that came in a frame of so many bytes.
     pub(super) fn open_in_place<'a>(
         &mut self,
         now: Time,

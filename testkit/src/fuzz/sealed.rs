@@ -24,7 +24,8 @@ pub fn sealed_frame(bytes: &[u8]) {
 
 /// A head is what was written, or none; and noise is sealed by nobody.
 fn read_any(bytes: &[u8]) {
-    let Ok(head) = Head::read(bytes) else { return };
+    let Ok(head) = Head::read_record(bytes) else { return };
+    assert_eq!(Head::read(bytes).is_ok(), head.stream == 0, "records alone name a stream");
     assert!(bytes.len() >= OVERHEAD && (1..=LAST_COUNTER).contains(&head.counter), "{head:?}");
     assert_eq!(head.write()[..], bytes[..HEAD], "{head:?}");
     let key = group_key(1).session(&head.session.0, head.epoch());
@@ -55,17 +56,18 @@ fn seal_and_change(script: &mut Script<'_>) {
     let counter = script.number().clamp(1, LAST_COUNTER);
     let salt = [script.byte(); 4];
     let group: Arc<dyn GroupKey> = group_key(1);
-    let head = Head { key: group.id(), session, to, counter, salt, stream: 0 };
     let labels = script.one_of(&[Labels::HELLO, Labels::BATCH, Labels::RECORD]);
+    let stream = if labels == Labels::RECORD { u16::from(salt[0]) << 4 } else { 0 };
+    let head = Head { key: group.id(), session, to, counter, salt, stream };
     let (change, bit) = (script.byte(), usize::from(script.pair()));
     let plain = script.rest();
     let key = group.session(&session.0, head.epoch());
     let mut sealed = plain.to_vec();
     assert!(envelope::seal(&head, labels, key.as_ref(), &mut sealed));
     assert_eq!(sealed.len(), plain.len() + OVERHEAD);
-    assert_eq!(Head::read(&sealed), Ok(head));
+    assert_eq!(Head::read_record(&sealed), Ok(head));
     let open = |labels, mut bytes: Vec<u8>| {
-        let head = Head::read(&bytes).ok()?;
+        let head = Head::read_record(&bytes).ok()?;
         let key = group.session(&head.session.0, head.epoch());
         let opened = envelope::open(&head, labels, key.as_ref(), &mut bytes);
         opened.map(|plain| plain.to_vec()).ok()

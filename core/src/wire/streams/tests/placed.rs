@@ -55,3 +55,36 @@ fn a_message_that_goes_on_after_its_end_ends_the_link() {
     assert_eq!(other.on_placed(1, 10), Err(StreamError::Malformed), "it is not there");
     assert_eq!(other.on_record(&bytes(1, b"")), Err(StreamError::AfterEnd(1)));
 }
+
+#[test]
+fn a_message_is_found_by_the_end_of_its_number() {
+    let (_, mut other) = ends();
+    assert_eq!(other.assembled_as(1), None);
+    for number in [1, 0xffff, 0x1_0003] {
+        other.on_record(&bytes(number, b"x")).unwrap();
+    }
+    let found = [1, 3, 5, 0xffff].map(|low| other.assembled_as(low));
+    assert_eq!(
+        found,
+        [None, Some(0x1_0003), None, Some(0xffff)],
+        "1 is too old, 5 was never there"
+    );
+    other.on_record(&bytes(0xffff, b"")).unwrap();
+    assert_eq!(other.assembled_as(0xffff), None, "it is whole");
+}
+
+#[test]
+fn records_of_messages_are_known_from_those_of_applications() {
+    let (mut one, _) = ends();
+    let stream = one.open().unwrap();
+    one.announced(stream);
+    one.write(stream, b"x").unwrap();
+    one.push_message("message", b"x".to_vec()).unwrap();
+    let mut seen = Vec::new();
+    while let Some((record, _)) = next(&mut one) {
+        seen.push((record.len() > 6, one.is_of_message(Some(&record))));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [(false, false), (true, false), (true, true)], "its end is of none any more");
+    assert!(!one.is_of_message(None) && !one.is_of_message(Some(b"no record")));
+}
