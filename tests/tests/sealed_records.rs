@@ -287,7 +287,7 @@ fn who_promises_a_record_and_seals_something_else_loses_the_connection() {
                 world.take(&record);
                 record = world.record();
             }
-            record.plain = [other, &vec![b' '; 99]].concat();
+            record.plain = [other, &[b' '; 99]].concat();
             if other.len() < 6 {
                 record.plain.truncate(other.len());
             }
