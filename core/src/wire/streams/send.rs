@@ -180,7 +180,7 @@ impl<T> Streams<T> {
         Ok(())
     }
 
-    /// Whether [`Self::next_record`] may have something.
+    /// Whether [`Self::next_record_parts`] may have something.
     pub(crate) fn is_ready(&self) -> bool {
         !self.refusals.is_empty() || !self.controls.is_empty() || !self.round.is_empty()
     }
