@@ -297,10 +297,13 @@ pub struct Calling<T> {
     stage: Stage,
 }
 
+/// How far a call has come.
 #[derive(Clone, Copy)]
 enum Stage {
     New,
+    /// It is in the core.
     Made(CallKey),
+    /// Its outcome was taken, or it could not be made.
     Over,
 }
 

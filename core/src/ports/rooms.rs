@@ -264,31 +264,30 @@ mod tests {
         );
     }
 
+    fn written(
+        room: &mut LentRoom,
+        record: &[u8],
+        result: Result<(), ()>,
+    ) -> Option<Result<[u8; RECORD_HEAD], ()>> {
+        room.write_record(|place| {
+            place.copy_from_slice(record);
+            result
+        })
+    }
+
     #[test]
     fn a_record_is_written_behind_its_head_and_leaves_what_stood_there() {
         let rooms = Rooms::default();
         let mut own = rooms.open(LINK, 7, Vec::new(), 100);
         assert!(own.copy(b"12345"));
         let mut room = rooms.lend(LINK, 7, 4).unwrap();
-        let mut written = |record: &[u8], result: Result<(), ()>| {
-            room.write_record(|place| {
-                place.copy_from_slice(record);
-                result
-            })
-        };
         // Of five bytes there is no place for a head of six.
-        assert_eq!(written(b"headed----", Ok(())), None);
+        assert_eq!(written(&mut room, b"headed----", Ok(())), None);
         room.give_back(0);
         assert!(own.copy(b"6"));
         let mut room = rooms.lend(LINK, 7, 4).unwrap();
-        let mut written = |record: &[u8], result: Result<(), ()>| {
-            room.write_record(|place| {
-                place.copy_from_slice(record);
-                result
-            })
-        };
-        assert_eq!(written(b"forged----", Err(())), Some(Err(())));
-        assert_eq!(written(b"headed7890", Ok(())), Some(Ok(*b"headed")));
+        assert_eq!(written(&mut room, b"forged----", Err(())), Some(Err(())));
+        assert_eq!(written(&mut room, b"headed7890", Ok(())), Some(Ok(*b"headed")));
         room.give_back(4);
         assert!(own.take(4));
         assert_eq!(own.finish().as_deref(), Some(&b"1234567890"[..]));
