@@ -4,7 +4,7 @@
 use lanc_core::ports::{DecodeError, Letters, Short};
 
 use super::scan::{Scanner, read_of};
-use super::token::behind_scalar;
+use super::token::{behind_scalar, uint};
 
 impl<'a> Scanner<'a> {
     /// Reads a map of letters and returns where it ends.
@@ -35,33 +35,12 @@ impl<'a> Scanner<'a> {
         into: &mut Letters<'a>,
     ) -> Option<&'a [u8]> {
         let [0xa1, key @ b'a'..=b'z', value @ ..] = entry else { return None };
+        if let Some((number, behind)) = uint(value) {
+            into.put(*key, Short::Uint(number), read_of(value, behind));
+            return Some(behind);
+        }
         let (&marker, content) = value.split_first()?;
         match marker {
-            0x00..=0x7f => {
-                let (raw, behind) = value.split_first_chunk::<1>()?;
-                into.put(*key, Short::Uint(u64::from(marker)), raw);
-                Some(behind)
-            }
-            0xcc => {
-                let (raw @ [_, number], behind) = value.split_first_chunk()?;
-                into.put(*key, Short::Uint(u64::from(*number)), raw);
-                Some(behind)
-            }
-            0xcd => {
-                let (raw @ [_, number @ ..], behind) = value.split_first_chunk::<3>()?;
-                into.put(*key, Short::Uint(u64::from(u16::from_be_bytes(*number))), raw);
-                Some(behind)
-            }
-            0xce => {
-                let (raw @ [_, number @ ..], behind) = value.split_first_chunk::<5>()?;
-                into.put(*key, Short::Uint(u64::from(u32::from_be_bytes(*number))), raw);
-                Some(behind)
-            }
-            0xcf => {
-                let (raw @ [_, number @ ..], behind) = value.split_first_chunk::<9>()?;
-                into.put(*key, Short::Uint(u64::from_be_bytes(*number)), raw);
-                Some(behind)
-            }
             0xa0..=0xbf => {
                 let (text, behind) = content.split_at_checked(usize::from(marker & 0x1f))?;
                 let text = std::str::from_utf8(text).ok()?;
