@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::endpoint::LinkId;
 use crate::id::{PeerKey, TaskKey};
-use crate::keyed::{HashKey, KeyedMap};
+use crate::keyed::{HashKey, Recent};
 use crate::mutant::planted;
 
 /// Whom a waiting call counts for.
@@ -99,9 +99,7 @@ pub(crate) struct FairQueue {
     bounds: Bounds,
     places: Vec<Option<Place>>,
     lanes: Vec<Lane>,
-    by_owner: KeyedMap<Owner, u32>,
-    /// The lane that was asked for last: calls of one caller come one after the other.
-    last: u32,
+    by_owner: Recent<Owner, u32>,
     hash: HashKey,
     idle: Vec<u32>,
     rounds: [VecDeque<u32>; 2],
@@ -119,8 +117,7 @@ impl FairQueue {
             bounds,
             places: Vec::new(),
             lanes: Vec::new(),
-            by_owner: KeyedMap::new(hash),
-            last: 0,
+            by_owner: Recent::new(hash),
             hash,
             idle: Vec::new(),
             rounds: [VecDeque::new(), VecDeque::new()],
@@ -141,7 +138,7 @@ impl FairQueue {
     /// # Errors
     /// Which bound is in the way.
     pub(crate) fn check(&self, owner: Owner, bytes: usize) -> Result<(), Full> {
-        let lane = self.known_lane(owner).and_then(|lane| self.lanes.get(index(lane)));
+        let lane = self.by_owner.get(owner).and_then(|lane| self.lanes.get(index(lane)));
         let (own_count, own_bytes) = lane.map_or((0, 0), |lane| (lane.count, lane.bytes));
         let others_wait = self.busy > usize::from(own_count > 0);
         let share = self.bounds.share();
@@ -160,7 +157,7 @@ impl FairQueue {
 
     /// How many calls have their turn before the next one of this caller.
     pub(crate) fn before(&self, owner: Owner) -> usize {
-        let lane = self.known_lane(owner).and_then(|lane| self.lanes.get(index(lane)));
+        let lane = self.by_owner.get(owner).and_then(|lane| self.lanes.get(index(lane)));
         let own = lane.map_or(0, |lane| lane.count);
         let callers = self.busy + usize::from(own == 0);
         self.count.min(own.saturating_add(1).saturating_mul(callers).saturating_sub(1))
@@ -273,25 +270,16 @@ impl FairQueue {
         self.lanes.get_mut(index(lane))?.lines.get_mut(kind.place())
     }
 
-    /// The lane a caller has.
-    fn known_lane(&self, owner: Owner) -> Option<u32> {
-        if self.lanes.get(index(self.last)).is_some_and(|lane| lane.owner == owner) {
-            return Some(self.last);
-        }
-        self.by_owner.get(&owner).copied()
-    }
-
     /// The lane of a caller: the one it has, one of a caller of whom nothing waits, or a new one.
     fn lane_of(&mut self, owner: Owner) -> u32 {
-        if let Some(lane) = self.known_lane(owner) {
-            self.last = lane;
+        if let Some(lane) = self.by_owner.get(owner) {
             return lane;
         }
         let idle = if self.lanes.len() < KEPT { None } else { self.next_idle() };
         let number = match idle {
             Some(number) => {
                 if let Some(lane) = self.lanes.get_mut(index(number)) {
-                    self.by_owner.remove(&lane.owner);
+                    self.by_owner.remove(lane.owner);
                     lane.owner = owner;
                 }
                 number

@@ -129,6 +129,16 @@ impl<K: Copy + Hash + Eq, V: Copy> Recent<K, V> {
         self.last.set(None);
         self.map.remove(&key);
     }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
 }
 
 #[cfg(test)]
