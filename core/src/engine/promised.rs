@@ -11,10 +11,11 @@ use super::receive::From;
 use super::stream::Record;
 use crate::counters::Drop;
 use crate::endpoint::LinkId;
-use crate::framing::{RECORD, RECORD_HEAD, Service};
+use crate::framing::RECORD_HEAD;
 use crate::ports::{Close, LentRoom, OpenError, Placed};
 use crate::time::Time;
 use crate::wire::sessions::{Head, Labels, OVERHEAD, envelope};
+use crate::wire::streams::{bytes_head, stream_of_bytes};
 
 impl Core {
     /// Takes a bare envelope.
@@ -93,7 +94,7 @@ impl Core {
             }
         };
         let length = room.space().len();
-        if start == head_of(room.stream()) {
+        if start == bytes_head(room.stream()) {
             let (link, origin) = (from.link, from.origin);
             let stream = room.give_back(length);
             return self.on_record(
@@ -124,14 +125,8 @@ impl Core {
     }
 }
 
-/// The head of a stream's record of bytes.
-fn head_of(stream: u32) -> [u8; RECORD_HEAD] {
-    let [n0, n1, n2, n3] = stream.to_be_bytes();
-    [RECORD, Service::STREAM.0, n0, n1, n2, n3]
-}
-
 /// What may be promised of a plain frame; `None`: it is no record that brings bytes.
 pub(super) fn promise_of(plain: &[u8]) -> Option<u16> {
-    let [RECORD, service, _, _, n2, n3, ..] = plain else { return None };
-    (*service == Service::STREAM.0).then_some(u16::from_be_bytes([*n2, *n3]))
+    let [_, _, low @ ..] = stream_of_bytes(plain)?.to_be_bytes();
+    Some(u16::from_be_bytes(low))
 }

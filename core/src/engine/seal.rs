@@ -403,12 +403,11 @@ impl Core {
         };
         seal.sent += 1;
         let Some(key) = seal.key.or_else(|| sessions.ring.primary()) else { return false };
-        let is_record = labels == Labels::RECORD;
         let plain = Plain {
             tail: tail.map(|tail| (self.large.stand_apart(frame), tail)),
             frame,
-            has_room: std::mem::take(&mut self.large.has_room),
-            stream: std::mem::take(&mut self.large.stream) * u16::from(is_record),
+            has_room: self.large.has_room,
+            stream: if labels == Labels::RECORD { self.large.stream } else { 0 },
         };
         sessions.seal(key, to, labels, self.random.fresh(), plain)
     }

@@ -32,6 +32,7 @@ use entry::{Application, Class, Entry, Kind};
 
 pub(crate) use body::{Body, Gap};
 pub(crate) use receive::{Arrived, StreamError, Taken};
+pub(crate) use record::{bytes_head, stream_of_bytes};
 pub(crate) use send::{Left, PushError};
 
 /// Bytes that may be sent on a new stream before any credit came. Part of the protocol: both

@@ -1,7 +1,7 @@
 //! The wire form of stream records: `02`, service, stream number, body.
 
 use crate::error::ErrorCode;
-use crate::framing::{RECORD, Service};
+use crate::framing::{RECORD, RECORD_HEAD, Service};
 
 /// Bytes of the longest body of a control record.
 pub(crate) const CONTROL: usize = 5;
@@ -36,26 +36,39 @@ pub(super) fn read(frame: &[u8]) -> Option<(u32, Record<'_>)> {
     Some((u32::from_be_bytes([*n0, *n1, *n2, *n3]), record))
 }
 
-fn head(service: Service, number: u32, out: &mut Vec<u8>) {
+/// The stream that a frame brings bytes of; `None`: it is no record that does.
+pub(crate) fn stream_of_bytes(frame: &[u8]) -> Option<u32> {
+    match read(frame)? {
+        (number, Record::Bytes(_)) => Some(number),
+        _ => None,
+    }
+}
+
+fn head(service: Service, number: u32) -> [u8; RECORD_HEAD] {
     let [n0, n1, n2, n3] = number.to_be_bytes();
-    out.extend_from_slice(&[RECORD, service.0, n0, n1, n2, n3]);
+    [RECORD, service.0, n0, n1, n2, n3]
+}
+
+/// The head of a record of a stream's bytes.
+pub(crate) fn bytes_head(number: u32) -> [u8; RECORD_HEAD] {
+    head(Service::STREAM, number)
 }
 
 /// Appends the head of a record of bytes; they, if any, are to follow.
 pub(super) fn write_bytes_head(number: u32, out: &mut Vec<u8>) {
-    head(Service::STREAM, number, out);
+    out.extend_from_slice(&bytes_head(number));
 }
 
 /// Appends a grant of credit.
 pub(super) fn write_credit(number: u32, bytes: u32, out: &mut Vec<u8>) {
-    head(Service::CONTROL, number, out);
+    out.extend_from_slice(&head(Service::CONTROL, number));
     out.push(CREDIT);
     out.extend_from_slice(&bytes.to_be_bytes());
 }
 
 /// Appends a reset.
 pub(super) fn write_reset(number: u32, code: ErrorCode, out: &mut Vec<u8>) {
-    head(Service::CONTROL, number, out);
+    out.extend_from_slice(&head(Service::CONTROL, number));
     out.push(RESET);
     out.extend_from_slice(&code.0.to_be_bytes());
 }
@@ -63,7 +76,6 @@ pub(super) fn write_reset(number: u32, code: ErrorCode, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::RECORD_HEAD;
 
     #[test]
     fn records_are_laid_out_as_written() {
