@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::links::FrameLimits;
+
 /// Which network interfaces a node broadcasts on and listens to for broadcasts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Interfaces {
@@ -27,6 +29,7 @@ pub struct UdpConfig {
     pub(crate) send_buffer: usize,
     pub(crate) max_links: usize,
     pub(crate) max_frame: usize,
+    pub(crate) max_host_frame: usize,
     pub(crate) discovery: bool,
 }
 
@@ -41,6 +44,7 @@ impl Default for UdpConfig {
             send_buffer: 4 << 20,
             max_links: 8192,
             max_frame: Self::MAX_FRAME,
+            max_host_frame: 4096,
             discovery: true,
         }
     }
@@ -55,6 +59,8 @@ impl UdpConfig {
     pub const MAX_BROADCAST: usize = 1024;
     /// The smallest limit of a frame that [`Self::with_max_frame`] takes, in bytes.
     pub const MIN_FRAME: usize = 1200;
+    /// The largest frame that UDP over IPv4 carries at all, in bytes.
+    pub const MAX_DATAGRAM: usize = 65_507;
 
     /// The shared broadcast port. Default 5127; all nodes must agree on it. 0 turns
     /// discovery off.
@@ -105,11 +111,24 @@ impl UdpConfig {
         self
     }
 
-    /// The largest frame to send, in bytes. Default 1472; 1200 to 1472, where values outside
-    /// mean the nearer end. Over IPv6 it is at most 1452. Larger frames are still received.
+    /// The largest frame to send to another host, in bytes. Default 1472; 1200 to 1472, where
+    /// values outside mean the nearer end. Over IPv6 it is at most 1452. Larger frames are still
+    /// received.
     #[must_use]
     pub fn with_max_frame(mut self, bytes: usize) -> Self {
         self.max_frame = bytes.clamp(Self::MIN_FRAME, Self::MAX_FRAME);
+        self
+    }
+
+    /// The largest frame to send to another program of this host, in bytes: no Ethernet packet
+    /// bounds it, and fewer frames cost less. Default 4096, which is what a node takes of whom it
+    /// does not know yet ([`max_unproved_frame`]); 1200 to 65,507, where values outside mean the
+    /// nearer end.
+    ///
+    /// [`max_unproved_frame`]: lanc_core::config::Config::with_max_unproved_frame
+    #[must_use]
+    pub fn with_max_host_frame(mut self, bytes: usize) -> Self {
+        self.max_host_frame = bytes.clamp(Self::MIN_FRAME, Self::MAX_DATAGRAM);
         self
     }
 
@@ -130,8 +149,9 @@ impl UdpConfig {
         self.bind.is_some_and(|address| address.is_ipv6())
     }
 
-    /// What an IPv6 header's 20 bytes more leave of an Ethernet packet.
-    pub(crate) fn frame_limit(&self) -> usize {
-        if self.is_v6() { self.max_frame.min(1452) } else { self.max_frame }
+    /// How large frames may be. An IPv6 header's 20 bytes more leave less of an Ethernet packet.
+    pub(crate) fn frame_limits(&self) -> FrameLimits {
+        let any = if self.is_v6() { self.max_frame.min(1452) } else { self.max_frame };
+        FrameLimits { any, host: self.max_host_frame }
     }
 }

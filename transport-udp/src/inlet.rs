@@ -321,7 +321,7 @@ mod tests {
         let mut inlet = UdpInlet::new(socket, None, Arc::clone(&shared));
         let far = SocketAddr::from(([127, 0, 0, 1], 9));
         let (link, _) =
-            shared.with(|state| state.links.link(far, Initiator::Us, |_| Origin::Host)).unwrap();
+            shared.with(|state| state.links.link(far, Initiator::Us, |_| Origin::Network)).unwrap();
         assert!(matches!(next(&mut inlet).await, LinkEvent::Up { .. }));
         (inlet, shared, link)
     }

@@ -17,10 +17,11 @@ const MAX_FAILED: usize = 1024;
 const KEPT: usize = 16;
 
 /// Bounded by its limit: a slot is used again only once its Down was told, so that at most
-/// three events per slot wait.
+/// four events per slot wait.
 pub(crate) struct Links {
     lane: Lane,
     limit: usize,
+    frames: FrameLimits,
     by_address: KeyedMap<SocketAddr, LinkId>,
     slots: Vec<Slot>,
     /// Slots to use again. Those past the end of `slots` were given back since; `slots` grows
@@ -34,6 +35,21 @@ pub(crate) struct Links {
     blocked: Vec<LinkId>,
 }
 
+/// How large frames may be, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameLimits {
+    /// What any link carries.
+    pub(crate) any: usize,
+    /// What one to this very host carries.
+    pub(crate) host: usize,
+}
+
+impl FrameLimits {
+    fn of(self, origin: Origin) -> usize {
+        if origin == Origin::Host { self.host } else { self.any }
+    }
+}
+
 struct Slot {
     generation: u32,
     address: SocketAddr,
@@ -42,16 +58,19 @@ struct Slot {
     /// Down, and told.
     free: bool,
     origin: Origin,
+    max_frame: usize,
     blocked: bool,
     up_waits: bool,
+    limit_waits: bool,
     writable_waits: bool,
 }
 
 impl Links {
-    pub(crate) fn new(lane: Lane, limit: usize) -> Self {
+    pub(crate) fn new(lane: Lane, limit: usize, frames: FrameLimits) -> Self {
         Self {
             lane,
             limit,
+            frames,
             by_address: KeyedMap::new(hash_key()),
             slots: Vec::new(),
             free: Vec::new(),
@@ -82,8 +101,10 @@ impl Links {
             up: true,
             free: false,
             origin,
+            max_frame: self.frames.any,
             blocked: false,
             up_waits: false,
+            limit_waits: false,
             writable_waits: false,
         };
         let (slot, generation) = loop {
@@ -104,7 +125,18 @@ impl Links {
         let link = LinkId { lane: self.lane, slot, generation };
         self.by_address.insert(address, link);
         self.announce(link);
+        self.carries(link, self.frames.of(origin));
         Some((link, origin))
+    }
+
+    /// Notes how large the frames of `link` may be, and tells it where that is news.
+    fn carries(&mut self, link: LinkId, max_frame: usize) {
+        let Some(slot) = self.slot(link) else { return };
+        if std::mem::replace(&mut slot.max_frame, max_frame) != max_frame
+            && !std::mem::replace(&mut slot.limit_waits, true)
+        {
+            self.events.push_back(LinkEvent::Limit { link, max_frame });
+        }
     }
 
     /// Tells that `link` is up, again if need be.
@@ -115,11 +147,11 @@ impl Links {
         self.events.push_back(LinkEvent::Up { link, remote, initiator });
     }
 
-    /// The far address of a live link.
-    pub(crate) fn address(&self, link: LinkId) -> Option<SocketAddr> {
+    /// The far address of a live link, and how large its frames may be.
+    pub(crate) fn target(&self, link: LinkId) -> Option<(SocketAddr, usize)> {
         let slot = self.slots.get(index(link.slot))?;
         let live = slot.up && slot.generation == link.generation && link.lane == self.lane;
-        live.then_some(slot.address)
+        live.then_some((slot.address, slot.max_frame))
     }
 
     pub(crate) fn close(&mut self, link: LinkId) {
@@ -154,8 +186,14 @@ impl Links {
     }
 
     pub(crate) fn interfaces_changed(&mut self, origin: impl Fn(SocketAddr) -> Origin) {
-        for slot in &mut self.slots {
+        let lane = self.lane;
+        for number in 0..self.slots.len() {
+            let Some(slot) = self.slots.get_mut(number) else { break };
             slot.origin = origin(slot.address);
+            let (generation, origin) = (slot.generation, slot.origin);
+            if let Ok(slot) = u32::try_from(number) {
+                self.carries(LinkId { lane, slot, generation }, self.frames.of(origin));
+            }
         }
         let event = LinkEvent::InterfacesChanged(self.lane);
         if !self.events.contains(&event) {
@@ -186,15 +224,15 @@ impl Links {
     /// Moves the waiting events out; says whether there were any.
     pub(crate) fn tell(&mut self, into: &mut RecvBatch) -> bool {
         let any = !self.events.is_empty();
-        while let Some(event) = self.events.pop_front() {
-            self.told(&event);
+        while let Some(mut event) = self.events.pop_front() {
+            self.told(&mut event);
             into.event(event);
         }
         self.events.shrink_to(KEPT);
         any
     }
 
-    fn told(&mut self, event: &LinkEvent) {
+    fn told(&mut self, event: &mut LinkEvent) {
         match event {
             // The slot is free from here on; nobody else holds this generation of it.
             LinkEvent::Down { link, .. } => self.release(link.slot),
@@ -209,8 +247,14 @@ impl Links {
                 }
             }
             LinkEvent::Failed { .. } => self.failed = self.failed.saturating_sub(1),
-            LinkEvent::Limit { .. }
-            | LinkEvent::Limited { .. }
+            LinkEvent::Limit { link, max_frame } => {
+                if let Some(slot) = self.slots.get_mut(index(link.slot)) {
+                    slot.limit_waits = false;
+                    // It may have changed once more while this waited.
+                    *max_frame = slot.max_frame;
+                }
+            }
+            LinkEvent::Limited { .. }
             | LinkEvent::KernelDrops { .. }
             | LinkEvent::InterfacesChanged(_) => {}
         }
@@ -276,7 +320,7 @@ mod tests {
     }
 
     fn links(limit: usize) -> Links {
-        Links::new(Lane(1), limit)
+        Links::new(Lane(1), limit, FrameLimits { any: 1472, host: 4096 })
     }
 
     fn heard(links: &mut Links, port: u16) -> Option<LinkId> {
@@ -306,8 +350,8 @@ mod tests {
         assert_eq!(events(&mut links).len(), 3);
         let third = heard(&mut links, 3).unwrap();
         assert_eq!((third.slot, third.generation), (first.slot, first.generation + 1));
-        assert_eq!(links.address(first), None);
-        assert_eq!(links.address(third), Some(address(3)));
+        assert_eq!(links.target(first), None);
+        assert_eq!(links.target(third), Some((address(3), 1472)));
     }
 
     #[test]
@@ -323,8 +367,8 @@ mod tests {
         assert!(links.events.capacity() <= 2 * KEPT);
         let again: Vec<_> = (1..=8192).map(|port| heard(&mut links, port).unwrap()).collect();
         assert_eq!(heard(&mut links, 9000), None);
-        assert!(crowd.iter().all(|link| links.address(*link).is_none()));
-        assert!(again.iter().all(|link| links.address(*link).is_some()));
+        assert!(crowd.iter().all(|link| links.target(*link).is_none()));
+        assert!(again.iter().all(|link| links.target(*link).is_some()));
     }
 
     #[test]
@@ -335,9 +379,10 @@ mod tests {
             links.announce(link);
             links.block(link);
             links.unblock();
+            links.interfaces_changed(|_| Origin::Host);
             links.interfaces_changed(|_| Origin::Network);
         }
-        assert_eq!(events(&mut links).len(), 3);
+        assert_eq!(events(&mut links).len(), 4);
         for _ in 0..=MAX_FAILED {
             links.fail(Endpoint::text("x", "y"), String::new());
         }
@@ -359,6 +404,24 @@ mod tests {
         links.unblock();
         let down = LinkEvent::Down { link: closed, reason: DownReason::ClosedHere };
         assert_eq!(events(&mut links), [down, LinkEvent::Writable(kept)]);
+    }
+
+    #[test]
+    fn how_large_frames_may_be_follows_where_the_far_end_is() {
+        let mut links = links(4);
+        let (near, _) = links.link(address(1), Initiator::Us, |_| Origin::Host).unwrap();
+        let far = heard(&mut links, 2).unwrap();
+        let limit = |link, max_frame| LinkEvent::Limit { link, max_frame };
+        let told = |links: &mut Links| {
+            let mut events = events(links);
+            events.retain(|event| matches!(event, LinkEvent::Limit { .. }));
+            events
+        };
+        assert_eq!(told(&mut links), [limit(near, 4096)], "of the other it is no news");
+        let here = |at: SocketAddr| if at.port() == 2 { Origin::Host } else { Origin::Network };
+        links.interfaces_changed(here);
+        assert_eq!(told(&mut links), [limit(near, 1472), limit(far, 4096)]);
+        assert_eq!(links.target(far), Some((address(2), 4096)));
     }
 
     #[test]

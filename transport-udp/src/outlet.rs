@@ -44,8 +44,11 @@ impl UdpOutlet {
     }
 
     fn send_on(&mut self, link: LinkId, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
-        let address = self.shared.with(|state| state.links.address(link));
-        let Some(address) = address else { return Err(SendRefused::Gone) };
+        let target = self.shared.with(|state| state.links.target(link));
+        let Some((address, max_frame)) = target else { return Err(SendRefused::Gone) };
+        if length(frame) > max_frame {
+            return Err(SendRefused::TooLarge);
+        }
         let Err(refusal) = self.send_to(address, frame) else { return Ok(Sent::Whole) };
         let until = match refusal {
             Refusal::TooLarge => return Err(SendRefused::TooLarge),
@@ -137,14 +140,18 @@ impl UdpOutlet {
     }
 }
 
+fn length(frame: &[IoSlice<'_>]) -> usize {
+    frame.iter().fold(0, |sum, piece| sum.saturating_add(piece.len()))
+}
+
 impl Outlet for UdpOutlet {
     fn try_send(&mut self, to: Dest, frame: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
-        let length = frame.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
         match to {
-            Dest::Link(_) if length > self.limits.max_frame => Err(SendRefused::TooLarge),
             Dest::Link(link) => self.send_on(link, frame),
             Dest::Broadcast(_) if !self.limits.broadcast => Err(SendRefused::Unreachable),
-            Dest::Broadcast(_) if length > self.limits.max_broadcast => Err(SendRefused::TooLarge),
+            Dest::Broadcast(_) if length(frame) > self.limits.max_broadcast => {
+                Err(SendRefused::TooLarge)
+            }
             Dest::Broadcast(_) => self.broadcast(frame),
         }
     }

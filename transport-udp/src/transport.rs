@@ -43,7 +43,7 @@ impl UdpTransport {
 impl Transport for UdpTransport {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            max_frame: self.config.frame_limit(),
+            max_frame: self.config.frame_limits().any,
             max_broadcast: UdpConfig::MAX_BROADCAST,
             reliable: false,
             ordered: false,
@@ -78,7 +78,7 @@ impl Transport for UdpTransport {
         let own = private.local_addr()?;
         let local = Endpoint::socket(SCHEME, dialable(own, &view));
         let private = Arc::new(private);
-        let links = Links::new(lane, self.config.max_links);
+        let links = Links::new(lane, self.config.max_links, self.config.frame_limits());
         let shared = Arc::new(Shared::new(self.stats.clone(), own, scope, links, view));
         for (setting, asked, granted) in [
             ("receive_buffer", self.config.receive_buffer, granted.receive),
@@ -203,7 +203,7 @@ impl Shared {
 
     #[cfg(test)]
     pub(crate) fn for_test(own: SocketAddr, lane: Lane) -> Self {
-        let links = Links::new(lane, 4);
+        let links = Links::new(lane, 4, UdpConfig::default().frame_limits());
         Self::new(UdpStats::default(), own, Scope::Loopback, links, View::default())
     }
 

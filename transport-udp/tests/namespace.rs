@@ -161,3 +161,32 @@ fn a_socket_without_room_says_full_and_then_writable() {
         assert!(node.send(link, &frame).is_ok());
     });
 }
+
+#[test]
+fn frames_to_this_host_are_not_bound_to_a_packet() {
+    if !is_inside() {
+        return inside("frames_to_this_host_are_not_bound_to_a_packet");
+    }
+    must_ip("link set lo up");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let config = UdpConfig::default().with_discovery(false);
+        let (mut a, mut b) = (Node::open(config.clone()).await, Node::open(config.clone()).await);
+        let link = a.link(b.address()).await;
+        assert_eq!(a.limits.pop_front(), Some((link, 4096)));
+        assert!(a.send(link, &[7; 4096]).is_ok());
+        assert_eq!(b.frame().await.bytes, [7; 4096]);
+        assert_eq!(a.send(link, &[7; 4097]), Err(SendRefused::TooLarge));
+        // Where the host is as narrow as its network, the system cuts them and puts them together.
+        must_ip("link set lo mtu 1500");
+        assert!(a.send(link, &[8; 4096]).is_ok());
+        assert_eq!(b.frame().await.bytes, [8; 4096]);
+        // What leaves the host is to fit a packet.
+        wire("one", "10.77.1.1/24");
+        let mut other = Node::open(config.with_bind([10, 77, 1, 1].into())).await;
+        let away = other.link("10.77.1.9:5127".parse().unwrap()).await;
+        assert_eq!(other.send(away, &[7; 1473]), Err(SendRefused::TooLarge));
+        other.settle().await;
+        assert!(other.limits.is_empty());
+    });
+}

@@ -18,7 +18,8 @@ use crate::ports::{RecvBatch, Statistics};
 /// What a lane can do. The core plans with it; nothing else depends on the kind of transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Capabilities {
-    /// Largest frame a link carries, in bytes. At least 1200.
+    /// Largest frame a link carries of which [`LinkEvent::Limit`] says nothing else, in bytes. At
+    /// least 1200.
     pub max_frame: usize,
     /// Largest broadcast frame in bytes; at most 1024 where older peers may listen.
     pub max_broadcast: usize,

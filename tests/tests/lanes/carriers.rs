@@ -1,9 +1,10 @@
 //! Which lane a call and its answer take.
 
 use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::ports::LinkEvent;
 use lanc_core::{Carrier, Config};
 
-use super::world::{World, deaf, tcp};
+use super::world::{World, datagrams_to, deaf, tcp};
 
 #[test]
 fn a_large_call_takes_a_connection_and_so_does_its_answer() {
@@ -223,4 +224,24 @@ fn both_dials_may_come_up_together() {
     assert_eq!(world.ask(1, "fa", 5000, 5000), 5002);
     assert_eq!(world.wires.len(), 2, "no other was dialled");
     world.is_tidy();
+}
+
+#[test]
+fn a_datagram_is_as_large_as_was_told_of_its_link_last() {
+    let mut world = World::new(["a", "b"]);
+    let mut outcome = |max_frame| {
+        let limit = LinkEvent::Limit { link: datagrams_to(1), max_frame };
+        world.cores[0].handle_link(world.now, limit);
+        let key = world.call_over(0, "fb", 3000, Carrier::Datagrams);
+        world.settle();
+        let came = world.tasks.len();
+        if came > 0 {
+            world.answer(1);
+            world.settle();
+        }
+        (came, world.outcome(0, key).expect("an outcome").map_err(|error| error.code))
+    };
+    assert_eq!(outcome(4096), (1, Ok(3)));
+    assert_eq!(outcome(1472), (0, Err(ErrorCode::TOO_LARGE)));
+    assert_eq!(outcome(4096), (1, Ok(3)));
 }

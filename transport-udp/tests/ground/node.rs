@@ -25,7 +25,10 @@ pub(crate) struct Node {
     pub(crate) opened: Opened,
     pub(crate) stats: UdpStats,
     pub(crate) frames: VecDeque<Frame>,
+    /// Events, but for the limits of links.
     pub(crate) events: VecDeque<LinkEvent>,
+    /// The links whose limit was told, and the limit.
+    pub(crate) limits: VecDeque<(LinkId, usize)>,
 }
 
 impl Node {
@@ -37,6 +40,7 @@ impl Node {
                 stats: transport.stats(),
                 frames: VecDeque::new(),
                 events: VecDeque::new(),
+                limits: VecDeque::new(),
             },
             Err(error) => panic!("{error}"),
         }
@@ -91,6 +95,9 @@ impl Node {
 
     fn take(&mut self, batch: &mut RecvBatch) {
         batch.drain(|arrived| match arrived {
+            Arrived::Event(LinkEvent::Limit { link, max_frame }) => {
+                self.limits.push_back((link, max_frame));
+            }
             Arrived::Event(event) => self.events.push_back(event),
             Arrived::Frame(frame) => self.frames.push_back(Frame {
                 link: frame.link,

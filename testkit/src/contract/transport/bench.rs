@@ -1,6 +1,6 @@
 //! The test bench of the rules: opened nodes, and waiting with a limit.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::task::{Context, Poll};
@@ -65,6 +65,7 @@ impl Rule {
                     outlet: opened.outlet,
                     inlet: opened.inlet,
                     arrived: VecDeque::new(),
+                    changed: HashMap::new(),
                 });
             }
             match <[Node; N]>::try_from(nodes) {
@@ -103,9 +104,16 @@ pub(super) struct Node {
     pub(super) inlet: Box<dyn Inlet>,
     /// What was received and not looked at yet.
     pub(super) arrived: VecDeque<Item>,
+    /// Largest frames of links, where a [`LinkEvent::Limit`] has told of one.
+    changed: HashMap<LinkId, usize>,
 }
 
 impl Node {
+    /// The largest frame that `link` carries, as far as that was told.
+    pub(super) fn max_frame(&self, link: LinkId) -> usize {
+        self.changed.get(&link).copied().unwrap_or(self.limits.max_frame)
+    }
+
     /// Offers a frame of a batch; the rule flushes it.
     pub(super) fn offer(&mut self, link: LinkId, bytes: &[u8]) -> Result<Sent, SendRefused> {
         self.outlet.try_send(Dest::Link(link), &[IoSlice::new(bytes)])
@@ -168,6 +176,10 @@ impl Node {
             self.arrived.push_back(match arrived {
                 // What the system grants is none of the rules.
                 Arrived::Event(LinkEvent::Limited { .. } | LinkEvent::KernelDrops { .. }) => return,
+                Arrived::Event(LinkEvent::Limit { link, max_frame }) => {
+                    self.changed.insert(link, max_frame);
+                    return;
+                }
                 Arrived::Event(event) => Item::Event(event),
                 Arrived::Frame(got) => {
                     frames += 1;

@@ -19,7 +19,7 @@ pub fn f1_the_largest_frame_arrives_whole(factory: Factory<'_>) {
     let rule = Rule("F1 (the largest frame arrives whole, a larger one is refused)");
     rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
         let (link, _) = a.pair(&mut b).await;
-        let most = a.limits.max_frame;
+        let most = a.max_frame(link);
         let refused = a.send(link, &pattern(most.saturating_add(1)));
         rule.same(refused, Err(SendRefused::TooLarge), "max_frame + 1 bytes");
         a.must_send(link, &pattern(most));
@@ -57,7 +57,7 @@ pub fn f3_pieces_arrive_as_one_frame(factory: Factory<'_>) {
     let rule = Rule("F3 (pieces arrive as one frame)");
     rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
         let (link, _) = a.pair(&mut b).await;
-        let whole = pattern(a.limits.max_frame);
+        let whole = pattern(a.max_frame(link));
         let mut pieces = vec![IoSlice::new(b"")];
         pieces.extend(whole.chunks(97).map(IoSlice::new));
         pieces.push(IoSlice::new(b""));
@@ -152,7 +152,7 @@ pub fn f7_a_slow_reader_disturbs_nobody(factory: Factory<'_>) {
     rule.run(factory, async |[mut a, mut slow, mut c]: [Node; 3]| {
         let (to_slow, _) = a.pair(&mut slow).await;
         let (to_c, _) = a.pair(&mut c).await;
-        let bulk = pattern(a.limits.max_frame);
+        let bulk = pattern(a.max_frame(to_slow));
         for round in 0..200u8 {
             for _ in 0..20 {
                 if a.send(to_slow, &bulk) == Err(SendRefused::Full) {
@@ -211,7 +211,7 @@ pub fn f9_every_kind_of_frame_arrives_as_it_was(factory: Factory<'_>) {
             let head = [RECORD, service, 0xa1, 0xb2, 0xc3, 0xd4];
             [&head, pattern(length).as_slice()].concat()
         };
-        let most = a.limits.max_frame.saturating_sub(RECORD_HEAD);
+        let most = a.max_frame(link).saturating_sub(RECORD_HEAD);
         let records = [record(1, 0), record(2, 0), record(1, 1), record(2, most), record(1, most)];
         for frame in kinds.chain(records) {
             for pieces in [&[IoSlice::new(&frame)][..], &in_two(&frame)] {
@@ -276,7 +276,7 @@ pub fn f12_frames_offered_together_arrive_each(factory: Factory<'_>) {
     let rule = Rule("F12 (frames offered together arrive each)");
     rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
         let (link, _) = a.pair(&mut b).await;
-        let whole = pattern(a.limits.max_frame);
+        let whole = pattern(a.max_frame(link));
         let halves = |length: usize| {
             let (one, other) = whole[..length].split_at(length / 3);
             [IoSlice::new(one), IoSlice::new(other)]
