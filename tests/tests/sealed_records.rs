@@ -217,14 +217,15 @@ fn large_records_are_promised_and_opened_where_their_message_is() {
 #[test]
 fn messages_side_by_side_each_get_what_is_theirs() {
     let mut world = World::new();
-    let sizes = [100_000, 300_000, 200_000, 70_000];
+    // Two are longer than a turn.
+    let sizes = [100_000, 3_000_000, 2_000_000, 70_000];
     for size in sizes {
         world.call(size);
     }
     world.settle();
     let mut arrived = world.arrived.clone();
     arrived.sort_unstable();
-    assert_eq!(arrived, [70_004, 100_004, 200_004, 300_004]);
+    assert_eq!(arrived, [70_004, 100_004, 2_000_004, 3_000_004]);
     let tables = world.cores[CALLEE].tables();
     assert_eq!((tables.links, tables.stream_bytes), (1, 0));
     let counters = world.cores[CALLEE].counters();
@@ -264,11 +265,15 @@ fn who_promises_another_stream_loses_the_connection() {
 #[test]
 fn who_promises_the_room_of_another_message_loses_the_connection() {
     let mut world = World::new();
-    world.call(300_000);
-    world.call(300_000);
-    let (one, other) = (world.record(), world.record());
-    assert_ne!(one.stream(), other.stream(), "they take turns");
+    world.call(600_000);
+    world.call(600_000);
+    let (one, mut other) = (world.record(), world.record());
     world.take(&one);
+    // The other's turn comes when this one has no credit left.
+    while other.stream() == one.stream() {
+        world.take(&other);
+        other = world.record();
+    }
     world.take(&other);
     let lie = world.record();
     let of_other = if lie.stream() == one.stream() { other.stream() } else { one.stream() };

@@ -161,6 +161,8 @@ pub(super) struct Sending<T> {
     pub(super) bytes: Body,
     pub(super) sent: usize,
     pub(super) credit: u32,
+    /// What is left of its turn.
+    pub(super) turn: usize,
     /// How much had left when it was looked at last, and when that was new.
     pub(super) seen: Option<(usize, Time)>,
 }

@@ -52,6 +52,12 @@ const MAX_RECENT: usize = 256;
 /// Messages that may wait to begin, however small they are.
 const MAX_WAITING: usize = 65_536;
 
+/// A mebibyte and what its message adds to it are sent in one turn: sent record by record among others, it would be put
+/// together, and answered, no sooner than all of them, by a far end that had nothing to do before
+/// and whose caches hold the end of none. No more, so that a shorter one need not wait long; as
+/// much as the system may hold of what was sent anyway.
+const TURN: usize = (1 << 20) + (64 << 10);
+
 /// The largest message buffer that is kept for the next message: for a mebibyte and its head.
 const MAX_SPARE: usize = 2 << 20;
 
@@ -75,6 +81,8 @@ pub(crate) struct StreamLimits {
     pub(crate) message_window: u32,
     /// The body of a record that is sent.
     pub(crate) record: usize,
+    /// What a message sends of itself before it is another's turn, where there are only messages.
+    pub(crate) turn: usize,
     /// One message, in or out.
     pub(crate) message: usize,
     /// Messages being put together, and messages that are sent at the same time.
@@ -92,6 +100,7 @@ impl StreamLimits {
             window,
             message_window: window.saturating_mul(MESSAGE_WINDOWS),
             record: config.stream_record,
+            turn: TURN,
             message: config.max_message,
             assembly: config.max_assembly.min(config.max_assembly_in_all()),
             queue: config.max_message_queue,

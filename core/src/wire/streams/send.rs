@@ -198,7 +198,7 @@ impl<T> Streams<T> {
     }
 
     /// Appends the next record to `out`: grants and resets first, then one record of bytes from
-    /// each stream in turn. Its last bytes are left where they are shared. A record has at most
+    /// each stream in turn; from each message as many as its turn lasts. Its last bytes are left where they are shared. A record has at most
     /// `most` bytes with its head; fewer than 11 are too few for any. `None`: nothing can be sent
     /// now.
     pub(crate) fn next_record_parts(
@@ -248,7 +248,8 @@ impl<T> Streams<T> {
         // There is one: messages were only taken while there were numbers for them.
         let number = self.take_number()?;
         self.begun += bytes.len();
-        let message = Sending { tag, bytes, sent: 0, credit: self.limits.initial, seen: None };
+        let (credit, turn) = (self.limits.initial, self.limits.turn);
+        let message = Sending { tag, bytes, sent: 0, credit, turn, seen: None };
         let mut entry = Entry::new(Class::Sending, true, Kind::Sending(message));
         entry.in_round = true;
         self.insert(number, entry);
@@ -292,6 +293,7 @@ impl<T> Streams<T> {
         T: Clone,
     {
         let half = usize::try_from(self.limits.window / 2).unwrap_or(usize::MAX);
+        let only_messages = self.counts.own + self.counts.far == 0;
         let entry = self.table.get_mut(&number)?;
         if !std::mem::take(&mut entry.in_round) || !entry.is_sendable() {
             return None;
@@ -308,6 +310,7 @@ impl<T> Streams<T> {
                 let size = most.min(usize::try_from(send.credit).unwrap_or(usize::MAX));
                 let size = move_front(&mut send.buffer, size, out);
                 send.credit = send.credit.saturating_sub(u32::try_from(size).unwrap_or(u32::MAX));
+                // The half-close alone does not wait for everybody's next record.
                 let is_last = send.buffer.is_empty() && send.finished;
                 let has_room = send.buffer.len() <= half && std::mem::take(&mut send.blocked);
                 self.account.refund(size);
@@ -331,8 +334,12 @@ impl<T> Streams<T> {
                 message.sent += size;
                 message.credit =
                     message.credit.saturating_sub(u32::try_from(size).unwrap_or(u32::MAX));
-                let is_last = message.is_whole();
-                self.next_turn(number, is_last);
+                message.turn = message.turn.saturating_sub(size);
+                let goes_on = message.is_whole() || message.turn > 0 && only_messages;
+                if !goes_on {
+                    message.turn = self.limits.turn;
+                }
+                self.next_turn(number, goes_on);
                 Some(Left::Record)
             }
             Kind::Assembling(_) | Kind::Ending { .. } => None,

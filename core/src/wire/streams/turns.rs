@@ -46,15 +46,14 @@ impl<T> Streams<T> {
         self.round.push_back(number);
     }
 
-    /// Back into the round. The half-close alone does not wait for everybody's next record.
-    pub(super) fn next_turn(&mut self, number: u32, is_last: bool) {
-        if is_last {
-            if let Some(entry) = self.table.get_mut(&number) {
+    /// Back into the round: to its end, unless it `goes_on`.
+    pub(super) fn next_turn(&mut self, number: u32, goes_on: bool) {
+        match self.table.get_mut(&number) {
+            Some(entry) if goes_on && entry.is_sendable() => {
                 entry.in_round = true;
                 self.round.push_front(number);
             }
-        } else {
-            self.enqueue(number);
+            _ => self.enqueue(number),
         }
     }
 

@@ -18,6 +18,7 @@ fn the_limits_are_those_of_the_configuration() {
         window: 16 << 10,
         message_window: 64 << 10,
         record: 1 << 10,
+        turn: 1_114_112,
         message: 5000,
         assembly: 6000,
         queue: 8000,

@@ -60,6 +60,7 @@ impl World {
             window: u32::try_from(1 + dice.roll(120)).unwrap(),
             message_window: 90,
             record: 1 + dice.roll(30),
+            turn: 1 + dice.roll(60),
             message: 600,
             assembly: 1000,
             queue: 2000,

@@ -100,6 +100,34 @@ fn messages_take_turns_and_begin_in_order() {
 }
 
 #[test]
+fn a_turn_may_last_several_records_where_there_are_only_messages() {
+    let long = StreamLimits { turn: 2 * RECORD, ..limits() };
+    let turns = |one: &mut End| -> Vec<_> {
+        std::iter::from_fn(|| next(one)).map(|(frame, _)| (frame[5], frame.len() - HEAD)).collect()
+    };
+    let mut one: End = end(true, long);
+    one.push_message("a", pattern(20)).unwrap();
+    one.push_message("b", pattern(25)).unwrap();
+    assert_eq!(turns(&mut one), [(1, 10), (1, 10), (1, 0), (3, 10), (3, 10), (3, 5), (3, 0)]);
+    // What is longer than a turn waits for the others in between.
+    one.push_message("a", pattern(25)).unwrap();
+    one.push_message("b", pattern(15)).unwrap();
+    let wanted = [(5, 10), (5, 10), (7, 10), (7, 5), (7, 0), (5, 5), (5, 0)];
+    assert_eq!(turns(&mut one), wanted);
+    // Whoever has no credit left does not keep the others from their turns.
+    one.push_message("a", pattern(100)).unwrap();
+    one.push_message("b", pattern(15)).unwrap();
+    let sent: usize = turns(&mut one).iter().filter(|(number, _)| *number == 11).count();
+    assert_eq!(sent, 3);
+    // Bytes of a call come at once, not after a whole message.
+    let (mut one, mut other): (End, End) = (end(true, long), end(false, long));
+    let stream = joined(&mut one, &mut other);
+    one.write(stream, &pattern(15)).unwrap();
+    one.push_message("a", pattern(20)).unwrap();
+    assert_eq!(turns(&mut one), [(1, 10), (3, 10), (1, 5), (3, 10), (3, 0)]);
+}
+
+#[test]
 fn not_more_is_sent_at_once_than_the_far_end_puts_together() {
     let (mut one, mut other) = ends();
     for tag in ["a", "b", "c", "d"] {

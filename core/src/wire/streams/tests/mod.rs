@@ -26,6 +26,7 @@ fn limits() -> StreamLimits {
         window: 64,
         message_window: 64,
         record: RECORD,
+        turn: RECORD,
         message: 1000,
         assembly: 3000,
         queue: 5000,
