@@ -102,37 +102,41 @@ impl Core {
         peer.parts.seen.insert(func.part);
         let whole = peer.parts.seen.len() >= usize::from(func.parts);
         let mut idempotent = func.idempotent.iter().map(|place| usize::from(*place)).peekable();
+        let mut is_news = false;
         for (place, name) in func.names.iter().enumerate() {
             let is_idempotent = idempotent.next_if_eq(&place).is_some();
-            self.learn(now, key, name, is_idempotent);
+            is_news |= self.learn(now, key, name, is_idempotent);
         }
         if whole {
             self.complete_list(key);
         }
         self.route_seeking(now);
+        if is_news {
+            self.providers_came(now);
+        }
         Ok(())
     }
 
-    /// Notes that a peer offers a name.
-    pub(super) fn learn(&mut self, now: Time, key: PeerKey, name: &str, idempotent: bool) {
-        let Ok(name) = FunctionName::new(name) else { return };
+    /// Notes that a peer offers a name. `true`: it did not before.
+    pub(super) fn learn(&mut self, now: Time, key: PeerKey, name: &str, idempotent: bool) -> bool {
+        let Ok(name) = FunctionName::new(name) else { return false };
         let limit = self.config.max_functions_per_peer;
         let known = self.directory.find(name.as_str());
-        let Some(peer) = self.peers.get(key) else { return };
+        let Some(peer) = self.peers.get(key) else { return false };
         let is_new = known.is_none_or(|function| !peer.functions.contains(&function));
         if is_new && peer.functions.len() >= limit {
             self.limit_hit(now, "max_functions_per_peer");
-            return;
+            return false;
         }
         let Some((function, news)) = self.directory.announce(&name, key, idempotent) else {
             self.limit_hit(now, "max_functions");
-            return;
+            return false;
         };
-        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(peer) = self.peers.get_mut(key) else { return false };
         peer.functions.insert(function);
         peer.parts.functions.insert(function);
         if !news {
-            return;
+            return false;
         }
         let (function_name, peer_name) = (name.to_string(), peer.name.to_string());
         let providers = self
@@ -147,6 +151,7 @@ impl Core {
                 providers,
             });
         }
+        true
     }
 
     /// All parts of a revision have come: what it does not name is gone.

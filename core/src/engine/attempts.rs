@@ -5,29 +5,25 @@
 //! it (fastest-of-N at once; a hedge when the answer is later than such answers are; a function
 //! that may run more than once after its share of the deadline), a copy leaves, which is a call
 //! with an id of its own. The first success ends them all; a failure is the call's when nothing is
-//! open any more and nobody is left to ask.
+//! open any more and nobody is left to ask. When an answer is late is in `late.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Core, Phase};
 use crate::calls::{Answer, Attempts, Call, CallRequest, Mode, Outcome, Stage, Target};
-use crate::directory::Function;
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, FunctionKey, PeerKey, SessionId};
 use crate::time::Time;
-use crate::timers::Timer;
 
 /// Most providers that fastest-of-N asks.
 const MAX_FASTEST: usize = 5;
-/// When a copy is sent while too few answers have come to know when one is late.
-const UNKNOWN_LATENESS: Duration = Duration::from_secs(1);
 
 /// A failure and where it came from.
 type Failed = (Arc<str>, CallError);
 
 /// Whom to ask next.
-enum Next {
+pub(super) enum Next {
     Ask(PeerKey),
     /// There are others, but they have failed too often of late.
     Withheld,
@@ -36,7 +32,7 @@ enum Next {
 
 impl Core {
     /// How many providers a call may be sent to in all.
-    fn most_attempts(&self, call: &Call) -> usize {
+    pub(super) fn most_attempts(&self, call: &Call) -> usize {
         let is_bound = call.parent.is_some() || call.request.target != Target::Any;
         if is_bound || call.request.stream || call.args_gone {
             return 1;
@@ -51,12 +47,6 @@ impl Core {
     /// Whether a call may go to another provider after this failure, if there is one.
     fn may_go_on(&self, call: &Call, error: &CallError) -> bool {
         error.may_move(may_repeat(call)) && asked(call) < self.most_attempts(call)
-    }
-
-    /// The round trip to a peer, smoothed, if it is known.
-    fn peer_srtt(&self, peer: PeerKey) -> Option<Duration> {
-        let peer = self.peers.get(peer)?;
-        peer.recovery.round_trip.smoothed().or(peer.round_trip)
     }
 
     /// Notes whether a call may run more than once at the provider it is about to go to.
@@ -142,7 +132,7 @@ impl Core {
 
     /// Asks another provider if the last failure allows it. Returns the outcome once nothing is
     /// open any more.
-    fn go_on(&mut self, now: Time, key: CallKey) -> Option<Outcome> {
+    pub(super) fn go_on(&mut self, now: Time, key: CallKey) -> Option<Outcome> {
         let call = self.calls.get(key)?;
         let (_, error) = call.attempts.as_ref()?.failures.last()?;
         let has_time = now < call.deadline && self.phase == Phase::Running;
@@ -167,17 +157,13 @@ impl Core {
     }
 
     /// The provider to go to after those that were asked, by the call's policy.
-    fn next_provider(&mut self, now: Time, key: CallKey) -> Next {
+    pub(super) fn next_provider(&mut self, now: Time, key: CallKey) -> Next {
         let draw = self.random.u64();
         let Some(call) = self.calls.get(key) else { return Next::Nobody };
         let Some(function) = self.directory.find(call.request.function.as_str()) else {
             return Next::Nobody;
         };
         let Some(function) = self.directory.get(function) else { return Next::Nobody };
-        let is_asked = |session: &SessionId| match &call.attempts {
-            Some(attempts) => attempts.asked.contains(session),
-            None => call.asked.is_some_and(|(asked, _)| asked == *session),
-        };
         let is_marked = call.request.idempotent || matches!(call.request.mode, Mode::Fastest(_));
         let needs_word = may_have_run(call) && !is_marked;
         let mut next = Next::Nobody;
@@ -187,7 +173,7 @@ impl Core {
         for place in order {
             let Some(key) = function.providers.get(place).copied() else { continue };
             let Some(peer) = self.peers.get_mut(key) else { continue };
-            if is_asked(&peer.session) || (needs_word && !function.is_idempotent_at(key)) {
+            if was_asked(call, peer.session) || (needs_word && !function.is_idempotent_at(key)) {
                 continue;
             }
             if peer.retry_budget.allows(now) {
@@ -199,7 +185,7 @@ impl Core {
     }
 
     /// Sends a call to another provider: itself if its own attempt is over, else a copy.
-    fn ask(&mut self, now: Time, key: CallKey, to: PeerKey) -> bool {
+    pub(super) fn ask(&mut self, now: Time, key: CallKey, to: PeerKey) -> bool {
         let Some(session) = self.peers.get(to).map(|peer| peer.session) else { return false };
         let Some(call) = self.calls.get_mut(key) else { return false };
         if !matches!(call.stage, Stage::Elsewhere) {
@@ -247,52 +233,6 @@ impl Core {
         true
     }
 
-    /// Sets the time after which another provider is asked beside the one that has the call.
-    pub(super) fn expect_answer(&mut self, now: Time, key: CallKey) {
-        let Some(call) = self.calls.get(key) else { return };
-        let Some(function) = call.idempotent.and_then(|key| self.directory.get(key)) else {
-            return;
-        };
-        let Stage::Remote { peer, .. } = call.stage else { return };
-        let (asked, most) = (asked(call), self.most_attempts(call));
-        if asked >= most || asked >= function.providers.len() {
-            return;
-        }
-        let left = call.deadline.since(now);
-        let attempts_left = u32::try_from(most - asked + 1).unwrap_or(u32::MAX);
-        let wait = match call.request.mode {
-            Mode::One => left / attempts_left,
-            Mode::Hedged => self.lateness(function, peer).min(left),
-            _ => return,
-        };
-        let timer = self.timers.set(now + wait, Timer::Late(key));
-        let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));
-        self.cancel_timer(old);
-    }
-
-    /// After what time an answer is late.
-    fn lateness(&self, function: &Function, peer: PeerKey) -> Duration {
-        let usual = function.p95().unwrap_or(UNKNOWN_LATENESS);
-        usual.max(self.peer_srtt(peer).map_or(Duration::ZERO, |round_trip| round_trip * 2))
-    }
-
-    /// No answer has come in the time in which it should have.
-    pub(super) fn answer_is_late(&mut self, now: Time, key: CallKey) {
-        let Some(call) = self.calls.get_mut(key) else { return };
-        call.other_timer = None;
-        let is_open = matches!(call.stage, Stage::Remote { .. } | Stage::Elsewhere);
-        if !is_open || now >= call.deadline || self.phase != Phase::Running {
-            return;
-        }
-        match self.next_provider(now, key) {
-            Next::Ask(peer) => {
-                self.ask(now, key, peer);
-            }
-            Next::Withheld => self.counters.retries_withheld += 1,
-            Next::Nobody => {}
-        }
-    }
-
     /// Gives the copies of a call up, and says whether one of them may have run.
     fn abandon_copies(&mut self, now: Time, key: CallKey) -> Executed {
         let attempts = self.calls.get_mut(key).and_then(|call| call.attempts.as_mut());
@@ -318,8 +258,16 @@ impl Core {
 }
 
 /// How many providers a call was sent to.
-fn asked(call: &Call) -> usize {
+pub(super) fn asked(call: &Call) -> usize {
     call.attempts.as_ref().map_or(1, |attempts| attempts.asked.len())
+}
+
+/// Whether a call was sent to this provider.
+pub(super) fn was_asked(call: &Call, session: SessionId) -> bool {
+    match &call.attempts {
+        Some(attempts) => attempts.asked.contains(&session),
+        None => call.asked.is_some_and(|(asked, _)| asked == session),
+    }
 }
 
 /// Whether a call may run more than once.

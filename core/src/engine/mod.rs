@@ -15,6 +15,7 @@
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
 //! | `attempts` | another provider for a call, after the first or beside it |
+//! | `late` | when an answer is late, and whom that, or discovery, lets be asked beside |
 //! | `everybody` | calls to all providers |
 //! | `register` | this node's own functions |
 //! | `recovery` | calls that are sent again and asked about |
@@ -63,6 +64,7 @@ mod kept_answer;
 mod keys;
 mod lane;
 mod large;
+mod late;
 mod leave;
 mod link;
 mod measure;

@@ -174,10 +174,14 @@ impl Core {
             Older::Func(names) => {
                 self.pass_on(heard);
                 let key = self.older_peer(now, link, heard.host, heard.dialect)?;
+                let mut is_news = false;
                 for name in &names {
-                    self.learn(now, key, name, false);
+                    is_news |= self.learn(now, key, name, false);
                 }
                 self.route_seeking(now);
+                if is_news {
+                    self.providers_came(now);
+                }
                 Ok(())
             }
             Older::Call { id, function, args, kwargs } => {

@@ -1,0 +1,138 @@
+//! When an answer is late, so that another provider is asked beside the one that has the call; also
+//! one that is heard of only then.
+//!
+//! A timer is set where there is somebody to ask. Where there is nobody, nothing waits: discovery
+//! looks for such calls when it brings a provider, so that those that are answered, nearly all, pay
+//! nothing for it.
+
+use std::time::Duration;
+
+use super::attempts::{Next, asked, was_asked};
+use super::{Core, Phase};
+use crate::calls::{Call, Mode, Stage};
+use crate::directory::Function;
+use crate::id::{CallKey, PeerKey};
+use crate::time::Time;
+use crate::timers::Timer;
+
+/// When a copy is sent while too few answers have come to know when one is late.
+const UNKNOWN_LATENESS: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Sets the time after which another provider is asked beside the one that has just been sent
+    /// the call.
+    pub(super) fn expect_answer(&mut self, now: Time, key: CallKey) {
+        if let Some(due) = self.late_at(now, key) {
+            let timer = self.timers.set(due, Timer::Late(key));
+            let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));
+            self.cancel_timer(old);
+        }
+    }
+
+    /// When the answer is late of a call that was last sent to somebody at `since`. `None`: nobody
+    /// else may be asked, or is known.
+    fn late_at(&self, since: Time, key: CallKey) -> Option<Time> {
+        let call = self.calls.get(key)?;
+        let function = self.directory.get(call.idempotent?)?;
+        let Stage::Remote { peer, .. } = call.stage else { return None };
+        let (asked, most) = (asked(call), self.most_attempts(call));
+        if asked >= most || !self.is_another_known(call, function) {
+            return None;
+        }
+        let left = call.deadline.since(since);
+        let attempts_left = u32::try_from(most - asked + 1).unwrap_or(u32::MAX);
+        let wait = match call.request.mode {
+            Mode::One => left / attempts_left,
+            Mode::Hedged => self.lateness(function, peer).min(left),
+            _ => return None,
+        };
+        Some(since + wait)
+    }
+
+    /// Whether a provider is known that the call was not sent to.
+    fn is_another_known(&self, call: &Call, function: &Function) -> bool {
+        let mut providers = function.providers.iter().filter_map(|key| self.peers.get(*key));
+        providers.any(|peer| !was_asked(call, peer.session))
+    }
+
+    /// After what time an answer is late.
+    fn lateness(&self, function: &Function, peer: PeerKey) -> Duration {
+        let usual = function.p95().unwrap_or(UNKNOWN_LATENESS);
+        usual.max(self.peer_srtt(peer).map_or(Duration::ZERO, |round_trip| round_trip * 2))
+    }
+
+    /// The round trip to a peer, smoothed, if it is known.
+    fn peer_srtt(&self, peer: PeerKey) -> Option<Duration> {
+        let peer = self.peers.get(peer)?;
+        peer.recovery.round_trip.smoothed().or(peer.round_trip)
+    }
+
+    /// No answer has come in the time in which it should have.
+    pub(super) fn answer_is_late(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.other_timer = None;
+        let is_open = matches!(call.stage, Stage::Remote { .. } | Stage::Elsewhere);
+        if !is_open || now >= call.deadline || self.phase != Phase::Running {
+            return;
+        }
+        match self.next_provider(now, key) {
+            Next::Ask(peer) => {
+                self.ask(now, key, peer);
+            }
+            Next::Withheld => self.counters.retries_withheld += 1,
+            Next::Nobody => {}
+        }
+    }
+
+    /// Functions have providers that they had not: calls that may run more than once, and had nobody else to
+    /// ask, have somebody now.
+    pub(super) fn providers_came(&mut self, now: Time) {
+        let is_alone = |call: &Call| {
+            let is_out = matches!(call.stage, Stage::Remote { .. } | Stage::Elsewhere);
+            is_out && call.idempotent.is_some() && call.other_timer.is_none()
+        };
+        let alone = self.calls.iter().filter(|(_, call)| is_alone(call)).map(|(key, _)| key);
+        for key in alone.collect::<Vec<_>>() {
+            self.find_again(key);
+            match self.calls.get(key).map(|call| &call.stage) {
+                Some(Stage::Remote { .. }) => self.resume_waiting(now, key),
+                // Its own attempt has failed: nothing there is worth waiting for.
+                Some(Stage::Elsewhere) => {
+                    if let Some(outcome) = self.go_on(now, key) {
+                        self.conclude(now, key, outcome);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A function that nobody offered for a while is another entry of the directory.
+    fn find_again(&mut self, key: CallKey) {
+        if let Some(call) = self.calls.get_mut(key) {
+            let function = self.directory.find(call.request.function.as_str());
+            call.idempotent = function.or(call.idempotent);
+        }
+    }
+
+    /// Waits on for an answer, as if all who are known now had been known when the call was sent.
+    fn resume_waiting(&mut self, now: Time, key: CallKey) {
+        let Some(due) = self.last_asked(key).and_then(|since| self.late_at(since, key)) else {
+            return;
+        };
+        if due <= now {
+            self.answer_is_late(now, key);
+        } else if let Some(call) = self.calls.get_mut(key) {
+            call.other_timer = Some(self.timers.set(due, Timer::Late(key)));
+        }
+    }
+
+    /// When a call or a copy of it was last sent to somebody.
+    fn last_asked(&self, key: CallKey) -> Option<Time> {
+        let call = self.calls.get(key)?;
+        let copies = call.attempts.iter().flat_map(|attempts| &attempts.copies);
+        let copies = copies.filter_map(|copy| self.calls.get(*copy));
+        let asked = copies.chain([call]).filter_map(|call| call.asked);
+        asked.map(|(_, at)| at).max()
+    }
+}
