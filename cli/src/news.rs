@@ -126,6 +126,7 @@ fn why(reason: PeerDownReason) -> &'static str {
         PeerDownReason::Restarted => "another node answers in its place",
         PeerDownReason::Disconnected => "its connection was closed",
         PeerDownReason::Evicted => "its place was needed, and it had not proved its address",
+        PeerDownReason::Gone => "its connection broke, its host refuses another, and it is silent",
         _ => "for a reason that has no words here yet",
     }
 }

@@ -157,6 +157,8 @@ pub enum PeerDownReason {
     Disconnected,
     /// Its place was needed and it had not proved its address.
     Evicted,
+    /// Its connection broke, its host refuses another, and it answers no question.
+    Gone,
 }
 
 /// Places the queue keeps when it is empty.

@@ -77,6 +77,8 @@ pub(crate) struct Peer {
     pub(crate) turned_away: u8,
     /// What waits for that.
     pub(crate) waiting: Vec<Outgoing>,
+    /// Set while it may be gone.
+    pub(crate) suspicion: Option<Suspicion>,
     /// In keyed mode: the counter of its latest hello that was no connection's.
     pub(crate) newest_hello: u64,
     /// The way of calls to it.
@@ -135,6 +137,7 @@ impl Peer {
             dial: None,
             turned_away: 0,
             waiting: Vec::new(),
+            suspicion: None,
             newest_hello: 0,
             recovery: Recovery::new(max_window),
         }
@@ -157,6 +160,25 @@ impl Peer {
     pub(crate) fn is_reached_by_broadcast(&self, now: Time) -> bool {
         self.heard_by_broadcast
             || (self.origin.is_near() && now.since(self.first_seen) <= self.interval)
+    }
+}
+
+/// A peer whose connection has broken, and that is asked whether it is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Suspicion {
+    /// What its pong must say.
+    pub(crate) number: u64,
+    /// Questions in a row that were not answered, and when the last one left.
+    pub(crate) asked: u8,
+    pub(crate) asked_at: Time,
+    /// Its host says that nobody listens there.
+    pub(crate) is_refused: bool,
+    pub(crate) timer: Option<TimerKey>,
+}
+
+impl Suspicion {
+    pub(crate) fn new(now: Time, number: u64) -> Self {
+        Self { number, asked: 0, asked_at: now, is_refused: false, timer: None }
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) enum Timer {
     Forget,
     /// The caller's deadline has passed.
     TaskDeadline(TaskKey),
+    /// A peer whose connection broke has had its time to answer a question.
+    Suspect(PeerKey),
     /// No pong came.
     Ping(PingKey),
     /// The caller has had its time to accept a connection for its answer.
@@ -72,6 +74,7 @@ impl Timer {
             Self::Late(_) => "ask another provider",
             Self::Forget => "forget a result",
             Self::TaskDeadline(_) => "task deadline",
+            Self::Suspect(_) => "answer of a suspected peer",
             Self::Ping(_) => "ping timeout",
             Self::OneShot(_) => "accept a connection for an answer",
             Self::KeepAlive(_) => "keep a connection",

@@ -10,6 +10,8 @@ mod carriers;
 mod compressed;
 #[path = "lanes/ends.rs"]
 mod ends;
+#[path = "lanes/gone.rs"]
+mod gone;
 #[path = "lanes/keeping.rs"]
 mod keeping;
 #[path = "lanes/newcomers.rs"]

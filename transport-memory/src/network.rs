@@ -197,16 +197,16 @@ impl Net {
 
     pub(crate) fn connect(&mut self, from: NodeId, to: &Endpoint) {
         let far = (to.scheme() == SCHEME).then(|| to.address().parse::<NodeId>().ok()).flatten();
+        let is_refused =
+            self.connected && far.is_some_and(|far| far != from && !self.nodes.contains_key(&far));
         let result = match far {
             None => Err(format!("`{to}` is no endpoint of this transport: write {SCHEME}://N")),
             Some(far) if far == from => Err(format!("{to} is this node itself")),
-            Some(far) if self.connected && !self.nodes.contains_key(&far) => {
-                Err(format!("nobody is at {to}"))
-            }
+            Some(_) if is_refused => Err(format!("nobody is at {to}")),
             Some(far) => self.link_both(from, far),
         };
         let Err(reason) = result else { return };
-        self.tell(from, LinkEvent::Failed { remote: to.clone(), reason });
+        self.tell(from, LinkEvent::Failed { remote: to.clone(), reason, is_refused });
     }
 
     fn link_both(&mut self, from: NodeId, far: NodeId) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! The receiving half: it owns the listener and all connections.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -105,7 +106,8 @@ impl TcpInlet {
                     self.shared.ready.wake(Token::Dials);
                     if let Err(reason) = self.begin_dial(&to, sink) {
                         self.shared.stats.count(Count::DialFailed);
-                        sink.event(LinkEvent::Failed { remote: to, reason });
+                        let is_refused = false;
+                        sink.event(LinkEvent::Failed { remote: to, reason, is_refused });
                     }
                 }
             }
@@ -269,7 +271,10 @@ impl TcpInlet {
                 self.shared.stats.count(Count::Dialled);
                 self.open(number, stream, remote, Initiator::Us, None, sink);
             }
-            Step::Dialled(Err(error)) => self.dial_failed(number, dial::reason(&error), sink),
+            Step::Dialled(Err(error)) => {
+                let is_refused = error.kind() == ErrorKind::ConnectionRefused;
+                self.dial_failed(number, dial::reason(&error), is_refused, sink);
+            }
             Step::CloseHere(how) => self.close_here(number, how, sink),
             Step::Over(reason) => {
                 if reason != DownReason::ClosedThere
@@ -332,13 +337,14 @@ impl TcpInlet {
         Some(open)
     }
 
-    fn dial_failed(&mut self, number: u32, reason: String, sink: &mut Sink<'_>) {
+    fn dial_failed(&mut self, number: u32, reason: String, is_refused: bool, sink: &mut Sink<'_>) {
         let Some(Place::Dialling(dial)) = self.place(number) else { return };
         let remote = dial.remote;
         self.dialled.remove(&remote);
         self.release(number, None);
         self.shared.stats.count(Count::DialFailed);
-        sink.event(LinkEvent::Failed { remote: Endpoint::socket(SCHEME, remote), reason });
+        let remote = Endpoint::socket(SCHEME, remote);
+        sink.event(LinkEvent::Failed { remote, reason, is_refused });
     }
 
     /// Closes what has used up its time.
@@ -368,7 +374,8 @@ impl TcpInlet {
             has_deadlines |= has_deadline;
             match (is_over, place) {
                 (Some(None), Place::Dialling(_)) => {
-                    self.dial_failed(number, format!("no answer within {connect:?}"), sink);
+                    let reason = format!("no answer within {connect:?}");
+                    self.dial_failed(number, reason, false, sink);
                 }
                 (Some(None), _) => self.follow(number, Step::Gone, sink),
                 (Some(Some(count)), _) => {

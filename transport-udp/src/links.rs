@@ -168,7 +168,7 @@ impl Links {
     pub(crate) fn fail(&mut self, remote: Endpoint, reason: String) {
         if self.failed < MAX_FAILED {
             self.failed += 1;
-            self.events.push_back(LinkEvent::Failed { remote, reason });
+            self.events.push_back(LinkEvent::Failed { remote, reason, is_refused: false });
         }
     }
 

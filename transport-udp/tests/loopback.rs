@@ -191,7 +191,7 @@ async fn what_does_not_name_one_near_node_is_not_dialled() {
         let endpoint: Endpoint = bad.parse().unwrap();
         node.opened.outlet.connect(&endpoint);
         match node.event().await {
-            LinkEvent::Failed { remote, reason } => {
+            LinkEvent::Failed { remote, reason, .. } => {
                 assert_eq!(remote, endpoint);
                 assert!(!reason.is_empty());
             }

@@ -48,6 +48,21 @@ fn running_functions_finish_first() {
 }
 
 #[test]
+fn a_server_that_is_killed_is_missed_before_its_lease_ends() {
+    let lan = Lan::new();
+    // Large enough for a connection, small enough for the command line of a program.
+    let started =
+        format!("hold=sh -c 'echo started >{}; exec sleep 5' sh {{0}}", lan.fifo("out").display());
+    let server = lan.serve(&["--cmd", &started]);
+    let large = "x".repeat(100_000);
+    let mut command = lan.command(&["call", "hold", &large, "--timeout", "60s"]);
+    let call = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(std::fs::read_to_string(lan.folder().join("out")).unwrap(), "started\n");
+    server.signal("-KILL");
+    end(call).expect_error(7, &["lost", "has ended: its connection broke", "ran: maybe"]);
+}
+
+#[test]
 fn the_second_signal_cuts_running_functions_off() {
     let lan = Lan::new();
     // Both processes of the program hold the pipe open as long as they live.

@@ -80,7 +80,7 @@ impl Core {
     }
 
     /// The connection to a peer, which is dialled if there is none.
-    fn connect(&mut self, now: Time, key: PeerKey) -> Way {
+    pub(super) fn connect(&mut self, now: Time, key: PeerKey) -> Way {
         let Some(peer) = self.peers.get(key) else { return Way::None };
         if let Some(link) = peer.connection.filter(|link| self.may_begin_on(now, *link)) {
             return Way::Link(link);
@@ -104,7 +104,7 @@ impl Core {
     }
 
     /// Where a peer takes connections: on the host its hellos come from, at the port they name.
-    fn connection_address(&self, peer: &Peer) -> Option<(&str, SocketAddr)> {
+    pub(super) fn connection_address(&self, peer: &Peer) -> Option<(&str, SocketAddr)> {
         let (scheme, _) = self.links.connection_lane()?;
         let mut address = peer.endpoint.socket_addr()?;
         address.set_port(peer.connection_port?);
@@ -138,14 +138,22 @@ impl Core {
             if !std::mem::replace(&mut has_said_hello, true) {
                 self.send(link, Outgoing::Hello { wants: false });
             }
+            self.dial_over(key, false);
             self.adopt(now, key, link);
         }
     }
 
     /// The connection could not be made: calls that wait for it fail, and answers are said to be
     /// too large for what there is.
-    pub(super) fn connection_failed(&mut self, now: Time, remote: &Endpoint, reason: &str) {
+    pub(super) fn connection_failed(
+        &mut self,
+        now: Time,
+        remote: &Endpoint,
+        reason: &str,
+        is_refused: bool,
+    ) {
         while let Some(key) = self.take_dialled(remote) {
+            self.dial_over(key, is_refused);
             let Some(peer) = self.peers.get_mut(key) else { return };
             let (waiting, name) = (std::mem::take(&mut peer.waiting), peer.name.clone());
             for message in waiting {

@@ -21,7 +21,15 @@ const UNKNOWN_LATENESS: Duration = Duration::from_secs(1);
 impl Core {
     /// Sets the time after which another provider is asked beside the one that has just been sent
     /// the call.
+    #[inline]
     pub(super) fn expect_answer(&mut self, now: Time, key: CallKey) {
+        let may_repeat = self.calls.get(key).is_some_and(|call| call.idempotent.is_some());
+        if may_repeat {
+            self.expect_answer_soon(now, key);
+        }
+    }
+
+    fn expect_answer_soon(&mut self, now: Time, key: CallKey) {
         if let Some(due) = self.late_at(now, key) {
             let timer = self.timers.set(due, Timer::Late(key));
             let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));

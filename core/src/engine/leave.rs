@@ -70,7 +70,8 @@ impl Core {
         let greet = self.peers.settle_greeting(key);
         let Some(peer) = self.peers.remove(key) else { return };
         let recovery = peer.recovery.timer.map(|(_, timer)| timer);
-        for timer in [peer.lease, greet, peer.want, recovery] {
+        let suspicion = peer.suspicion.and_then(|suspicion| suspicion.timer);
+        for timer in [peer.lease, greet, peer.want, recovery, suspicion] {
             self.cancel_timer(timer);
         }
         self.links.disown(peer.link);

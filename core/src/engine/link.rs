@@ -42,8 +42,8 @@ impl Core {
                 }
                 self.outbox.again(&mut self.links, link);
             }
-            LinkEvent::Failed { remote, reason } => {
-                self.connection_failed(now, &remote, &reason);
+            LinkEvent::Failed { remote, reason, is_refused } => {
+                self.connection_failed(now, &remote, &reason, is_refused);
                 self.home_failed(now, &remote);
                 self.one_shot_failed(&remote);
                 self.event(Event::Unreachable { endpoint: remote, reason });
@@ -136,6 +136,11 @@ impl Core {
         }
         if link.carried_calls {
             self.lose_calls(now, Lost::Link(id), PeerDownReason::Disconnected);
+        }
+        // Not one that was closed because nobody used it.
+        let was_used = now.since(link.last_used) < self.config.connection_idle / 2;
+        if let Some(peer) = link.peer.filter(|_| was_used && self.is_connection(id)) {
+            self.suspect(now, peer);
         }
     }
 

@@ -14,6 +14,7 @@
 //! | `nested` | what the calls of a function owe to the call that it serves |
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
+//! | `suspect` | whether the program is gone whose connection broke |
 //! | `attempts` | another provider for a call, after the first or beside it |
 //! | `late` | when an answer is late, and whom that, or discovery, lets be asked beside |
 //! | `everybody` | calls to all providers |
@@ -92,6 +93,7 @@ mod siblings;
 mod start;
 mod stream;
 mod stream_end;
+mod suspect;
 mod unsent;
 mod view;
 mod wake;

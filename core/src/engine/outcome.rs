@@ -397,6 +397,10 @@ impl Core {
                 PeerDownReason::Restarted => "has restarted",
                 PeerDownReason::Disconnected => "is disconnected",
                 PeerDownReason::Evicted => "had to make room",
+                PeerDownReason::Gone => {
+                    "has ended: its connection broke, its host refuses another, and it answers \
+                     nothing; see whether it still runs there"
+                }
             };
             let error = CallError::new(ErrorCode::LOST, executed, format!("`{name}` {what}"));
             self.finish_failed(now, key, error);

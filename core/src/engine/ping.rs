@@ -53,7 +53,7 @@ impl Core {
     }
 
     pub(super) fn on_pong(&mut self, now: Time, from: From, number: u64) -> Result<(), Drop> {
-        if self.on_life(now, from.link, number) {
+        if self.on_life(now, from.link, number) || self.is_there(from.link, number) {
             return Ok(());
         }
         let key = self.pings_by_number.get(&number).copied().ok_or(Drop::UnknownCall)?;

@@ -265,6 +265,9 @@ impl Core {
         }
         self.probe(now, to, key);
         self.arm_recovery(to);
+        if self.is_connection(gone) {
+            self.suspect(now, to);
+        }
         true
     }
 

@@ -32,6 +32,7 @@ impl Core {
                 Timer::TaskDeadline(task) => self.task_deadline(now, task),
                 Timer::OneShot(task) => self.one_shot_over(task),
                 Timer::KeepAlive(link) => self.look_after(now, link),
+                Timer::Suspect(peer) => self.question_over(now, peer),
                 Timer::Ping(ping) => self.end_ping(now, ping, false),
                 Timer::Recovery(peer) => self.recovery_due(now, peer),
                 Timer::Caller(caller) => self.caller_due(now, caller),

@@ -127,6 +127,9 @@ pub enum LinkEvent {
         remote: Endpoint,
         /// Why, for people.
         reason: String,
+        /// Whether the far host has said itself that nobody listens there. That nothing came back
+        /// is not that.
+        is_refused: bool,
     },
     /// The largest frame this link carries has changed.
     Limit {

@@ -170,7 +170,8 @@ impl Pump<'_> {
     fn connect(&mut self, life: &mut Life, remote: lanc_core::endpoint::Endpoint) {
         let Some(address) = remote.socket_addr() else {
             let reason = "not an address of this network".to_owned();
-            life.core.handle_link(self.local, LinkEvent::Failed { remote, reason });
+            let failed = LinkEvent::Failed { remote, reason, is_refused: false };
+            life.core.handle_link(self.local, failed);
             return;
         };
         let address = self.air.addresses.intern(address);

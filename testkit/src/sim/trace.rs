@@ -136,6 +136,7 @@ impl Trace {
                     PeerDownReason::Restarted => 3,
                     PeerDownReason::Disconnected => 4,
                     PeerDownReason::Evicted => 5,
+                    PeerDownReason::Gone => 6,
                     _ => 6,
                 });
             }

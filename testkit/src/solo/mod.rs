@@ -207,7 +207,8 @@ impl Solo {
     /// A connection that was asked for cannot be made.
     pub fn refused(&mut self, remote: Endpoint) {
         let reason = "refused".to_owned();
-        self.core.handle_link(self.now, LinkEvent::Failed { remote, reason });
+        let failed = LinkEvent::Failed { remote, reason, is_refused: true };
+        self.core.handle_link(self.now, failed);
         self.pump();
     }
 

@@ -186,10 +186,19 @@ impl World {
         self.cores[node].handle_link(self.now, up);
     }
 
-    /// A dial comes to nothing.
+    /// A dial comes to nothing: the far host refuses it.
     pub(crate) fn fail(&mut self, place: usize) {
+        self.end_dial(place, "refused", true);
+    }
+
+    /// A dial comes to nothing: nobody answers.
+    pub(crate) fn time_out(&mut self, place: usize) {
+        self.end_dial(place, "no answer", false);
+    }
+
+    fn end_dial(&mut self, place: usize, reason: &str, is_refused: bool) {
         let (node, remote) = self.dials.remove(place);
-        let failed = LinkEvent::Failed { remote, reason: "refused".to_owned() };
+        let failed = LinkEvent::Failed { remote, reason: reason.to_owned(), is_refused };
         self.cores[node].handle_link(self.now, failed);
     }
 

@@ -77,8 +77,10 @@ async fn a_dial_to_itself_or_to_nobody_fails() {
     for address in [side.address(), nobody, SocketAddr::from(([192, 0, 2, 1], 9))] {
         let to = Endpoint::socket("tcp", address);
         side.outlet.connect(&to);
-        let Item::Event(LinkEvent::Failed { remote, .. }) = side.next().await else { panic!() };
-        assert_eq!(remote, to);
+        let Item::Event(LinkEvent::Failed { remote, is_refused, .. }) = side.next().await else {
+            panic!()
+        };
+        assert_eq!((remote, is_refused), (to, address == nobody), "only a host refuses");
     }
 }
 

@@ -159,7 +159,7 @@ pub(super) fn down(event: &LinkEvent) -> Option<(super::LinkId, DownReason)> {
 
 pub(super) fn failed(event: &LinkEvent) -> Option<(Endpoint, String)> {
     match event {
-        LinkEvent::Failed { remote, reason } => Some((remote.clone(), reason.clone())),
+        LinkEvent::Failed { remote, reason, .. } => Some((remote.clone(), reason.clone())),
         _ => None,
     }
 }
