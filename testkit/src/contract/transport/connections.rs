@@ -37,7 +37,7 @@ pub fn c2_a_failed_dial_is_reported(factory: Factory<'_>) {
         let gone = b.local.clone();
         drop(b);
         a.outlet.connect(&gone);
-        let (remote, reason) = a.event("Failed", failed).await;
+        let (remote, reason, _) = a.event("Failed", failed).await;
         rule.same(remote, gone, "the endpoint that failed");
         rule.ensure(!reason.is_empty(), "it failed without a reason");
     });

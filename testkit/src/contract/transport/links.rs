@@ -108,9 +108,11 @@ pub fn l6_a_foreign_endpoint_fails(factory: Factory<'_>) {
         let (link, _) = a.pair(&mut b).await;
         for foreign in [Endpoint::text("no-such-scheme", "x"), Endpoint::text(&a.scheme, "?!")] {
             a.outlet.connect(&foreign);
-            let (remote, reason) = a.event("Failed", failed).await;
+            let (remote, reason, is_refused) = a.event("Failed", failed).await;
             rule.same(remote, foreign, "the endpoint that failed");
             rule.ensure(!reason.is_empty(), "it failed without a reason");
+            // A peer that refuses may be taken to be gone.
+            rule.ensure(!is_refused, "no host was asked, and none has refused");
         }
         a.must_send(link, b"well");
         rule.same(b.frame().await.bytes.as_slice(), b"well", "a frame on the other link");
@@ -157,9 +159,11 @@ pub(super) fn down(event: &LinkEvent) -> Option<(super::LinkId, DownReason)> {
     }
 }
 
-pub(super) fn failed(event: &LinkEvent) -> Option<(Endpoint, String)> {
+pub(super) fn failed(event: &LinkEvent) -> Option<(Endpoint, String, bool)> {
     match event {
-        LinkEvent::Failed { remote, reason, .. } => Some((remote.clone(), reason.clone())),
+        LinkEvent::Failed { remote, reason, is_refused } => {
+            Some((remote.clone(), reason.clone(), *is_refused))
+        }
         _ => None,
     }
 }
