@@ -60,6 +60,18 @@ macro_rules! settings {
                 self.max_buffered / 2
             }
 
+            /// How many containers may stand inside each other in a result: all of
+            /// [`Self::max_depth`] but the message around it.
+            pub fn max_result_depth(&self) -> u32 {
+                self.max_depth.saturating_sub(1)
+            }
+
+            /// The same in an argument, and in one of many values that a function returns: they
+            /// stand in a list or a map of their own.
+            pub fn max_argument_depth(&self) -> u32 {
+                self.max_depth.saturating_sub(2)
+            }
+
             /// Checks every setting against the range that stands beside it.
             pub(crate) fn check(&self) -> Result<(), ConfigError> {
                 $($(in_range(stringify!($name), &self.$name, &$range)?;)?)*
@@ -151,7 +163,12 @@ settings! {
     max_message, with_max_message: usize = 16 << 20, in 1200..=1 << 30;
     /// Largest datagram accepted from a source that has not proved its address. Default 4096.
     max_unproved_frame, with_max_unproved_frame: usize = 4096, in 1200..=65_507;
-    /// Containers inside each other. Default 64, ceiling 100.
+    /// Containers inside each other in one message. The message is one of them, and the list or the
+    /// map that an argument stands in is another: [`Self::max_result_depth`] and
+    /// [`Self::max_argument_depth`] are left to values. What is deeper is refused with `too_large`
+    /// before it is sent, arguments by the caller's node, results by the callee's. Where the far
+    /// end's setting is lower, it says so in place of an answer if it has read which call it is
+    /// (`docs/protocol.md`, section 6). Default 64, 4 to 100.
     max_depth, with_max_depth: u32 = 64, in 4..=100;
     /// Values in one message that came in one datagram. Default 65,536.
     max_nodes, with_max_nodes: u32 = 65_536, in 64..=1 << 24;

@@ -96,7 +96,7 @@ codes! {
     /// The caller gave up.
     CANCELLED = 8, "cancelled", Never, "call again if you still want the result";
     /// A message would be larger than a limit.
-    TOO_LARGE = 9, "too_large", Never, "keep arguments and results below the size it names";
+    TOO_LARGE = 9, "too_large", Never, "keep arguments and results within the limit it names";
     /// Another major version of the protocol.
     INCOMPATIBLE_VERSION = 10, "incompatible_version", IfNotRun, "bring both sides to the same major version";
     /// Bytes could not be read as what they should be.

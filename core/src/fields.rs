@@ -39,24 +39,34 @@ impl<'a> Fields<'a> {
         budget: &mut Budget,
     ) -> Result<(Self, usize), DecodeError> {
         let mut fields = Self::default();
-        let used = codec.read_map(input, budget, &mut |key, value| {
+        let used = fields.read_into(codec, input, budget)?;
+        Ok((fields, used))
+    }
+
+    /// The same into fields that are empty: they hold what was read before a fault.
+    pub(crate) fn read_into(
+        &mut self,
+        codec: &dyn Codec,
+        input: &'a [u8],
+        budget: &mut Budget,
+    ) -> Result<usize, DecodeError> {
+        codec.read_map(input, budget, &mut |key, value| {
             let field = match key {
-                "type" => &mut fields.kind,
-                "method" => &mut fields.method,
-                "version" => &mut fields.version,
-                "data" => &mut fields.data,
-                "exe_id" => &mut fields.exe_id,
-                "args" => &mut fields.args,
-                "kwargs" => &mut fields.kwargs,
-                "encrypted" => &mut fields.encrypted,
-                "compress" => &mut fields.compress,
-                "x" => &mut fields.x,
+                "type" => &mut self.kind,
+                "method" => &mut self.method,
+                "version" => &mut self.version,
+                "data" => &mut self.data,
+                "exe_id" => &mut self.exe_id,
+                "args" => &mut self.args,
+                "kwargs" => &mut self.kwargs,
+                "encrypted" => &mut self.encrypted,
+                "compress" => &mut self.compress,
+                "x" => &mut self.x,
                 _ => return Ok(()),
             };
             *field = Some(value);
             Ok(())
-        })?;
-        Ok((fields, used))
+        })
     }
 }
 

@@ -18,11 +18,12 @@ use crate::flat;
     note = "arguments are a tuple: write `(5,)` for one, `(1, 2)` for two, `()` for none"
 )]
 pub trait IntoArgs {
-    /// Appends the arguments as an encoded list; nothing at all for no arguments.
+    /// Appends the arguments as an encoded list; nothing at all for no arguments. At most `depth`
+    /// containers stand inside each other, the list included.
     ///
     /// # Errors
-    /// [`EncodeError`] when the format cannot express a value.
-    fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+    /// [`EncodeError`] when the format cannot express a value, or it nests deeper.
+    fn encode(&self, codec: &dyn Codec, depth: u32, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// Whether they take a few bytes, whatever their values are.
     #[doc(hidden)]
@@ -32,28 +33,33 @@ pub trait IntoArgs {
 }
 
 impl IntoArgs for () {
-    fn encode(&self, _: &dyn Codec, _: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn encode(&self, _: &dyn Codec, _: u32, _: &mut Vec<u8>) -> Result<(), EncodeError> {
         Ok(())
     }
 }
 
 impl<T: Serialize> IntoArgs for Vec<T> {
-    fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        if self.is_empty() { Ok(()) } else { codec.serialize(self, out) }
+    fn encode(&self, codec: &dyn Codec, depth: u32, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if self.is_empty() { Ok(()) } else { codec.serialize(self, depth, out) }
     }
 }
 
 impl<T: Serialize, const N: usize> IntoArgs for [T; N] {
-    fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        if N == 0 { Ok(()) } else { codec.serialize(&self.as_slice(), out) }
+    fn encode(&self, codec: &dyn Codec, depth: u32, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if N == 0 { Ok(()) } else { codec.serialize(&self.as_slice(), depth, out) }
     }
 }
 
 macro_rules! tuples {
     ($($($name:ident)+;)*) => {$(
         impl<$($name: Serialize),+> IntoArgs for ($($name,)+) {
-            fn encode(&self, codec: &dyn Codec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-                flat::encode(self, codec, out)
+            fn encode(
+                &self,
+                codec: &dyn Codec,
+                depth: u32,
+                out: &mut Vec<u8>,
+            ) -> Result<(), EncodeError> {
+                flat::encode(self, codec, depth, out)
             }
 
             fn is_small(&self) -> bool {

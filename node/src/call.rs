@@ -52,15 +52,16 @@ impl<T> Call<T> {
     pub(crate) fn new(node: &Node, function: &str, args: impl IntoArgs) -> Self {
         let hub = Arc::clone(node.hub());
         let request = name::checked(function).and_then(|function| {
-            let codec = hub.pipeline.first().as_ref();
+            let (codec, depth) = (hub.pipeline.first().as_ref(), hub.depth);
             let encoded = if args.is_small() {
                 let mut room = spare::take(&hub);
-                args.encode(codec, &mut room).map(|()| spare::encoded(&hub, room))
+                args.encode(codec, depth.body, &mut room).map(|()| spare::encoded(&hub, room))
             } else {
                 // What may be large is written into a large buffer, if there is one.
-                bulk::collect(hub.take_buffer(), |out| args.encode(codec, out))
+                bulk::collect(hub.take_buffer(), |out| args.encode(codec, depth.body, out))
             };
-            let list = encoded.map_err(|error| invalid(format!("the arguments {error}")))?;
+            let unsent = |error| depth.unsent("the arguments", "an argument", &error);
+            let list = encoded.map_err(unsent)?;
             Ok(CallRequest::new(function, Arguments::of_list(codec.format(), list)))
         });
         let named = BTreeMap::new();
@@ -107,14 +108,15 @@ impl<T> Call<T> {
 
     /// Adds a named argument.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
-        let mut bytes = Vec::new();
-        match self.hub.pipeline.first().serialize(&value, &mut bytes) {
+        let (mut bytes, depth) = (Vec::new(), self.hub.depth);
+        match self.hub.pipeline.first().serialize(&value, depth.value, &mut bytes) {
             Ok(()) => {
                 self.named.insert(name.to_owned(), bytes);
             }
             // The first thing that is wrong is told.
             Err(error) => {
-                let error = invalid(format!("argument `{name}` {error}"));
+                let name = format!("argument `{name}`");
+                let error = depth.unsent(&name, &name, &error);
                 self.request = self.request.and(Err(error));
             }
         }

@@ -9,7 +9,7 @@ use lanc_core::error::Fault;
 use lanc_core::id::FunctionName;
 use lanc_core::message::WireId;
 use lanc_core::payload::Payload;
-use lanc_core::ports::Codec;
+use lanc_core::ports::{Codec, EncodeError};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -92,17 +92,35 @@ impl Given {
     }
 }
 
-/// Where a result is written.
+/// Where a result is written, and how deep it may nest.
 pub(crate) struct Room {
     /// A buffer, if there is one at hand.
     held: Option<Vec<u8>>,
     /// Where buffers come from, if there is none.
     hub: Arc<Hub>,
+    /// What is written becomes an item of a list.
+    is_listed: bool,
 }
 
 impl Room {
     pub(crate) fn of(hub: Arc<Hub>) -> Self {
-        Self { held: None, hub }
+        Self { held: None, hub, is_listed: false }
+    }
+
+    /// What is written from now on may have to stand in one list.
+    pub(crate) fn holds_items(&mut self) {
+        self.is_listed = true;
+    }
+
+    /// How many containers may stand inside each other in what is written.
+    pub(crate) fn depth(&self) -> u32 {
+        let depth = self.hub.depth;
+        if self.is_listed { depth.value } else { depth.body }
+    }
+
+    /// What is told when it cannot be written.
+    pub(crate) fn unanswered(&self, error: &EncodeError) -> Fault {
+        self.hub.depth.unanswered(self.depth(), error)
     }
 
     /// An empty buffer.

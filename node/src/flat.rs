@@ -54,16 +54,18 @@ impl de::Error for Otherwise {
     }
 }
 
-/// Appends a value.
+/// Appends a value in which at most `depth` containers stand inside each other, 1 or more: a flat
+/// one has no more.
 ///
 /// # Errors
 /// [`EncodeError`] when the format cannot express it; `out` is then as it was.
 pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     codec: &dyn Codec,
+    depth: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    if write(value, codec, out) { Ok(()) } else { codec.serialize(&value, out) }
+    if write(value, codec, out) { Ok(()) } else { codec.serialize(&value, depth, out) }
 }
 
 /// Appends a value that is flat; `false` for any other.

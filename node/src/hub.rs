@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::context::{Cancellation, Spent};
+use crate::depth::Depth;
 use crate::functions::{Ended, Function, Functions};
 use crate::outlets::Outlets;
 
@@ -35,6 +36,8 @@ pub(crate) struct Hub {
     pub(crate) pipeline: Arc<Pipeline>,
     /// This life of the node.
     pub(crate) session: SessionId,
+    /// How deep the values may nest that are sent.
+    pub(crate) depth: Depth,
     /// The deadline of a call that names none.
     pub(crate) call_deadline: Duration,
     /// Where user code that may block is run.
@@ -140,6 +143,7 @@ impl Hub {
         Self {
             pipeline: Arc::clone(core.pipeline()),
             session: core.session(),
+            depth: Depth::of(core.config()),
             call_deadline: core.config().call_deadline(),
             state: Mutex::new(State {
                 core,

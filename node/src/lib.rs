@@ -20,6 +20,7 @@ mod call;
 mod callers;
 mod clock;
 mod context;
+mod depth;
 mod driver;
 mod events;
 mod flat;

@@ -20,7 +20,8 @@ impl Reply {
     /// Encodes a result in the format its caller reads.
     ///
     /// # Errors
-    /// `unencodable` when the format cannot express it. The function ran.
+    /// `unencodable` when the format cannot express it, `too_large` when it nests deeper than
+    /// [`Config::max_result_depth`](lanc_core::Config::max_result_depth). The function ran.
     pub fn new<T: Serialize + ?Sized>(ctx: &crate::Context, value: &T) -> Result<Self, Fault> {
         let mut room = Room::of(Arc::clone(ctx.node().hub()));
         let payload = encode(value, ctx.args().codec().as_ref(), &mut room)?;
@@ -38,8 +39,8 @@ fn encode<T: Serialize + ?Sized>(
     let bytes = if flat::write(value, codec, &mut buffer) {
         buffer.into()
     } else {
-        bulk::collect(buffer, |out| codec.serialize(&value, out))
-            .map_err(|error| Fault::new(ErrorCode::UNENCODABLE, error.to_string()))?
+        bulk::collect(buffer, |out| codec.serialize(&value, room.depth(), out))
+            .map_err(|error| room.unanswered(&error))?
     };
     let (bytes, rest) = bytes.compact();
     room.reuse(rest);

@@ -168,7 +168,10 @@ impl Sink {
     fn new(to: &Context) -> Self {
         let largest = to.node().hub().state().core.config().max_message();
         let (bytes, ends) = (Vec::new(), Vec::new());
-        Self { rest: to.rest(), largest, stream: to.stream(), bytes, written: 0, ends }
+        let mut rest = to.rest();
+        // Of a stream too: how deep a value may nest does not depend on how it is asked for.
+        rest.room.holds_items();
+        Self { rest, largest, stream: to.stream(), bytes, written: 0, ends }
     }
 
     fn add(&mut self, value: Payload) -> Result<(), Fault> {

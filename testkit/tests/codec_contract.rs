@@ -25,6 +25,7 @@ enum Fault {
     StopsBeforeSeparators,
     DropsOneWay,
     IgnoresWhatFollows,
+    WritesOneMoreLevel,
 }
 
 struct Broken(Fault);
@@ -136,10 +137,12 @@ impl Codec for Broken {
     fn serialize(
         &self,
         value: &dyn erased_serde::Serialize,
+        depth: u32,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let mut own = Vec::new();
-        let result = JsonCodec.serialize(value, &mut own);
+        let depth = depth.saturating_add(u32::from(self.is(Fault::WritesOneMoreLevel)));
+        let result = JsonCodec.serialize(value, depth, &mut own);
         if self.is(Fault::LeavesTraces) && result.is_err() {
             out.push(b'[');
         }
@@ -163,7 +166,7 @@ impl Codec for Broken {
 #[test]
 fn each_fault_breaks_the_rule_that_names_it() {
     type Rule = fn(&dyn Codec);
-    let expected: [(Fault, Rule, &str); 14] = [
+    let expected: [(Fault, Rule, &str); 15] = [
         (Fault::ClaimsNothing, rules::what_is_written_is_claimed, "rule C1:"),
         (Fault::WritesTrueAsFalse, rules::items_round_trip, "rule C2:"),
         (Fault::DropsRepeatedKeys, rules::containers_round_trip, "rule C3:"),
@@ -178,6 +181,7 @@ fn each_fault_breaks_the_rule_that_names_it() {
         (Fault::StopsBeforeSeparators, rules::messages_follow_each_other, "rule C13:"),
         (Fault::DropsOneWay, rules::lanc_messages_round_trip, "rule C14:"),
         (Fault::IgnoresWhatFollows, rules::deserialize_is_bounded, "rule C15:"),
+        (Fault::WritesOneMoreLevel, rules::serialize_is_bounded, "rule C19:"),
     ];
     for (fault, rule, name) in expected {
         let panic = catch_unwind(|| rule(&Broken(fault)))

@@ -15,7 +15,7 @@ struct Picture {
 
 fn written(codec: &dyn Codec, value: &impl Serialize) -> Vec<u8> {
     let mut out = Vec::new();
-    codec.serialize(value, &mut out).unwrap();
+    codec.serialize(value, u32::MAX, &mut out).unwrap();
     out
 }
 

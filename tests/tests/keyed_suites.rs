@@ -4,6 +4,8 @@
 //! (`bounded.rs`, `testkit/tests/threats.rs`), and single tests that write plain by hand.
 #![allow(clippy::unwrap_used, reason = "a failed set-up ends the test")]
 
+#[path = "depth.rs"]
+mod depth;
 #[path = "formats.rs"]
 mod formats;
 #[path = "lanes.rs"]

@@ -43,7 +43,7 @@ fn read(bytes: &[u8]) -> (Vec<Result<Message<'_>, Unreadable>>, Option<DecodeErr
     while !reader.is_empty() {
         match reader.read() {
             Ok(message) => messages.push(message.map_err(|unread| unread.why)),
-            Err(error) => return (messages, Some(error)),
+            Err(error) => return (messages, Some(error.why)),
         }
     }
     (messages, None)

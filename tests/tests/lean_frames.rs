@@ -9,14 +9,16 @@ use lanc_core::dialect::Form;
 use lanc_core::dialect::frame::{FrameReader, FrameWriter};
 use lanc_core::dialect::lean::Head;
 use lanc_core::endpoint::{Endpoint, Lane, LinkId};
-use lanc_core::error::ErrorCode;
+use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::id::{CallKey, ExeId, FunctionName};
 use lanc_core::message::{Call, Callback, Failure, Message, Method, NO_COPY, WireId};
 use lanc_core::payload::{Arguments, Payload};
 use lanc_core::ports::{
     Budget, Capabilities, Cast, Codec, Format, Initiator, Item, Lent, LinkEvent, Origin, Received,
 };
-use lanc_core::{CallRequest, Class, Config, Core, LocalFunction, Mode, Pipeline, TaskStep, Time};
+use lanc_core::{
+    CallRequest, Class, Config, Core, LocalFunction, Mode, Outcome, Pipeline, TaskStep, Time,
+};
 use lanc_testkit::sim::Dice;
 
 use nine_keys::NineKeys;
@@ -484,6 +486,72 @@ fn limits_hold_for_lean_frames() {
         let pings: Vec<_> = (0..count).map(Message::Ping).collect();
         scene.hand(&scene.lean(scene.head(), &pings));
         assert_eq!(scene.dropped(Drop::TooMany), too_many);
+    }
+}
+
+/// Whoever waits for a message that goes beyond a bound is told, by what stands before that: the
+/// caller that its function did not run, this node's own call that it ran. Nobody else is.
+#[test]
+fn whoever_waits_for_what_is_beyond_a_bound_is_told() {
+    let config = Config::default().with_max_depth(4).with_max_nodes(100);
+    let mut scene = Scene::with_peer(msgpack_first(), config, 42);
+    let head = scene.head();
+    let (deep, many) = ([0x91, 0x91, 0x91, 0x91, 0x90], [&[0xdc, 0, 120][..], &[7; 120]].concat());
+    for (args, why, limit) in
+        [(&deep[..], Drop::TooDeep, "max_depth"), (&many, Drop::TooMany, "max_nodes")]
+    {
+        let Message::Call(call) = call_of(head, 1, "f") else { unreachable!() };
+        let call = Call { args, ..call };
+        let id = call.id.clone();
+        // It spoils what stands behind it, not what stands before.
+        let frame =
+            scene.lean(head, &[Message::Ping(1), Message::Call(call.clone()), Message::Ping(2)]);
+        scene.hand(&frame);
+        assert_eq!(scene.dropped(why), 1);
+        let frames = scene.frames();
+        let (form, messages) = read(&frames[0]);
+        let [Message::Pong(1), Message::Error(failure)] = &messages[..] else {
+            panic!("{messages:?}")
+        };
+        assert_eq!((form, &failure.id), (Form::LEAN, &id));
+        let fault = &failure.fault;
+        assert_eq!((fault.code, fault.executed), (ErrorCode::TOO_LARGE, Executed::No));
+        assert!(fault.message.contains(limit), "{}", fault.message);
+        // Nobody waits for one without an id, and what is said to everybody is no call.
+        scene.hand(&scene.lean(head, &[Message::Call(Call { id: None, ..call.clone() })]));
+        let mut bytes = scene.lean(head, &[Message::Call(call)]);
+        let (cast, origin) = (Cast::Broadcast, Origin::Network);
+        scene
+            .core
+            .handle_frame(scene.now, Received { link: LINK, cast, origin, bytes: &mut bytes });
+        assert_eq!((scene.dropped(why), scene.frames().len()), (3, 0));
+
+        // One for an earlier life of the node, which may have run it.
+        let earlier = Head::new(PEER, Some(scene.core.session().short() ^ 1));
+        let Message::Call(call) = call_of(earlier, 2, "f") else { unreachable!() };
+        scene.hand(&scene.lean(earlier, &[Message::Call(Call { args, ..call })]));
+        let frames = scene.frames();
+        let [Message::Error(failure)] = &read(&frames[0]).1[..] else { panic!("an error") };
+        assert_eq!(failure.fault.executed, Executed::Maybe);
+
+        let before = scene.dropped(why);
+        let key = scene.call(b"\x90");
+        scene.frames();
+        let id = scene.core.exe_id(key).unwrap();
+        let answer =
+            |id| Callback { id: WireId::Native(id), result: args, token: None, attempt: 0 };
+        let of_another = ExeId { random: id.random ^ 1, ..id };
+        scene.hand(&scene.lean(head, &[Message::Callback(answer(of_another))]));
+        assert!(!scene.core.is_done(key), "an answer to a call that is none");
+        scene.hand(&scene.lean(head, &[Message::Callback(answer(id))]));
+        assert_eq!(scene.dropped(why), before + 2);
+        let Some(Outcome::One(answer)) = scene.core.take(key) else { panic!("it is over") };
+        let error = answer.result.unwrap_err();
+        assert_eq!((error.code, error.executed), (ErrorCode::TOO_LARGE, Executed::Yes));
+        assert!(error.message.contains(limit), "{error}");
+        let frames = scene.frames();
+        let told = frames.iter().flat_map(|frame| read(frame).1).collect::<Vec<_>>();
+        assert!(told.iter().all(|message| matches!(message, Message::Ack(_))), "{told:?}");
     }
 }
 

@@ -13,7 +13,7 @@ fn codec(format: &str) -> &'static dyn Codec {
 
 fn written(format: &str, value: &dyn erased_serde::Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    codec(format).serialize(value, &mut bytes).expect("it can be written");
+    codec(format).serialize(value, u32::MAX, &mut bytes).expect("it can be written");
     bytes
 }
 
@@ -21,7 +21,7 @@ fn write(bencher: Bencher, format: &str, value: &dyn erased_serde::Serialize) {
     let (codec, mut bytes) = (codec(format), Vec::new());
     bencher.bench_local(|| {
         bytes.clear();
-        codec.serialize(black_box(value), &mut bytes).expect("it can be written");
+        codec.serialize(black_box(value), u32::MAX, &mut bytes).expect("it can be written");
         black_box(bytes.len())
     });
 }

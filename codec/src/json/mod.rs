@@ -16,7 +16,7 @@ use lanc_core::ports::{
 
 pub(crate) use finite::Finite;
 use scan::Scanner;
-use write::OneLine;
+use write::{Nesting, OneLine};
 
 /// JSON as RFC 8259 has it.
 ///
@@ -42,6 +42,26 @@ impl JsonCodec {
     /// The deepest nesting that is read. One below the recursion limit of `serde_json`, so that
     /// what was read can also be deserialised.
     pub const MAX_DEPTH: u32 = 127;
+
+    /// How many containers stand inside each other in a value that is JSON, however many.
+    pub fn levels(json: &[u8]) -> u32 {
+        let (mut open, mut most) = (0_u32, 0);
+        let (mut in_text, mut is_escaped) = (false, false);
+        for byte in json {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = true,
+                b'"' => in_text = !in_text,
+                b'[' | b'{' if !in_text => {
+                    open = open.saturating_add(1);
+                    most = most.max(open);
+                }
+                b']' | b'}' if !in_text => open = open.saturating_sub(1),
+                _ => {}
+            }
+        }
+        most
+    }
 }
 
 impl Codec for JsonCodec {
@@ -96,13 +116,19 @@ impl Codec for JsonCodec {
     fn serialize(
         &self,
         value: &dyn erased_serde::Serialize,
+        depth: u32,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let before = out.len();
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, OneLine);
+        let mut nesting = Nesting::within(depth.min(Self::MAX_DEPTH));
+        let format = OneLine(&mut nesting);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, format);
         erased_serde::serialize(value, Finite::new(&mut serializer)).map_err(|error| {
             out.truncate(before);
-            EncodeError { format: Format::JSON.name(), reason: error.to_string() }
+            if nesting.is_exceeded() {
+                return EncodeError::TooDeep;
+            }
+            EncodeError::NoForm { format: Format::JSON.name(), reason: error.to_string() }
         })
     }
 

@@ -3,7 +3,7 @@ mod differential;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use lanc_core::ports::{Budget, Codec, DecodeError, Format, Item};
+use lanc_core::ports::{Budget, Codec, DecodeError, EncodeError, Format, Item};
 use serde_json::value::RawValue;
 
 use super::JsonCodec;
@@ -112,7 +112,7 @@ fn written(item: Item<'_>) -> String {
 
 fn serialized<T: serde::Serialize>(value: T) -> String {
     let mut out = Vec::new();
-    JsonCodec.serialize(&value, &mut out).unwrap();
+    JsonCodec.serialize(&value, u32::MAX, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -349,17 +349,37 @@ fn what_is_special_is_found_at_every_place_of_short_and_long_text() {
 }
 
 #[test]
+fn what_is_json_already_nests_as_deep_as_it_does() {
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+    for (json, levels) in [
+        ("1", 0),
+        ("[]", 1),
+        (r#"[{"a": [1]}, []]"#, 3),
+        (r#"{"[[[\"[{": "]]\\", "b": "{"}"#, 1),
+        (r#"["\\", [[]], "\""]"#, 3),
+    ] {
+        assert_eq!(JsonCodec::levels(json.as_bytes()), levels, "{json}");
+        let written = |depth| JsonCodec.serialize(&[raw(json), raw("2")], depth, &mut Vec::new());
+        assert_eq!(written(levels + 1), Ok(()), "{json}");
+        assert_eq!(written(levels), Err(EncodeError::TooDeep), "{json}");
+    }
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    assert_eq!(JsonCodec::levels(deep.as_bytes()), 100_000);
+}
+
+#[test]
 fn what_has_no_form_is_written_as_documented() {
     assert_eq!(JsonCodec.format(), Format::JSON);
     for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert_eq!(written(Item::Float(float)), "null");
         let mut out = b"before".to_vec();
         let nested = vec![Some((1, float))];
-        let error = JsonCodec.serialize(&nested, &mut out).unwrap_err();
-        assert_eq!(error.format, "json");
-        assert!(error.reason.contains("no number of this format"), "{}", error.reason);
+        let error = JsonCodec.serialize(&nested, u32::MAX, &mut out).unwrap_err();
+        let told = error.to_string();
+        assert!(told.starts_with("cannot be expressed as json: "), "{told}");
+        assert!(told.contains("no number of this format"), "{told}");
         assert_eq!(out, b"before");
-        assert!(JsonCodec.serialize(&[(float.to_string(), f32::NAN)], &mut out).is_err());
+        assert!(JsonCodec.serialize(&[(float.to_string(), f32::NAN)], u32::MAX, &mut out).is_err());
     }
     let base64 = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
     for (length, expected) in base64.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use lanc_core::ports::Item;
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use super::words;
+use super::{JsonCodec, words};
 
 /// Bytes that are looked at together in long text.
 const BLOCK: usize = 64;
@@ -57,10 +57,64 @@ pub(super) fn list(items: &[Item<'_>], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// Formats what serde writes the way [`item`] does.
-pub(super) struct OneLine;
+/// How deep containers stand in each other in what is being written.
+pub(super) struct Nesting {
+    /// How many more may be opened.
+    left: u32,
+    is_exceeded: bool,
+}
 
-impl Formatter for OneLine {
+impl Nesting {
+    pub(super) fn within(depth: u32) -> Self {
+        Self { left: depth, is_exceeded: false }
+    }
+
+    /// Whether writing ended because of it.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.is_exceeded
+    }
+
+    /// Goes in by so many levels.
+    fn enter(&mut self, levels: u32) -> io::Result<()> {
+        let left = self.left.checked_sub(levels);
+        self.is_exceeded = left.is_none();
+        self.left = left.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(())
+    }
+
+    fn leave(&mut self, levels: u32) {
+        self.left = self.left.saturating_add(levels);
+    }
+}
+
+/// Formats what serde writes the way [`item`] does, and counts how deep it nests on the way.
+pub(super) struct OneLine<'n>(pub(super) &'n mut Nesting);
+
+impl Formatter for OneLine<'_> {
+    #[inline]
+    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.enter(1)?;
+        writer.write_all(b"[")
+    }
+
+    #[inline]
+    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.leave(1);
+        writer.write_all(b"]")
+    }
+
+    #[inline]
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.enter(1)?;
+        writer.write_all(b"{")
+    }
+
+    #[inline]
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.leave(1);
+        writer.write_all(b"}")
+    }
+
     /// Gets text without what JSON itself makes escape.
     fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
     where
@@ -74,6 +128,9 @@ impl Formatter for OneLine {
     where
         W: ?Sized + io::Write,
     {
+        let levels = JsonCodec::levels(fragment.as_bytes());
+        self.0.enter(levels)?;
+        self.0.leave(levels);
         one_line(fragment.as_bytes(), writer)
     }
 }

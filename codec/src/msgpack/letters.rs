@@ -80,10 +80,17 @@ impl<'a> Scanner<'a> {
     ) -> Result<&'a [u8], DecodeError> {
         self.rest.0 = entry;
         let key = self.rest.key()?;
-        let value = self.value(depth)?;
+        let value = self.value(depth);
         if let [letter] = key.as_bytes() {
-            into.put(*letter, Short::of(&value), value.raw);
+            match &value {
+                Ok(value) => into.put(*letter, Short::of(value), value.raw),
+                // Whose message it is can still be told by it.
+                Err(DecodeError::TooDeep | DecodeError::TooManyValues) => {
+                    into.put(*letter, Short::Null, &[])
+                }
+                Err(_) => {}
+            }
         }
-        Ok(self.rest.0)
+        value.map(|_| self.rest.0)
     }
 }

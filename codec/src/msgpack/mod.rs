@@ -125,6 +125,7 @@ impl Codec for MsgpackCodec {
     fn serialize(
         &self,
         value: &dyn erased_serde::Serialize,
+        depth: u32,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let before = out.len();
@@ -133,16 +134,16 @@ impl Codec for MsgpackCodec {
         let written = erased_serde::serialize(value, &mut serializer);
         let gap = writer.collector.gap();
         let written = written
-            .map_err(|error| error.to_string())
-            .and_then(|()| check_written(out.get(before..).unwrap_or_default(), gap));
-        written.map_err(|reason| {
+            .map_err(|error| no_form(error.to_string()))
+            .and_then(|()| check_written(out.get(before..).unwrap_or_default(), depth, gap));
+        if written.is_err() {
             out.truncate(before);
-            EncodeError { format: Format::MSGPACK.name(), reason }
-        })
+        }
+        written
     }
 
     fn deserialize(&self, bytes: &[u8], with: &mut OnValue<'_>) -> Result<(), String> {
-        match whole_value(bytes) {
+        match whole_value(bytes, Self::MAX_DEPTH) {
             Ok(true) => {}
             Ok(false) => return Err("more bytes than one value".to_owned()),
             Err(error) => return Err(error.to_string()),
@@ -154,9 +155,13 @@ impl Codec for MsgpackCodec {
     }
 }
 
-/// Whether one value takes all of `bytes`; else there are more.
-fn whole_value(bytes: &[u8]) -> Result<bool, DecodeError> {
-    let budget = Budget { depth: MsgpackCodec::MAX_DEPTH, nodes: u32::MAX };
+fn no_form(reason: String) -> EncodeError {
+    EncodeError::NoForm { format: Format::MSGPACK.name(), reason }
+}
+
+/// Whether one value, at most `depth` deep, takes all of `bytes`; else there are more.
+fn whole_value(bytes: &[u8], depth: u32) -> Result<bool, DecodeError> {
+    let budget = Budget { depth, nodes: u32::MAX };
     Scanner::new(bytes, budget).pass_value().map(|used| used == bytes.len())
 }
 
@@ -183,8 +188,8 @@ impl io::Write for Writer<'_> {
     }
 }
 
-/// `gap`: where so many bytes are left out.
-fn check_written(bytes: &[u8], gap: Option<(usize, usize)>) -> Result<(), String> {
+/// Counts what was written, and how deep it nests. `gap`: where so many bytes are left out.
+fn check_written(bytes: &[u8], depth: u32, gap: Option<(usize, usize)>) -> Result<(), EncodeError> {
     let around = gap.and_then(|(gap, length)| {
         // A marker and their length stand before them.
         let head = if u16::try_from(length).is_ok() { 3 } else { 5 };
@@ -192,12 +197,12 @@ fn check_written(bytes: &[u8], gap: Option<(usize, usize)>) -> Result<(), String
     });
     let value = match around {
         // As if the byte string were empty.
-        Some((before, behind)) => whole_value(&[before, &[0xc4, 0], behind].concat()),
-        None => whole_value(bytes),
+        Some((before, behind)) => whole_value(&[before, &[0xc4, 0], behind].concat(), depth),
+        None => whole_value(bytes, depth),
     };
     match value {
         Ok(true) => Ok(()),
-        Err(DecodeError::TooDeep) => Err(DecodeError::TooDeep.to_string()),
-        _ => Err("it holds another number of entries than it said".to_owned()),
+        Err(DecodeError::TooDeep) => Err(EncodeError::TooDeep),
+        _ => Err(no_form("it holds another number of entries than it said".to_owned())),
     }
 }

@@ -147,12 +147,18 @@ impl<T: Tokens> Codec for TokenCodec<T> {
     fn serialize(
         &self,
         value: &dyn erased_serde::Serialize,
+        depth: u32,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let value = typed::to_value(value)
-            .map_err(|reason| EncodeError { format: self.format().name(), reason })?;
-        typed::write(&self.0, &value, out);
-        Ok(())
+        let format = self.format().name();
+        let value =
+            typed::to_value(value).map_err(|reason| EncodeError::NoForm { format, reason })?;
+        let before = out.len();
+        let written = typed::write(&self.0, &value, depth.min(Self::MAX_DEPTH), out);
+        if written.is_err() {
+            out.truncate(before);
+        }
+        written
     }
 
     fn deserialize(&self, bytes: &[u8], with: &mut OnValue<'_>) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use lanc_core::ports::{Budget, DecodeError};
+use lanc_core::ports::{Budget, DecodeError, EncodeError};
 use serde_json::{Map, Number, Value};
 
 use super::scan::{Level, Scanner};
@@ -14,27 +14,37 @@ pub(super) fn to_value(value: &dyn erased_serde::Serialize) -> Result<Value, Str
         .map_err(|error| error.to_string())
 }
 
-pub(super) fn write<T: Tokens>(tokens: &T, value: &Value, out: &mut Vec<u8>) {
+/// Appends a value in which at most `depth` containers stand inside each other.
+pub(super) fn write<T: Tokens>(
+    tokens: &T,
+    value: &Value,
+    depth: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let inner = || depth.checked_sub(1).ok_or(EncodeError::TooDeep);
     let token = match value {
         Value::Null => Token::Null,
         Value::Bool(is) => Token::Bool(*is),
         Value::Number(number) => number_token(number),
         Value::String(text) => Token::Text(Cow::Borrowed(text)),
         Value::Array(items) => {
+            let inner = inner()?;
             tokens.write(&Token::List(Some(items.len())), out);
-            items.iter().for_each(|item| write(tokens, item, out));
+            items.iter().try_for_each(|item| write(tokens, item, inner, out))?;
             Token::End
         }
         Value::Object(entries) => {
+            let inner = inner()?;
             tokens.write(&Token::Map(Some(entries.len())), out);
             for (key, item) in entries {
                 tokens.write(&Token::Text(Cow::Borrowed(key)), out);
-                write(tokens, item, out);
+                write(tokens, item, inner, out)?;
             }
             Token::End
         }
     };
     tokens.write(&token, out);
+    Ok(())
 }
 
 fn number_token(number: &Number) -> Token<'static> {

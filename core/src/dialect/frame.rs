@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use super::lean::{self, Head};
 use super::native::{self, Unreadable};
-use super::{Dialect, Form};
+use super::{Dialect, Form, Waits};
 use crate::fields::Fields;
 use crate::message::{Message, Method, WireId};
 use crate::payload::Spliced;
@@ -19,6 +21,16 @@ pub struct Unread<'a> {
     pub call: Option<WireId<'a>>,
     /// The message; nothing of a lean one.
     pub bytes: &'a [u8],
+}
+
+/// A message that cannot be read to its end. Nobody can tell where the next one would begin.
+#[derive(Clone, PartialEq, Debug, Error)]
+#[error("{why}")]
+pub struct Broken<'a> {
+    /// Why.
+    pub why: DecodeError,
+    /// Who waits for it: of a message that goes beyond a bound, if it says so before that.
+    pub waits: Option<Waits<'a>>,
 }
 
 /// Takes a received frame apart.
@@ -64,8 +76,8 @@ impl<'c, 'a> FrameReader<'c, 'a> {
     /// neighbours.
     ///
     /// # Errors
-    /// [`DecodeError`]: nothing behind this can be read.
-    pub fn read(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
+    /// [`Broken`]: nothing behind this can be read.
+    pub fn read(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, Broken<'a>> {
         let mut message = Message::Pong(0);
         Ok(self.read_into(&mut message)?.map(|()| message))
     }
@@ -74,27 +86,32 @@ impl<'c, 'a> FrameReader<'c, 'a> {
     /// is what it was when the message means nothing.
     ///
     /// # Errors
-    /// [`DecodeError`]: nothing behind this can be read.
+    /// [`Broken`]: nothing behind this can be read.
     #[inline]
     pub fn read_into(
         &mut self,
         place: &mut Message<'a>,
-    ) -> Result<Result<(), Unread<'a>>, DecodeError> {
+    ) -> Result<Result<(), Unread<'a>>, Broken<'a>> {
         let Some(head) = &self.head else {
             return Ok(self.read_native()?.map(|message| *place = message));
         };
         let mut fields = lean::Fields::default();
-        let used = fields.read(self.codec, self.rest, &mut self.budget)?;
-        self.rest = behind(self.rest, used)?;
+        let read = fields.read(self.codec, self.rest, &mut self.budget);
+        let broken = |why| Broken { why, waits: bound(why).and_then(|()| fields.waits(head)) };
+        self.rest = read.and_then(|used| behind(self.rest, used)).map_err(broken)?;
         let unread = |why| Unread { why, call: fields.call(head), bytes: &[] };
         Ok(lean::read_into(&fields, head, place).map_err(unread))
     }
 
-    fn read_native(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, DecodeError> {
+    fn read_native(&mut self) -> Result<Result<Message<'a>, Unread<'a>>, Broken<'a>> {
         let (codec, rest) = (self.codec, self.rest);
-        let (fields, used) = Fields::read(codec, rest, &mut self.budget)?;
+        let mut fields = Fields::default();
+        let used = fields.read_into(codec, rest, &mut self.budget).map_err(|why| Broken {
+            why,
+            waits: bound(why).and_then(|()| native_waits(&fields)),
+        })?;
         let message = native::read(&fields, codec, &mut self.budget);
-        self.rest = behind(rest, used)?;
+        self.rest = behind(rest, used).map_err(|why| Broken { why, waits: None })?;
         let bytes = rest.get(..used).unwrap_or_default();
         Ok(message.map_err(|why| Unread { why, call: native_call(&fields), bytes }))
     }
@@ -104,6 +121,22 @@ impl<'c, 'a> FrameReader<'c, 'a> {
 #[inline]
 fn behind(frame: &[u8], used: usize) -> Result<&[u8], DecodeError> {
     frame.get(used..).filter(|_| used > 0).ok_or(DecodeError::Malformed(0))
+}
+
+/// Whether a message may be as it should, and only goes beyond a bound of this node.
+fn bound(why: DecodeError) -> Option<()> {
+    matches!(why, DecodeError::TooDeep | DecodeError::TooManyValues).then_some(())
+}
+
+/// Who waits for a message of which this much could be read.
+fn native_waits<'a>(fields: &Fields<'a>) -> Option<Waits<'a>> {
+    let (method, _) = native::method_and_version(fields).ok()?;
+    let id = native::read_id(fields).ok().flatten()?;
+    match method {
+        Method::Call => Some(Waits::Caller(id, None)),
+        Method::Callback => Some(Waits::Call(id, None)),
+        _ => None,
+    }
 }
 
 /// The id of a call that cannot be read otherwise.

@@ -17,6 +17,7 @@ pub use profile::Profile;
 
 use crate::fields::Fields;
 use crate::id::Version;
+use crate::message::WireId;
 use crate::ports::{Format, Item};
 
 /// Whose vocabulary a message is written in.
@@ -55,6 +56,15 @@ impl Dialect {
             Self::Native
         }
     }
+}
+
+/// Somebody who waits for what becomes of a message.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Waits<'a> {
+    /// It is a call with this id, perhaps with the session that it is for.
+    Caller(WireId<'a>, Option<u64>),
+    /// It is the result of a call of this node, perhaps with what only its callee was told.
+    Call(WireId<'a>, Option<u64>),
 }
 
 /// How messages to a far end are written: a format, and the vocabulary in it. A frame has one

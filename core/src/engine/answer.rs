@@ -168,7 +168,8 @@ impl Core {
             return;
         }
         let mut bytes = Vec::with_capacity(payload.bytes.len() * 2);
-        if self.pipeline.transcode(payload.format, &payload.bytes, form.format, &mut bytes) {
+        let (from, depth) = ((payload.format, &*payload.bytes), self.config.max_result_depth());
+        if self.pipeline.transcode(from, form.format, depth, &mut bytes) {
             *payload = Payload { format: form.format, bytes: bytes.into() };
         } else {
             let text = format!("the result cannot be written as {}", form.format.name());

@@ -348,7 +348,9 @@ impl Core {
         if args.format() == format {
             return true;
         }
-        let transcoded = self.pipeline.transcode_arguments(args, format);
+        // With the list that they stand in, as deep as a result.
+        let depth = self.config.max_result_depth();
+        let transcoded = self.pipeline.transcode_arguments(args, format, depth);
         let is_done = transcoded.is_some();
         if let Some(args) = transcoded {
             self.calls.set_args(key, args);

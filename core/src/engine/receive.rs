@@ -6,18 +6,18 @@ use std::sync::Arc;
 use super::stream::Record;
 use super::{Core, Phase};
 use crate::counters::Drop;
-use crate::dialect::frame::{FrameReader, Unread};
+use crate::dialect::frame::{Broken, FrameReader, Unread};
 use crate::dialect::native::{self, Unreadable};
-use crate::dialect::{Dialect, Form};
+use crate::dialect::{Dialect, Form, Waits};
 use crate::endpoint::LinkId;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::event::Event;
 use crate::fields::Fields;
 use crate::framing;
 use crate::id::Version;
-use crate::message::{Failure, Message};
+use crate::message::{Failure, Message, NO_COPY};
 use crate::mutant::planted;
-use crate::ports::{Budget, Cast, Codec, Initiator, Origin, Received};
+use crate::ports::{Budget, Cast, Codec, DecodeError, Initiator, Origin, Received};
 use crate::time::Time;
 use crate::wire::hosts::Hosts;
 use crate::wire::outbox::Outgoing;
@@ -274,8 +274,9 @@ impl Core {
                 Ok(Ok(())) => self.handle_message(now, &from, &mut message),
                 Ok(Err(unread)) => self.read_otherwise(now, from, cast, codec, unread),
                 // Nobody can tell where the next one would begin.
-                Err(why) => {
-                    let why = drop_of(why);
+                Err(broken) => {
+                    let why = drop_of(broken.why);
+                    self.tell_of_bound(now, &from, broken);
                     self.counters.drop_message(why);
                     return Err(why);
                 }
@@ -289,6 +290,40 @@ impl Core {
             }
         }
         first_drop
+    }
+
+    /// Tells whoever waits for a message that goes beyond a bound of this node: where the far end's
+    /// own are higher it is as it should be, and nobody would hear of it before the deadline.
+    fn tell_of_bound(&mut self, now: Time, from: &From, broken: Broken<'_>) {
+        let Some(waits) = broken.waits else { return };
+        let beyond = match broken.why {
+            DecodeError::TooDeep => {
+                format!("nests deeper than {} levels (`max_depth`)", self.config.max_depth)
+            }
+            _ => "holds more values than may be read (`max_nodes`)".to_owned(),
+        };
+        match waits {
+            Waits::Caller(id, to) => {
+                let text = format!("the call {beyond} at `{}`", self.name);
+                let may_act = from.seal.is_none_or(|seal| seal.may_act);
+                if from.cast == Cast::Unicast && may_act {
+                    let mut fault = Fault::new(ErrorCode::TOO_LARGE, text);
+                    // An earlier life of this node may have read deeper.
+                    if to.is_some_and(|to| to != self.session.short()) {
+                        fault.executed = Executed::Maybe;
+                    }
+                    self.refuse(*from, id.into_owned(), fault, None);
+                }
+            }
+            Waits::Call(id, token) => {
+                let text = format!("the result has come, but {beyond} here");
+                let fault = Fault::new(ErrorCode::TOO_LARGE, text);
+                let fault = Fault { executed: Executed::Yes, ..fault };
+                let failure = Failure { id: Some(id), fault, token, attempt: NO_COPY };
+                // As if its callee had said so: it is asked who may, and counted below.
+                let _ = self.handle_message(now, from, &mut Message::Error(failure));
+            }
+        }
     }
 
     /// A message that is none of this version's: an older program's, or what one said to another

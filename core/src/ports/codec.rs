@@ -246,14 +246,21 @@ pub enum DecodeError {
     Shape,
 }
 
-/// A value cannot be written in this format.
+/// A value cannot be written.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("cannot be expressed as {format}: {reason}")]
-pub struct EncodeError {
-    /// The format that was asked.
-    pub format: &'static str,
-    /// What it could not express.
-    pub reason: String,
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The format has no form for it.
+    #[error("cannot be expressed as {format}: {reason}")]
+    NoForm {
+        /// The format that was asked.
+        format: &'static str,
+        /// What it could not express.
+        reason: String,
+    },
+    /// More containers stand inside each other than may.
+    #[error("nested too deep")]
+    TooDeep,
 }
 
 /// The name of a newtype struct that holds a byte string and reads back from base64 text too.
@@ -305,7 +312,8 @@ pub trait Codec: Send + Sync {
     /// nothing yet. A format in which small messages are written should have a shorter way here.
     ///
     /// # Errors
-    /// [`DecodeError`] from the bytes.
+    /// [`DecodeError`] from the bytes; what was read before is then in `into`. Of a letter whose
+    /// value goes beyond the budget it may say that it is there, and nothing of the value.
     fn read_letters<'a>(
         &self,
         input: &'a [u8],
@@ -361,13 +369,15 @@ pub trait Codec: Send + Sync {
     /// format whose maps say where they end. [`Self::read_map`] takes it with the map before it.
     fn write_separator(&self, out: &mut Vec<u8>);
 
-    /// Appends any serialisable value.
+    /// Appends any serialisable value in which at most `depth` containers stand inside each other:
+    /// what is deeper than its reader takes would be dropped there, and nobody told.
     ///
     /// # Errors
-    /// [`EncodeError`] when the format has no form for it; `out` is then as it was.
+    /// [`EncodeError`] when the format has no form for it, or it is deeper; `out` is then as it was.
     fn serialize(
         &self,
         value: &dyn erased_serde::Serialize,
+        depth: u32,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError>;
 

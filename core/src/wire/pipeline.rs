@@ -139,28 +139,34 @@ impl Pipeline {
     }
 
     /// Appends `value`, one value of format `from`, in format `to`. `false`: one of the formats
-    /// is not here, or `value` is none; nothing was appended.
+    /// is not here, or `value` is none, or nests deeper than `depth` there (a list of numbers takes
+    /// the place of bytes where a format has none); nothing was appended.
     pub(crate) fn transcode(
         &self,
-        from: Format,
-        value: &[u8],
+        (from, value): (Format, &[u8]),
         to: Format,
+        depth: u32,
         out: &mut Vec<u8>,
     ) -> bool {
         let (Some(from), Some(to)) = (self.codec(from), self.codec(to)) else { return false };
         let mut written = false;
         let read = from.deserialize(value, &mut |value| {
-            written = to.serialize(&Transcoded::new(value), out).is_ok();
+            written = to.serialize(&Transcoded::new(value), depth, out).is_ok();
             Ok(())
         });
         read.is_ok() && written
     }
 
-    /// The same for arguments.
-    pub(crate) fn transcode_arguments(&self, args: &Arguments, to: Format) -> Option<Arguments> {
+    /// The same for arguments; the list or the map that they stand in counts.
+    pub(crate) fn transcode_arguments(
+        &self,
+        args: &Arguments,
+        to: Format,
+        depth: u32,
+    ) -> Option<Arguments> {
         let mut bytes = Vec::with_capacity(args.len() * 2);
         let put = |part: &[u8], bytes: &mut Vec<u8>| {
-            part.is_empty() || self.transcode(args.format(), part, to, bytes)
+            part.is_empty() || self.transcode((args.format(), part), to, depth, bytes)
         };
         let positional = put(args.positional(), &mut bytes);
         let named_at = bytes.len();
@@ -347,6 +353,7 @@ mod tests {
         fn serialize(
             &self,
             _: &dyn erased_serde::Serialize,
+            _: u32,
             _: &mut Vec<u8>,
         ) -> Result<(), crate::ports::EncodeError> {
             Ok(())

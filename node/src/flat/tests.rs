@@ -12,8 +12,8 @@ fn goes<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T) -> 
     let mut is_read = false;
     for codec in CODECS {
         let (mut short, mut long) = (Vec::new(), Vec::new());
-        encode(value, codec, &mut short).unwrap();
-        codec.serialize(value, &mut long).unwrap();
+        encode(value, codec, u32::MAX, &mut short).unwrap();
+        codec.serialize(value, u32::MAX, &mut long).unwrap();
         assert_eq!(short, long, "{value:?} as {}", codec.format().name());
         let read = decode::<T>(codec, &long);
         assert!(read.is_none() || read.as_ref() == Some(value), "{value:?} became {read:?}");
@@ -61,7 +61,7 @@ fn all_else_takes_the_long_way() {
 fn what_does_not_fit_is_left_to_the_codec() {
     let bytes = |value: &dyn erased_serde::Serialize| {
         let mut bytes = Vec::new();
-        MsgpackCodec.serialize(value, &mut bytes).unwrap();
+        MsgpackCodec.serialize(value, u32::MAX, &mut bytes).unwrap();
         bytes
     };
     assert_eq!(decode::<u8>(&MsgpackCodec, &bytes(&256_u64)), None);

@@ -24,7 +24,10 @@ pub use hostile::{any_bytes_are_survived, cut_input_is_refused, stack_use_is_con
 pub use short::{
     letters_are_read_as_any_map, letters_are_written_as_any_map, short_values_are_what_stands_there,
 };
-pub use typed::{a_failed_write_leaves_no_trace, deserialize_is_bounded, typed_values_round_trip};
+pub use typed::{
+    a_failed_write_leaves_no_trace, deserialize_is_bounded, serialize_is_bounded,
+    typed_values_round_trip,
+};
 
 /// One `#[test]` for each rule that a [`Codec`] keeps.
 #[macro_export]
@@ -46,6 +49,7 @@ macro_rules! codec_contract {
             messages_follow_each_other
             lanc_messages_round_trip
             deserialize_is_bounded
+            serialize_is_bounded
             letters_are_read_as_any_map
             letters_are_written_as_any_map
             short_values_are_what_stands_there

@@ -9,6 +9,9 @@ use serde_json::Value;
 static JSON: JsonCodec = JsonCodec;
 static MSGPACK: MsgpackCodec = MsgpackCodec;
 
+/// Deeper than anything that is drawn.
+const DEPTH: u32 = 60;
+
 /// The codec of a format that simulated nodes know.
 pub(super) fn codec(format: Format) -> &'static dyn Codec {
     if format == Format::MSGPACK { &MSGPACK } else { &JSON }
@@ -18,7 +21,7 @@ pub(super) fn codec(format: Format) -> &'static dyn Codec {
 pub(super) fn encode_args(format: Format, args: &Value) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     if !args.is_null() {
-        codec(format).serialize(args, &mut bytes).map_err(|error| error.to_string())?;
+        codec(format).serialize(args, DEPTH, &mut bytes).map_err(|error| error.to_string())?;
     }
     Ok(bytes)
 }
@@ -52,7 +55,7 @@ pub(super) fn encode_result(
 ) -> Result<Payload, Fault> {
     let value = result.as_ref().map_err(Fault::clone)?;
     let mut bytes = Vec::new();
-    match codec(format).serialize(value, &mut bytes) {
+    match codec(format).serialize(value, DEPTH, &mut bytes) {
         Ok(()) => Ok(Payload { format, bytes: bytes.into() }),
         Err(error) => Err(Fault::new(ErrorCode::UNENCODABLE, error.to_string())),
     }

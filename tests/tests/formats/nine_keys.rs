@@ -47,9 +47,10 @@ impl Codec for NineKeys {
     fn serialize(
         &self,
         value: &dyn erased_serde::Serialize,
+        depth: u32,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        MsgpackCodec.serialize(value, out)
+        MsgpackCodec.serialize(value, depth, out)
     }
     fn deserialize(&self, bytes: &[u8], with: &mut OnValue<'_>) -> Result<(), String> {
         MsgpackCodec.deserialize(bytes, with)

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Head, method_of, state_of};
+use crate::dialect::Waits;
 use crate::dialect::native::Unreadable;
 use crate::error::{ErrorCode, Executed, Fault};
 use crate::id::ExeId;
@@ -84,6 +85,18 @@ impl<'a> Fields<'a> {
     pub fn call(&self, head: &Head) -> Option<WireId<'static>> {
         let is_call = self.method() == Ok(Method::Call);
         self.id(Some(head.sender)).ok().flatten().filter(|_| is_call)
+    }
+
+    /// Who waits for a message of which this much could be read.
+    pub fn waits(&self, head: &Head) -> Option<Waits<'static>> {
+        match self.method().ok()? {
+            Method::Call => self.call(head).map(|id| Waits::Caller(id, head.receiver)),
+            Method::Callback => {
+                let id = self.id(head.receiver).ok().flatten()?;
+                Some(Waits::Call(id, self.number(b'q').ok().flatten()))
+            }
+            _ => None,
+        }
     }
 
     /// Said by `m`; without it a call by its `f`, a result by its `v`, an error by its `e`, of

@@ -53,24 +53,7 @@ pub fn read<'a>(
     codec: &dyn Codec,
     budget: &mut Budget,
 ) -> Result<Message<'a>, Unreadable> {
-    if fields.kind.as_ref().and_then(|v| v.item.as_text()) != Some("LANC") {
-        return Err(Unreadable::NotLanc);
-    }
-    let method =
-        fields.method.as_ref().and_then(|v| v.item.as_text()).ok_or(Unreadable::Version)?;
-    let method = Method::from_name(method).ok_or(Unreadable::UnknownMethod)?;
-    let version = fields.version.as_ref().and_then(|v| v.item.as_text()).and_then(version);
-    if method != Method::Error {
-        let same_major = version.is_some_and(|v| v.major == Version::NATIVE.major);
-        if !same_major || version < Some(Version::NATIVE) {
-            return Err(Unreadable::Version);
-        }
-        for field in [&fields.encrypted, &fields.compress] {
-            if field.as_ref().is_some_and(|v| v.item.as_text() != Some("no")) {
-                return Err(Unreadable::Unsupported);
-            }
-        }
-    }
+    let (method, version) = method_and_version(fields)?;
     let mut reader = Reader { fields, codec, budget };
     Ok(match method {
         Method::Hello => Message::Hello(reader.hello(version.unwrap_or(Version::NATIVE))?),
@@ -89,6 +72,31 @@ pub fn read<'a>(
         Method::Ping => Message::Ping(reader.echo()?),
         Method::Pong => Message::Pong(reader.echo()?),
     })
+}
+
+/// What stands before everything else in a message that this version reads.
+pub(crate) fn method_and_version(
+    fields: &Fields<'_>,
+) -> Result<(Method, Option<Version>), Unreadable> {
+    if fields.kind.as_ref().and_then(|v| v.item.as_text()) != Some("LANC") {
+        return Err(Unreadable::NotLanc);
+    }
+    let method =
+        fields.method.as_ref().and_then(|v| v.item.as_text()).ok_or(Unreadable::Version)?;
+    let method = Method::from_name(method).ok_or(Unreadable::UnknownMethod)?;
+    let version = fields.version.as_ref().and_then(|v| v.item.as_text()).and_then(version);
+    if method != Method::Error {
+        let same_major = version.is_some_and(|v| v.major == Version::NATIVE.major);
+        if !same_major || version < Some(Version::NATIVE) {
+            return Err(Unreadable::Version);
+        }
+        for field in [&fields.encrypted, &fields.compress] {
+            if field.as_ref().is_some_and(|v| v.item.as_text() != Some("no")) {
+                return Err(Unreadable::Unsupported);
+            }
+        }
+    }
+    Ok((method, version))
 }
 
 /// Nearly every message is of this node's own version.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use lanc_core::ports::{Codec, Item};
+use lanc_core::ports::{Codec, EncodeError, Item};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::ser::{Error, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
@@ -75,7 +75,7 @@ pub fn a_failed_write_leaves_no_trace(codec: &dyn Codec) {
         }
     }
     let mut out = b"before".to_vec();
-    let result = codec.serialize(&Broken, &mut out);
+    let result = codec.serialize(&Broken, u32::MAX, &mut out);
     holds(RULE, result.is_err(), "the error of a value was swallowed");
     holds(RULE, out == b"before", format_args!("it holds {} bytes more", out.len() - 6));
 }
@@ -87,7 +87,7 @@ pub fn deserialize_is_bounded(codec: &dyn Codec) {
     let mut draw = Draw(17);
     let mut bytes = Vec::new();
     let value = (7_u32, "seven".to_owned(), sample(&mut draw, None));
-    let written = codec.serialize(&value, &mut bytes);
+    let written = codec.serialize(&value, u32::MAX, &mut bytes);
     holds(RULE, written.is_ok(), "a sample was refused");
     let whole = bytes.len();
     for cut in 0..whole {
@@ -111,6 +111,39 @@ pub fn deserialize_is_bounded(codec: &dyn Codec) {
     });
 }
 
+/// C19: `serialize` writes as many levels as it is allowed, and none more, and nothing that is
+/// deeper than it reads.
+pub fn serialize_is_bounded(codec: &dyn Codec) {
+    const RULE: &str = "rule C19: `serialize` bounds how deep a value nests";
+    let nested = |levels: u32| {
+        (0..levels).fold(serde_json::Value::from(7), |inner, level| match level % 2 {
+            0 => serde_json::json!([[], inner, 1]),
+            _ => serde_json::json!({ "a": {}, "b": inner }),
+        })
+    };
+    for levels in 1..100 {
+        let value = nested(levels);
+        // Beside the innermost value stands an empty list.
+        let depth = levels + 1;
+        let mut out = b"kept".to_vec();
+        let written = codec.serialize(&value, depth - 1, &mut out);
+        let refused = Err(EncodeError::TooDeep);
+        holds(RULE, written == refused, format_args!("{depth} levels of one less: {written:?}"));
+        holds(RULE, out == b"kept", "what is too deep leaves a trace");
+        let written = codec.serialize(&value, depth, &mut out);
+        holds(RULE, written.is_ok(), format_args!("{depth} levels: {written:?}"));
+        let back = read::<serde_json::Value>(codec, out.strip_prefix(b"kept").unwrap_or_default());
+        holds(RULE, back == Ok(value), format_args!("{depth} levels do not come back"));
+    }
+    let mut out = Vec::new();
+    let written = codec.serialize(&nested(1000), u32::MAX, &mut out);
+    holds(
+        RULE,
+        written == Err(EncodeError::TooDeep),
+        "1000 levels, which nobody reads, were written",
+    );
+}
+
 /// Reads one typed value.
 pub(super) fn read<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Result<T, String> {
     let mut slot = None;
@@ -124,7 +157,7 @@ pub(super) fn read<T: DeserializeOwned>(codec: &dyn Codec, bytes: &[u8]) -> Resu
 fn same<T: Serialize + DeserializeOwned + PartialEq + Debug>(codec: &dyn Codec, value: &T) {
     const RULE: &str = "rule C5: what `serialize` wrote, `deserialize` reads back equal";
     let mut bytes = b"kept".to_vec();
-    let written = codec.serialize(value, &mut bytes);
+    let written = codec.serialize(value, u32::MAX, &mut bytes);
     holds(RULE, written.is_ok(), format_args!("{value:?} was refused: {written:?}"));
     let encoded = bytes.strip_prefix(b"kept").unwrap_or_else(|| panic!("{RULE}: it must append"));
     let back = read::<T>(codec, encoded);
