@@ -198,8 +198,9 @@ Programs of --cmd are run without a shell. The template is split into words once
 honoured; then {0}, {1}.. and {name} are replaced inside single words by the call's arguments,
 so an argument is never more than text. {{0}} stands for {0} itself. Write `--` before a
 placeholder where the program would take an argument for an option. The program's output is the
-result (JSON if it parses, else text): UTF-8, at most 1 MiB. Exit codes other than 0 are failures
-of the function. A program that is not there, or cannot be executed, is refused at the start.
+result (JSON if it parses, else text): UTF-8, at most 1 MiB, and 63 lists and maps in each other.
+Exit codes other than 0 are failures of the function. A program that is not there, or cannot be
+executed, is refused at the start.
 
 Examples:
   lanc serve --demo

@@ -20,8 +20,7 @@ use crate::{escape, exit, jobs, keys, network, output, suggest, usage};
 /// [`Failure`] of the call or before it.
 pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
     let config = Config::default();
-    let limit = config.max_message();
-    let arguments = values::arguments(&args.args, &args.literal, io::stdin().lock(), limit)?;
+    let arguments = values::arguments(&args.args, &args.literal, io::stdin().lock(), &config)?;
     if args.detached {
         return jobs::start(args, arguments, settings, as_json).await;
     }

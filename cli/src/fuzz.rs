@@ -1,6 +1,7 @@
 //! Bodies for the fuzzers of what people write: settings and arguments. No part of the interface.
 
 use clap::Parser as _;
+use lanc::Config;
 use serde_json::Value;
 
 use crate::args::Cli;
@@ -76,7 +77,7 @@ pub fn arguments(bytes: &[u8]) {
     let is_file = |word: &String| word.starts_with('@') || word.contains("=@");
     let words: Vec<String> = words.into_iter().filter(|word| !is_file(word)).collect();
     let (named, literal) = words.split_at(words.len() / 2);
-    if let Ok(read) = values::arguments(named, literal, &b"[1]"[..], 64) {
+    if let Ok(read) = values::arguments(named, literal, &b"[1]"[..], &Config::default()) {
         assert_eq!(read.positional.len() + read.named.len(), words.len());
         assert!(read.named.keys().all(|name| values::is_identifier(name)), "{:?}", read.named);
         for value in read.positional.iter().chain(read.named.values()) {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 
+use lanc::{Config, ErrorCode, JsonCodec};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -22,60 +24,98 @@ pub(crate) struct Arguments {
 }
 
 /// Reads arguments from the words of the command line. `literal` are the words after `--`:
-/// always positional, never a file. Values from a file or `stdin` have at most `limit` bytes.
+/// always positional, never a file. Values from a file or `stdin` are no larger than a message may
+/// be by `config`, and none nests deeper than an argument may.
 ///
 /// # Errors
-/// A file that cannot be read, a name given twice, or two values from standard input.
+/// A file that cannot be read, a name given twice, two values from standard input, or one that
+/// is too large or too deep.
 pub(crate) fn arguments(
     words: &[String],
     literal: &[String],
     mut stdin: impl Read,
-    limit: usize,
+    config: &Config,
 ) -> Result<Arguments, Failure> {
+    let (limit, depth) = (config.max_message(), config.max_argument_depth());
     let mut out = Arguments::default();
     let mut stdin_is_used = false;
-    let mut value = |word: &str| {
+    let parse = |name: &str, text: &str| {
+        parse(text, depth).map_err(|deep| {
+            let failure = Failure::before_call(ErrorCode::TOO_LARGE, format!("{name} is {deep}"));
+            failure.next("nest it less, or give it as text, a JSON string that holds the JSON")
+        })
+    };
+    let mut value = |name: &str, word: &str| {
         if word == "-" {
             if std::mem::replace(&mut stdin_is_used, true) {
                 let text = "`-` stands twice, but standard input can be read only once";
                 return Err(Failure::usage(text, "write one of the values to a file, and @FILE"));
             }
-            return from_bytes("standard input", read_bounded(&mut stdin, limit));
+            let text = text_of("standard input", read_bounded(&mut stdin, limit))?;
+            return parse(name, &text);
         }
         match word.strip_prefix('@') {
             Some(path) => {
                 let bytes = File::open(path).map_err(ReadError::from);
-                from_bytes(path, bytes.and_then(|file| read_bounded(file, limit)))
+                let text = text_of(path, bytes.and_then(|file| read_bounded(file, limit)))?;
+                parse(name, &text)
             }
-            None => Ok(parse(word)),
+            None => parse(name, word),
         }
     };
     for word in words {
         match named(word) {
             Some((name, text)) => {
-                if out.named.insert(name.to_owned(), value(text)?).is_some() {
+                let given = value(&format!("argument `{name}`"), text)?;
+                if out.named.insert(name.to_owned(), given).is_some() {
                     let text = format!("the argument `{name}` is given twice");
                     return Err(Failure::usage(text, "give every named argument once"));
                 }
             }
-            None => out.positional.push(value(word)?),
+            None => {
+                let name = format!("argument {}", out.positional.len() + 1);
+                out.positional.push(value(&name, word)?);
+            }
         }
     }
-    out.positional.extend(literal.iter().map(|word| parse(word)));
+    for word in literal {
+        let name = format!("argument {}", out.positional.len() + 1);
+        out.positional.push(parse(&name, word)?);
+    }
     Ok(out)
+}
+
+/// Lists and maps stand deeper in each other than may be sent.
+#[derive(Clone, Copy, PartialEq, Debug, Error)]
+#[error("JSON that nests {levels} levels deep, and at most {most} are sent")]
+pub(crate) struct TooDeep {
+    levels: u32,
+    most: u32,
 }
 
 /// JSON where it parses, else text. A whole number too large for JSON's 64 bits stays text, so
 /// that no digit is lost.
-pub(crate) fn parse(text: &str) -> Value {
+///
+/// # Errors
+/// [`TooDeep`]: it is JSON of more than `most` levels. As text it would arrive as another value
+/// than it looks like, and nobody would see why.
+pub(crate) fn parse(text: &str, most: u32) -> Result<Value, TooDeep> {
     let as_text = || Value::String(text.to_owned());
-    match serde_json::from_str(text) {
+    let parsed = serde_json::from_str(text);
+    // Of 128 levels and more no value is made; those that nobody keeps are read however deep.
+    if parsed.is_ok() || serde_json::from_str::<IgnoredAny>(text).is_ok() {
+        let levels = JsonCodec::levels(text.as_bytes());
+        if levels > most {
+            return Err(TooDeep { levels, most });
+        }
+    }
+    Ok(match parsed {
         Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => {
             as_text()
         }
         Ok(value) => value,
         Err(_) => as_text(),
-    }
+    })
 }
 
 /// Splits `k=v` where `k` is an identifier.
@@ -90,7 +130,7 @@ pub(crate) fn is_identifier(name: &str) -> bool {
     starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn from_bytes(source: &str, bytes: Result<Vec<u8>, ReadError>) -> Result<Value, Failure> {
+fn text_of(source: &str, bytes: Result<Vec<u8>, ReadError>) -> Result<String, Failure> {
     let cannot = |reason: String, next: String| {
         Failure::usage(format!("cannot read an argument from {source}: {reason}"), next)
     };
@@ -103,12 +143,11 @@ fn from_bytes(source: &str, bytes: Result<Vec<u8>, ReadError>) -> Result<Value, 
         };
         cannot(error.to_string(), next)
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| {
+    String::from_utf8(bytes).map_err(|_| {
         let next = "an argument is JSON or text; bytes go as base64 text in quotes: \
                     `lanc call --help` shows how";
         cannot("it is not UTF-8 text".to_owned(), next.to_owned())
-    })?;
-    Ok(parse(&text))
+    })
 }
 
 /// A source could not be read whole.
@@ -176,9 +215,13 @@ mod tests {
     use super::*;
     use crate::test_folder::TestFolder;
 
+    fn config() -> Config {
+        Config::default().with_max_message(10).with_max_depth(4)
+    }
+
     fn read(words: &[&str], literal: &[&str], stdin: &str) -> Result<Arguments, Failure> {
         let owned = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-        arguments(&owned(words), &owned(literal), stdin.as_bytes(), 10)
+        arguments(&owned(words), &owned(literal), stdin.as_bytes(), &config())
     }
 
     #[test]
@@ -199,8 +242,37 @@ mod tests {
             ("18446744073709551616", json!("18446744073709551616")),
             ("1e3", json!(1000.0)),
         ] {
-            assert_eq!(parse(text), value, "{text}");
+            assert_eq!(parse(text, 1), Ok(value), "{text}");
         }
+    }
+
+    #[test]
+    fn json_that_nests_too_deep_is_no_text() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for levels in [1, 62, 127, 128, 200, 100_000] {
+            let most = u32::try_from(levels).unwrap();
+            let text = nested(levels);
+            let deep = TooDeep { levels: most, most: most - 1 };
+            assert_eq!(parse(&text, most - 1), Err(deep), "{levels}");
+            // Of 128 levels no value can be made, even where so many were sent.
+            assert_eq!(parse(&text, most).is_ok_and(|value| value.is_array()), levels < 128);
+            assert_eq!(parse(&text[1..], 0), Ok(json!(text[1..])), "no JSON is text");
+        }
+        let flat = r#"{"[[[\"[[[":"[[[{{{\\"}"#;
+        assert!(parse(flat, 1).is_ok_and(|value| value.is_object()));
+        let told = parse(r#"[{"a":[]},1]"#, 2).unwrap_err().to_string();
+        assert_eq!(told, "JSON that nests 3 levels deep, and at most 2 are sent");
+        for (words, literal, name) in [
+            (&["1", "[[[]]]"][..], &[][..], "argument 2 is JSON"),
+            (&["k=[[[]]]"], &[], "argument `k` is JSON"),
+            (&["1", "-"], &[], "argument 2 is JSON"),
+            (&["1"], &["2", "[[[]]]"], "argument 3 is JSON"),
+        ] {
+            let failure = read(words, literal, "[[[]]]").unwrap_err();
+            assert_eq!(failure.code(), Some(ErrorCode::TOO_LARGE));
+            assert!(failure.message().starts_with(name), "{failure:?}");
+        }
+        assert_eq!(read(&["[[]]"], &[], "").unwrap().positional, [json!([[]])]);
     }
 
     #[test]
@@ -235,7 +307,7 @@ mod tests {
         assert!(told.contains("larger than 10 bytes"), "{told}");
         assert!(read(&["-", "-"], &[], "1").is_err());
         assert!(read(&["k=1", "k=2"], &[], "").is_err());
-        let bytes = arguments(&["-".to_owned()], &[], &b"\xff"[..], 10);
+        let bytes = arguments(&["-".to_owned()], &[], &b"\xff"[..], &config());
         assert!(bytes.unwrap_err().to_text(true).contains("not UTF-8"));
     }
 

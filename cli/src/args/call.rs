@@ -13,7 +13,8 @@ use crate::duration;
 #[command(
     after_help = "Arguments are JSON where they parse, else text. k=v is a named argument, @FILE and - read one
 value from a file or from standard input. What stands after `--` is none of these: it is always
-positional, JSON or text.
+positional, JSON or text. JSON may have 62 lists and maps in each other; what nests deeper is
+refused, and goes as text in a JSON string if the function reads that.
 
 A text result is printed as it is, anything else as compact JSON; --json always prints JSON.
 Bytes go and come as base64 text; in quotes, or base64 that happens to be a number would be one:

@@ -8,7 +8,7 @@ mod template;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use lanc::{Args, Context, Fault, Handler, Reply};
+use lanc::{Args, Config, Context, Fault, Handler, Reply};
 use serde_json::Value;
 
 use crate::as_json::AsJson;
@@ -41,7 +41,9 @@ impl Handler for Program {
         let named: BTreeMap<String, AsJson> = args.named()?;
         let named: BTreeMap<_, _> = named.into_iter().map(|(key, value)| (key, value.0)).collect();
         let words = self.0.fill(&positional, &named)?;
-        let result = run::run(&words, ctx.cancelled()).await?;
+        // The node of `serve` has the default.
+        let depth = Config::default().max_result_depth();
+        let result = run::run(&words, depth, ctx.cancelled()).await?;
         Reply::new(&ctx, &result)
     }
 }

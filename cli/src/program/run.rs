@@ -1,5 +1,6 @@
 //! Running one program: bounded output, killed when nobody waits for it any more.
 
+use std::io;
 use std::process::{ExitStatus, Stdio};
 
 use lanc::{ErrorCode, Executed, Fault};
@@ -22,13 +23,14 @@ const STDERR_CHARS: usize = 500;
 ///
 /// # Errors
 /// `execution_error` when it cannot be started, fails, or prints no UTF-8; `too_large` when it
-/// prints too much; `cancelled`.
+/// prints too much, or JSON of more than `depth` levels; `cancelled`.
 pub(super) async fn run(
     words: &[String],
+    depth: u32,
     cancelled: impl Future<Output = ()>,
 ) -> Result<Value, Fault> {
     tokio::select! {
-        result = finish(words) => result,
+        result = finish(words, depth) => result,
         () = cancelled => {
             let fault = Fault::new(ErrorCode::CANCELLED, "the program was killed: nobody waits for it");
             Err(Fault { executed: Executed::Maybe, ..fault })
@@ -36,7 +38,7 @@ pub(super) async fn run(
     }
 }
 
-async fn finish(words: &[String]) -> Result<Value, Fault> {
+async fn finish(words: &[String], depth: u32) -> Result<Value, Fault> {
     let [program, arguments @ ..] = words else {
         return Err(Fault::new(ErrorCode::INTERNAL, "there is no program to run"));
     };
@@ -46,21 +48,26 @@ async fn finish(words: &[String]) -> Result<Value, Fault> {
         let fault = failed(format!("cannot start `{program}`: {error}"));
         Fault { executed: Executed::No, ..fault }
     })?;
-    let broken = |error: std::io::Error| failed(format!("`{program}`: {error}"));
+    let broken = |error: io::Error| failed(format!("`{program}`: {error}"));
     let child = group.child();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let output = async { read_bounded(stdout).await.map_err(broken)?.ok_or_else(too_large) };
     let errors = async { last_chars(stderr).await.map_err(broken) };
     let (output, errors) = tokio::try_join!(output, errors)?;
     let status = group.wait().await.map_err(broken)?;
-    if status.success() { result(output) } else { Err(unsuccessful(program, status, &errors)) }
+    if status.success() {
+        result(output, depth)
+    } else {
+        Err(unsuccessful(program, status, &errors))
+    }
 }
 
-fn result(output: Vec<u8>) -> Result<Value, Fault> {
+fn result(output: Vec<u8>, depth: u32) -> Result<Value, Fault> {
     let text = String::from_utf8(output)
         .map_err(|_| failed("the program's output is not UTF-8".to_owned()))?;
     let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    Ok(values::parse(line.unwrap_or(&text)))
+    values::parse(line.unwrap_or(&text), depth)
+        .map_err(|deep| unsendable(format!("the program printed {deep}")))
 }
 
 fn unsuccessful(program: &str, status: ExitStatus, errors: &str) -> Fault {
@@ -73,12 +80,16 @@ fn failed(text: String) -> Fault {
 }
 
 fn too_large() -> Fault {
-    let text = format!("the program printed more than {MAX_OUTPUT} bytes");
+    unsendable(format!("the program printed more than {MAX_OUTPUT} bytes"))
+}
+
+/// The program ran, and its output is no result.
+fn unsendable(text: String) -> Fault {
     Fault { executed: Executed::Yes, ..Fault::new(ErrorCode::TOO_LARGE, text) }
 }
 
 /// All bytes, or `None` when they are more than [`MAX_OUTPUT`].
-async fn read_bounded(source: Option<impl AsyncRead + Unpin>) -> std::io::Result<Option<Vec<u8>>> {
+async fn read_bounded(source: Option<impl AsyncRead + Unpin>) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     if let Some(source) = source {
         let most = u64::try_from(MAX_OUTPUT).unwrap_or(u64::MAX).saturating_add(1);
@@ -88,7 +99,7 @@ async fn read_bounded(source: Option<impl AsyncRead + Unpin>) -> std::io::Result
 }
 
 /// The last characters of a stream of any length.
-async fn last_chars(source: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+async fn last_chars(source: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
     // Four bytes make the longest character.
     let keep = STDERR_CHARS * 4;
     let (mut tail, mut chunk) = (Vec::new(), vec![0; 4096]);
@@ -115,8 +126,10 @@ mod tests {
 
     use super::*;
 
+    const DEPTH: u32 = 3;
+
     async fn sh(script: &str) -> Result<Value, Fault> {
-        run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], pending()).await
+        run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], DEPTH, pending()).await
     }
 
     #[tokio::test]
@@ -153,8 +166,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn json_that_nests_deeper_than_a_result_is_refused_and_no_text() {
+        assert_eq!(sh("echo '[[[]]]'").await, Ok(json!([[[]]])));
+        let far = format!("echo '{}{}'", "[".repeat(200), "]".repeat(200));
+        for (script, levels) in [("echo '[[[{}]]]'", 4), (&far, 200)] {
+            let fault = sh(script).await.unwrap_err();
+            assert_eq!((fault.code, fault.executed), (ErrorCode::TOO_LARGE, Executed::Yes));
+            let told = format!("printed JSON that nests {levels} levels deep, and at most 3");
+            assert!(fault.message.contains(&told), "{}", fault.message);
+        }
+    }
+
+    #[tokio::test]
     async fn a_program_that_is_not_there_did_not_run() {
-        let fault = run(&["/no/such/program".to_owned()], pending()).await.unwrap_err();
+        let fault = run(&["/no/such/program".to_owned()], DEPTH, pending()).await.unwrap_err();
         assert_eq!((fault.code, fault.executed), (ErrorCode::EXECUTION_ERROR, Executed::No));
     }
 
@@ -170,7 +195,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let fault = run(&words, runs).await.unwrap_err();
+        let fault = run(&words, DEPTH, runs).await.unwrap_err();
         assert_eq!(fault.code, ErrorCode::CANCELLED);
         // Killed processes still finish the system call they are in.
         let size = || std::fs::metadata(&path).unwrap().len();
@@ -189,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn a_cancelled_program_is_given_up_at_once() {
         let words = ["sleep".to_owned(), "1000".to_owned()];
-        let fault = run(&words, ready(())).await.unwrap_err();
+        let fault = run(&words, DEPTH, ready(())).await.unwrap_err();
         assert_eq!((fault.code, fault.executed), (ErrorCode::CANCELLED, Executed::Maybe));
     }
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lanc::{Bytes, Interfaces, UdpConfig, UdpTransport};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::support::{Lan, finish, finish_with_input};
@@ -109,6 +109,40 @@ fn bytes_go_and_come_as_base64_text() {
     let text = STANDARD.encode([0xd7, 0x87, 0xb9]);
     let done = finish_with_input(&mut lan.command(&["call", "back", "-"]), &text);
     done.expect_error(6, &["invalid_arguments"]);
+}
+
+#[test]
+fn json_that_nests_too_deep_is_refused_and_never_text() {
+    let lan = Lan::new();
+    let runtime = Runtime::new().unwrap();
+    let udp = UdpConfig::default().with_interfaces(Interfaces::Loopback).with_port(lan.port());
+    let node = lanc::builder().transport(UdpTransport::new(udp)).open();
+    let node = runtime.block_on(node).unwrap();
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    node.register("echo", |value: Value| value).unwrap();
+    let deep = |levels: usize| (1..levels).fold(json!([]), |inner, _| json!([inner]));
+    node.register("deep", deep).unwrap();
+    let call = |words: &[&str], input: &str| {
+        let all: Vec<_> = [&["call", "--timeout", "25s"], words].concat();
+        finish_with_input(&mut lan.command(&all), input)
+    };
+    call(&["echo", "-"], &nested(62)).expect(0, &format!("{}\n", nested(62)));
+    let (no, yes) = ("the function did not run", "the function ran");
+    for levels in [63, 64, 126, 127, 128, 1000] {
+        let told = format!("argument 1 is JSON that nests {levels} levels deep, and at most 62");
+        let parts = ["too_large", &told, no, "next: nest it less, or give it as text"];
+        call(&["echo", "-"], &nested(levels)).expect_error(6, &parts);
+        call(&["echo", "--", &nested(levels)], "").expect_error(6, &parts);
+        call(&["echo", "-", "--async"], &nested(levels)).expect_error(6, &parts);
+    }
+    // As text, which says so.
+    let text = json!(nested(200)).to_string();
+    call(&["echo", "-"], &text).expect(0, &format!("{}\n", nested(200)));
+    call(&["deep", "63"], "").expect(0, &format!("{}\n", nested(63)));
+    for levels in ["64", "126", "127", "128"] {
+        let told = "what the function returned nests deeper than the 63 levels that are sent";
+        call(&["deep", levels], "").expect_error(6, &["too_large", told, yes]);
+    }
 }
 
 #[test]

@@ -73,6 +73,23 @@ fn output_is_the_result() {
     lan.run(&["call", "text", "k=1"]).expect_error(6, &["there is no argument `k`", &so("text")]);
 }
 
+#[test]
+fn json_that_a_program_prints_too_deep_is_no_text() {
+    let lan = Lan::new();
+    let deep = lan.folder().join("deep");
+    let _server = lan.serve(&["--cmd", &format!("show=cat {}", deep.display())]);
+    for levels in [63, 64, 127, 128, 1000] {
+        std::fs::write(&deep, "[".repeat(levels) + &"]".repeat(levels)).unwrap();
+        let done = lan.run(&["call", "show", "--timeout", "25s"]);
+        if levels == 63 {
+            assert_eq!((done.code, done.out.len()), (0, 127), "{done:?}");
+            continue;
+        }
+        let told = format!("the program printed JSON that nests {levels} levels deep, and at most");
+        done.expect_error(6, &["too_large", &told, "the function ran"]);
+    }
+}
+
 /// A program that says `started`, and would say `finished` long after everybody gave up.
 const BLOCK: &str =
     "block=sh -c 'exec 3>{pipe}; echo started >&3; sleep 20 3>&-; echo finished >&3'";
