@@ -3,7 +3,7 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
-use lanc::{ErrorCode, Executed, Fault};
+use lanc::{Config, ErrorCode, Executed, Fault};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
@@ -14,6 +14,10 @@ use crate::values;
 /// Most bytes a program may print as its result.
 const MAX_OUTPUT: usize = 1 << 20;
 
+/// Most bytes that Linux gives a program in one argument: `MAX_ARG_STRLEN` without the zero at
+/// the end.
+const LINUX_ARGUMENT: usize = (128 << 10) - 1;
+
 /// How many of the last characters on standard error an error tells.
 const STDERR_CHARS: usize = 500;
 
@@ -23,7 +27,8 @@ const STDERR_CHARS: usize = 500;
 ///
 /// # Errors
 /// `execution_error` when it cannot be started, fails, or prints no UTF-8; `too_large` when it
-/// prints too much, or JSON of more than `depth` levels; `cancelled`.
+/// prints too much, or JSON of more than `depth` levels, and when its arguments are more than the
+/// system gives a program; `cancelled`.
 pub(super) async fn run(
     words: &[String],
     depth: u32,
@@ -44,10 +49,8 @@ async fn finish(words: &[String], depth: u32) -> Result<Value, Fault> {
     };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut group = Group::spawn(&mut command).map_err(|error| {
-        let fault = failed(format!("cannot start `{program}`: {error}"));
-        Fault { executed: Executed::No, ..fault }
-    })?;
+    let mut group =
+        Group::spawn(&mut command).map_err(|error| unstarted(program, arguments, &error))?;
     let broken = |error: io::Error| failed(format!("`{program}`: {error}"));
     let child = group.child();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -60,6 +63,32 @@ async fn finish(words: &[String], depth: u32) -> Result<Value, Fault> {
     } else {
         Err(unsuccessful(program, status, &errors))
     }
+}
+
+fn unstarted(program: &str, arguments: &[String], error: &io::Error) -> Fault {
+    let text = format!("cannot start `{program}`: ");
+    let fault = match error.kind() {
+        io::ErrorKind::ArgumentListTooLong => {
+            Fault::new(ErrorCode::TOO_LARGE, text + &too_long(arguments))
+        }
+        _ => failed(format!("{text}{error}")),
+    };
+    Fault { executed: Executed::No, ..fault }
+}
+
+/// Why arguments are more than the system gives a program, and what can be done.
+fn too_long(arguments: &[String]) -> String {
+    let longest = arguments.iter().map(String::len).max().unwrap_or_default();
+    let what = if cfg!(target_os = "linux") && longest > LINUX_ARGUMENT {
+        format!(
+            "an argument has {longest} bytes, and Linux gives a program {LINUX_ARGUMENT} in one"
+        )
+    } else {
+        let all: usize = arguments.iter().map(String::len).sum();
+        format!("its arguments have {all} bytes, more than the system gives a program")
+    };
+    let most = Config::default().max_message() >> 20;
+    format!("{what}; send it in parts, or offer a function in Rust, which takes {most} MiB")
 }
 
 fn result(output: Vec<u8>, depth: u32) -> Result<Value, Fault> {
@@ -174,6 +203,29 @@ mod tests {
             assert_eq!((fault.code, fault.executed), (ErrorCode::TOO_LARGE, Executed::Yes));
             let told = format!("printed JSON that nests {levels} levels deep, and at most 3");
             assert!(fault.message.contains(&told), "{}", fault.message);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn arguments_that_the_system_does_not_take_are_told_with_its_bound() {
+        let long = "x".repeat(LINUX_ARGUMENT);
+        let start = async |arguments: &[&str]| {
+            let words: Vec<_> = ["true"].iter().chain(arguments).map(|w| (*w).to_owned()).collect();
+            run(&words, DEPTH, pending()).await
+        };
+        assert_eq!(start(&[&long]).await, Ok(json!("")));
+        let one = format!("{long}x");
+        for (arguments, part) in [
+            (&[&*one][..], "an argument has 131072 bytes, and Linux gives a program 131071 in one"),
+            // A quarter of any stack that tests are run with is less.
+            (&[&*long; 100], "its arguments have 13107100 bytes, more than the system gives"),
+        ] {
+            let fault = start(arguments).await.unwrap_err();
+            assert_eq!((fault.code, fault.executed), (ErrorCode::TOO_LARGE, Executed::No));
+            for part in ["cannot start `true`", part, "in parts", "in Rust", "16 MiB"] {
+                assert!(fault.message.contains(part), "{}", fault.message);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::support::{Lan, end, signal};
+use crate::support::{Lan, end, finish_with_input, signal};
 
 #[test]
 fn arguments_reach_the_program_as_text_and_no_shell() {
@@ -87,6 +87,24 @@ fn json_that_a_program_prints_too_deep_is_no_text() {
         }
         let told = format!("the program printed JSON that nests {levels} levels deep, and at most");
         done.expect_error(6, &["too_large", &told, "the function ran"]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_argument_that_is_too_long_for_a_program_is_told_with_the_bound() {
+    let lan = Lan::new();
+    let any = format!("any={} {{0}}", script(&lan, "any", 0o755).display());
+    let _server = lan.serve(&["--cmd", &any]);
+    let call = |size: usize| {
+        let words = ["call", "any", "-", "--timeout", "25s"];
+        finish_with_input(&mut lan.command(&words), &format!("\"{}\"", "x".repeat(size)))
+    };
+    call((128 << 10) - 1).expect(0, "\n");
+    for size in [128 << 10, 1 << 20] {
+        let told = format!("an argument has {size} bytes, and Linux gives a program 131071 in one");
+        let told = [&*told, "in parts", "the function did not run", "keep arguments"];
+        call(size).expect_error(6, &told);
     }
 }
 
