@@ -9,8 +9,11 @@
 //! announcement: it gets its number with its first record, so that its number is above all that
 //! the far end has heard of.
 
+mod application;
 mod body;
 mod entry;
+mod limits;
+mod pace;
 mod receive;
 mod record;
 mod send;
@@ -19,29 +22,21 @@ mod tests;
 mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::byte_budget::Account;
-use crate::config::Config;
 use crate::endpoint::LinkId;
 use crate::error::ErrorCode;
 use crate::ports::Rooms;
 use entry::{Application, Class, Entry, Kind};
 
 pub(crate) use body::{Body, Gap};
+pub(crate) use limits::StreamLimits;
+pub(crate) use pace::Pace;
 pub(crate) use receive::{Arrived, StreamError, Taken};
 pub(crate) use record::{bytes_head, stream_of_bytes};
 pub(crate) use send::{Left, PushError};
-
-/// Bytes that may be sent on a new stream before any credit came. Part of the protocol: both
-/// ends of a link count with it.
-pub(crate) const INITIAL_WINDOW: u32 = 256 << 10;
-
-/// What the far end may send of a message that has begun, in windows: a message of a mebibyte is
-/// granted once and not eight times. Each grant is a frame and wakes somebody.
-const MESSAGE_WINDOWS: u32 = 4;
 
 /// Refusals of streams beyond the bound that may wait to be sent.
 const MAX_REFUSALS: usize = 4096;
@@ -52,12 +47,6 @@ const MAX_RECENT: usize = 256;
 /// Messages that may wait to begin, however small they are.
 const MAX_WAITING: usize = 65_536;
 
-/// A mebibyte and what its message adds to it are sent in one turn: sent record by record among others, it would be put
-/// together, and answered, no sooner than all of them, by a far end that had nothing to do before
-/// and whose caches hold the end of none. No more, so that a shorter one need not wait long; as
-/// much as the system may hold of what was sent anyway.
-const TURN: usize = (1 << 20) + (64 << 10);
-
 /// The largest message buffer that is kept for the next message: for a mebibyte and its head.
 const MAX_SPARE: usize = 2 << 20;
 
@@ -67,91 +56,10 @@ const KEPT_PLACES: usize = 32;
 /// In the round: the next message that waits to begin. No stream has this number.
 const BEGIN: u32 = 0;
 
-/// The bounds of one link's streams. Bytes, unless it says otherwise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct StreamLimits {
-    /// Streams of each of the four [`Class`]es.
-    pub(crate) streams: usize,
-    /// Credit that each direction of a stream begins with, the same at both ends.
-    pub(crate) initial: u32,
-    /// Unread bytes of a stream, on their way or here; and written ones that were not sent.
-    pub(crate) window: u32,
-    /// What the far end may send of a message once it has begun. Memory is bounded by `assembly`
-    /// anyway: this only says how often credit is told.
-    pub(crate) message_window: u32,
-    /// The body of a record that is sent.
-    pub(crate) record: usize,
-    /// What a message sends of itself before it is another's turn, where there are only messages.
-    pub(crate) turn: usize,
-    /// One message, in or out.
-    pub(crate) message: usize,
-    /// Messages being put together, and messages that are sent at the same time.
-    pub(crate) assembly: usize,
-    /// Messages that wait to be sent or are being sent.
-    pub(crate) queue: usize,
-}
-
-impl StreamLimits {
-    pub(crate) fn of(config: &Config) -> Self {
-        let window = u32::try_from(config.stream_window).unwrap_or(INITIAL_WINDOW);
-        Self {
-            streams: config.max_streams,
-            initial: INITIAL_WINDOW,
-            window,
-            message_window: window.saturating_mul(MESSAGE_WINDOWS),
-            record: config.stream_record,
-            turn: TURN,
-            message: config.max_message,
-            assembly: config.max_assembly.min(config.max_assembly_in_all()),
-            queue: config.max_message_queue,
-        }
-    }
-}
-
-/// How fast messages must come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Pace {
-    /// How far a message may fall behind.
-    pub(crate) patience: Duration,
-    /// Bytes per second of all streams of a link together. They take turns, so that a message
-    /// is owed only its part: on a slow link beside many it is slow through nobody's fault.
-    pub(crate) rate: u32,
-    /// How often it is looked at.
-    pub(crate) between_looks: Duration,
-}
-
-impl Pace {
-    pub(crate) fn of(config: &Config) -> Self {
-        Self {
-            patience: config.message_stall,
-            rate: config.min_message_rate,
-            between_looks: config.keep_alive,
-        }
-    }
-
-    /// The time that so many bytes of one of so many streams may take.
-    fn time_for(self, bytes: usize, streams: usize) -> Duration {
-        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let millis = wide(bytes).saturating_mul(wide(streams)).saturating_mul(1000);
-        Duration::from_millis(millis / u64::from(self.rate.max(1)))
-    }
-}
-
 /// The stream, or this direction of it, is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("the stream has ended")]
 pub(crate) struct Gone;
-
-/// No stream can be opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-pub(crate) enum OpenError {
-    /// As many are open as may be.
-    #[error("{0} streams of this end are open on the link; end one of them first")]
-    Full(usize),
-    /// 2^31 streams and messages have passed.
-    #[error("the link has no stream number left; open a new link")]
-    Exhausted,
-}
 
 /// What a link's streams hold, for people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -280,81 +188,6 @@ impl<T> Streams<T> {
         }
     }
 
-    /// Opens an application stream and returns its number, to be said in the call's message.
-    /// Nothing of it is sent until [`Self::announced`]; writing may begin at once.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub(crate) fn open(&mut self) -> Result<u32, OpenError> {
-        if self.counts.own >= self.limits.streams {
-            return Err(OpenError::Full(self.limits.streams));
-        }
-        if !self.has_number() {
-            return Err(OpenError::Exhausted);
-        }
-        let number = self.take_number().ok_or(OpenError::Exhausted)?;
-        let stream = Application::new(self.limits.initial);
-        self.insert(number, Entry::new(Class::Own, false, Kind::Application(stream)));
-        Ok(number)
-    }
-
-    /// The message that announces a stream of [`Self::open`] has left.
-    pub(crate) fn announced(&mut self, number: u32) {
-        let Some(entry) = self.table.get_mut(&number) else { return };
-        entry.announced = true;
-        if matches!(entry.kind, Kind::Ending { .. }) {
-            self.queue_control(number);
-        } else {
-            self.grant(number);
-            self.enqueue(number);
-        }
-    }
-
-    /// The message that was to announce a stream of [`Self::open`] will not be sent: the stream
-    /// is over and the far end never hears of it.
-    pub(crate) fn withdraw(&mut self, number: u32) {
-        if self.table.get(&number).is_some_and(|entry| !entry.announced) {
-            self.remove(number);
-        }
-    }
-
-    /// Ends both directions of an application stream at once. What was not sent and not read is
-    /// dropped; the far end is told `code`.
-    ///
-    /// # Errors
-    /// [`Gone`]: it is over already.
-    pub(crate) fn reset(&mut self, number: u32, code: ErrorCode) -> Result<(), Gone> {
-        self.application(number)?;
-        self.end(number, code);
-        Ok(())
-    }
-
-    /// Resets every application stream, because this end is closed; returns which they were.
-    pub(crate) fn cut(&mut self) -> Vec<u32> {
-        let is_one = |entry: &Entry<T>| matches!(entry.kind, Kind::Application(_));
-        let all = self.table.iter().filter(|(_, entry)| is_one(entry));
-        let numbers: Vec<_> = all.map(|(number, _)| *number).collect();
-        for number in &numbers {
-            // What was finished and has left is whole: a reset would take it away again.
-            if self.application(*number).is_ok_and(|stream| stream.send.closed) {
-                self.remove(*number);
-            } else {
-                self.end(*number, ErrorCode::CLOSED);
-            }
-        }
-        numbers
-    }
-
-    /// Whether something that this end has finished on a stream of the far end has not left yet.
-    pub(crate) fn is_answering(&self) -> bool {
-        self.table.values().any(|entry| match &entry.kind {
-            Kind::Application(stream) => {
-                entry.class == Class::Far && stream.send.finished && !stream.send.closed
-            }
-            _ => false,
-        })
-    }
-
     /// Takes back the buffer of a message that was handled, for the next one. Nothing happens if
     /// it is too large to be kept, or smaller than the one that is kept.
     pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
@@ -435,13 +268,6 @@ impl<T> Streams<T> {
         Some(number)
     }
 
-    fn application(&mut self, number: u32) -> Result<&mut Application, Gone> {
-        match self.table.get_mut(&number).map(|entry| &mut entry.kind) {
-            Some(Kind::Application(stream)) => Ok(stream),
-            _ => Err(Gone),
-        }
-    }
-
     fn insert(&mut self, number: u32, entry: Entry<T>) {
         *self.counts.of(entry.class) += 1;
         self.table.insert(number, entry);
@@ -491,13 +317,6 @@ impl<T> Streams<T> {
         }
         if announced {
             self.queue_control(number);
-        }
-    }
-
-    /// Forgets an application stream when both directions are over.
-    fn forget_if_over(&mut self, number: u32) {
-        if self.application(number).is_ok_and(|stream| stream.is_over()) {
-            self.remove(number);
         }
     }
 

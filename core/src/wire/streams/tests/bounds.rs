@@ -1,6 +1,8 @@
 //! Every bound, at the bound and one above.
 
+use super::super::application::OpenError;
 use super::*;
+use crate::config::Config;
 
 #[test]
 fn the_limits_are_those_of_the_configuration() {

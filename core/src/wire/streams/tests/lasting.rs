@@ -1,5 +1,6 @@
 //! Application streams: numbers, credit, ends, and who is woken when.
 
+use super::super::application::OpenError;
 use super::*;
 
 #[test]

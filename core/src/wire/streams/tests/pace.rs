@@ -1,5 +1,7 @@
 //! How fast a message must come, looked at every 10 s.
 
+use std::time::Duration;
+
 use super::*;
 use crate::time::Time;
 
