@@ -1,5 +1,8 @@
 //! The receiving half: it owns the listener and all connections.
 
+mod accept;
+mod deadlines;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -14,7 +17,7 @@ use lanc_core::ports::{Close, DownReason, Initiator, Inlet, LinkEvent, RecvBatch
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use crate::admission::{Admission, Full, Host};
+use crate::admission::{Admission, Host};
 use crate::connection::{Connection, Farewell, Turn};
 use crate::dial::{self, Dial};
 use crate::line::{Flushed, Line, reset};
@@ -29,10 +32,6 @@ use crate::transport::{SCHEME, Shared};
 const TURNS: usize = 2 * RecvBatch::MAX_FRAMES;
 /// With more connections none is looked at unasked: each look is a system call.
 const MOST_LOOKED_AT: usize = 16;
-/// Connections accepted in one turn of the listener.
-const ACCEPTS: usize = 16;
-/// How often deadlines are looked at.
-const TICK: Duration = Duration::from_millis(250);
 /// How long a connection that was closed here may take to send what was taken.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -135,52 +134,6 @@ impl TcpInlet {
         self.shared.ready.wake(Token::Slot(slot));
         self.start_clock();
         Ok(())
-    }
-
-    fn accept(&mut self, sink: &mut Sink<'_>) {
-        for _ in 0..ACCEPTS {
-            let mut cx = Context::from_waker(&self.listener_waker);
-            let accepted = self.listener.poll_accept(&mut cx, &self.shared.stats);
-            let Poll::Ready((stream, remote)) = accepted else { return };
-            if !self.is_expected(&stream) {
-                self.shared.stats.count(Count::RefusedInterface);
-                sink.event(LinkEvent::Limited { lane: self.lane, limit: "interfaces" });
-                reset(&stream);
-                continue;
-            }
-            let host = Host::of(remote.ip());
-            if let Err(why) = self.admit(host, sink) {
-                self.shared.stats.count(why.count());
-                sink.event(LinkEvent::Limited { lane: self.lane, limit: why.limit() });
-                reset(&stream);
-                continue;
-            }
-            self.shared.stats.count(Count::Accepted);
-            let slot = self.take_slot(Place::Free);
-            self.open(slot, stream, remote, Initiator::Them, host, sink);
-            self.admission.listens(slot, host);
-            self.start_clock();
-        }
-        self.shared.ready.wake(Token::Listener);
-    }
-
-    /// Takes a place for an accepted connection. Where there is none, one that has said nothing
-    /// gives its own: who is silent keeps nobody out.
-    fn admit(&mut self, host: Option<Host>, sink: &mut Sink<'_>) -> Result<(), Full> {
-        loop {
-            let Err(why) = self.admission.accept(host) else { return Ok(()) };
-            let Some(silent) = self.admission.displaced(why, host) else { return Err(why) };
-            self.shared.stats.count(Count::ClosedSilent);
-            sink.event(LinkEvent::Limited { lane: self.lane, limit: why.limit() });
-            self.admission.spoke(silent);
-            self.follow(silent, Step::Over(DownReason::Broken), sink);
-        }
-    }
-
-    /// Whether a connection came to an interface where connections are taken.
-    fn is_expected(&mut self, stream: &TcpStream) -> bool {
-        let Some(names) = &self.shared.config.interfaces else { return true };
-        stream.local_addr().is_ok_and(|own| self.networks.is_of(names, own.ip()))
     }
 
     /// Makes a connection a link.
@@ -345,65 +298,6 @@ impl TcpInlet {
         self.shared.stats.count(Count::DialFailed);
         let remote = Endpoint::socket(SCHEME, remote);
         sink.event(LinkEvent::Failed { remote, reason, is_refused });
-    }
-
-    /// Closes what has used up its time.
-    fn tick(&mut self, sink: &mut Sink<'_>) {
-        let Some(clock) = &mut self.clock else { return };
-        if clock.as_mut().poll(&mut Context::from_waker(&self.clock_waker)).is_pending() {
-            return;
-        }
-        self.clock = None;
-        let now = Instant::now();
-        let (stall, connect) = (self.shared.config.write_stall, self.shared.config.connect);
-        let mut has_deadlines = false;
-        for number in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
-            let Some(place) = self.place(number) else { continue };
-            let (is_over, has_deadline) = match place {
-                Place::Free => (None, false),
-                Place::Dialling(dial) => ((dial.until <= now).then_some(None), true),
-                Place::Closing(farewell) => ((farewell.until <= now).then_some(None), true),
-                Place::Open(open) if open.silent_until.is_some_and(|until| until <= now) => {
-                    (Some(Some(Count::ClosedSilent)), true)
-                }
-                Place::Open(open) if open.line.stalled(now) >= stall => {
-                    (Some(Some(Count::ClosedStalled)), true)
-                }
-                Place::Open(open) => (None, open.silent_until.is_some() || open.line.is_blocked()),
-            };
-            has_deadlines |= has_deadline;
-            match (is_over, place) {
-                (Some(None), Place::Dialling(_)) => {
-                    let reason = format!("no answer within {connect:?}");
-                    self.dial_failed(number, reason, false, sink);
-                }
-                (Some(None), _) => self.follow(number, Step::Gone, sink),
-                (Some(Some(count)), _) => {
-                    self.shared.stats.count(count);
-                    let reason = match count {
-                        Count::ClosedStalled => DownReason::Stalled,
-                        _ => DownReason::Broken,
-                    };
-                    if count == Count::ClosedSilent {
-                        let limit = "first_frame";
-                        sink.event(LinkEvent::Limited { lane: self.lane, limit });
-                    }
-                    self.follow(number, Step::Over(reason), sink);
-                }
-                (None, _) => {}
-            }
-        }
-        if has_deadlines {
-            self.start_clock();
-        }
-    }
-
-    fn start_clock(&mut self) {
-        if self.clock.is_none() {
-            self.clock = Some(Box::pin(tokio::time::sleep(TICK)));
-            // Its first poll registers the waker.
-            self.shared.ready.wake(Token::Clock);
-        }
     }
 
     fn place(&self, number: u32) -> Option<&Place> {
