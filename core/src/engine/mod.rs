@@ -26,6 +26,7 @@
 //! | `kept_answer` | answers that are kept and sent again until their receipt comes |
 //! | `caller` | who has called, and how long it is remembered |
 //! | `serve` | a call from elsewhere, to a task |
+//! | `task` | a task, from the queue to its function; those that nobody waits for any more |
 //! | `answer` | what a function returned, to the link it leaves by |
 //! | `form` | which form a message goes out in |
 //! | `send` | what waits in the outbox, to one frame |
@@ -94,6 +95,7 @@ mod start;
 mod stream;
 mod stream_end;
 mod suspect;
+mod task;
 mod unsent;
 mod view;
 mod wake;
@@ -139,8 +141,8 @@ pub use keys::KeyInfo;
 pub use pipe::PipeKey;
 pub use poll::{Done, LinkCommand};
 pub use register::RegisterError;
-pub use serve::{Task, TaskStep};
 pub use stream_end::{StreamGone, StreamKey};
+pub use task::{Task, TaskStep};
 pub use view::{FunctionInfo, InFlight, PeerInfo, Sealing, Tables};
 
 /// An endpoint from the configuration, greeted by unicast for ever.
