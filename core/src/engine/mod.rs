@@ -11,6 +11,8 @@
 //! | `leave` | farewells, leases, evictions |
 //! | `one_shot` | an answer by a connection of its own |
 //! | `call` | a request of this node, to its provider |
+//! | `seek` | calls that wait for a provider |
+//! | `dispatch` | a call whose provider is known, to the outbox or to this node's own queue |
 //! | `nested` | what the calls of a function owe to the call that it serves |
 //! | `outcome` | how a call ends, and what is kept of it |
 //! | `ping` | pings and pongs |
@@ -55,6 +57,7 @@ mod attempts;
 mod budget;
 mod call;
 mod caller;
+mod dispatch;
 mod everybody;
 mod foreign;
 mod form;
@@ -87,6 +90,7 @@ mod receive;
 mod recovery;
 mod register;
 mod seal;
+mod seek;
 mod send;
 mod serve;
 mod shutdown;
