@@ -19,7 +19,7 @@ const TURN: usize = (1 << 20) + (64 << 10);
 /// The bounds of one link's streams. Bytes, unless it says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct StreamLimits {
-    /// Streams of each of the four [`Class`]es.
+    /// Streams of each of the four [`Class`](super::entry::Class)es.
     pub(crate) streams: usize,
     /// Credit that each direction of a stream begins with, the same at both ends.
     pub(crate) initial: u32,
