@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::IntoArgs;
-use crate::hub::{Hub, State};
+use crate::hub::{Hub, State, closed};
 use crate::name;
 use crate::node::Node;
 use crate::pending::{Pending, give_up, single, taken, typed};
@@ -212,6 +212,9 @@ impl<T> Call<T> {
         }
         let now = hub.clock.now();
         hub.submit(|state| {
+            if state.is_over {
+                return Err(closed(Executed::No));
+            }
             if let Some(serving) = serving {
                 serving.bound(hub, &mut request);
             }
@@ -269,8 +272,8 @@ impl Call<()> {
         };
         // The call may be over already; its outcome waits for whoever asks.
         let early = hub.submit(|state| {
-            if state.core.is_done(key) {
-                return Some((finish, state.core.take(key)));
+            if let Some(outcome) = state.outcome_now(key) {
+                return Some((finish, outcome));
             }
             state.on_done(key, Box::new(finish));
             None

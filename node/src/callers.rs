@@ -54,6 +54,11 @@ impl Callers {
         self.held.drain(..).for_each(Waker::wake);
     }
 
+    /// Everybody, to be woken elsewhere.
+    pub(crate) fn take_all(&mut self) -> VecDeque<Waker> {
+        std::mem::take(&mut self.held)
+    }
+
     /// Wakes the next chunk, and gives way until as many have submitted something: what they do
     /// next shares a frame. Another thread may have taken some of them, so it goes through the run
     /// queue a few times; but not for long, as some have nothing more to say, and others may have

@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Sleep;
 
 use crate::callers::{CHUNK, Callers};
-use crate::hub::{Effects, Hub};
+use crate::hub::{Effects, Hub, Untold};
 use crate::linger::Linger;
 use crate::node::Owner;
 use crate::starts::Starts;
@@ -98,6 +98,7 @@ impl Driver {
         // Whoever waits for the end may open the same port again at once.
         self.inlets.clear();
         self.hub.outlets().close_all();
+        self.hub.end();
         self.hub.closed.send_replace(true);
     }
 
@@ -300,5 +301,16 @@ impl Driver {
             self.apply();
             hub.outlets().flush(&hub);
         }
+    }
+}
+
+/// Where a panic has ended it, those whom it held are told by whoever closes the node.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let mut untold = Untold::default();
+        untold.wakers.extend(self.callers.take_all());
+        untold.wakers.append(&mut self.effects.wakers);
+        untold.callbacks.append(&mut self.effects.callbacks);
+        self.hub.leave(untold);
     }
 }

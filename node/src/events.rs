@@ -8,16 +8,22 @@ use tokio::sync::broadcast::error::RecvError;
 pub struct Events {
     receiver: Receiver<Event>,
     lost: u64,
+    /// It was closed before anybody listened.
+    is_over: bool,
     ended: bool,
 }
 
 impl Events {
-    pub(crate) fn new(receiver: Receiver<Event>) -> Self {
-        Self { receiver, lost: 0, ended: false }
+    pub(crate) fn new(receiver: Receiver<Event>, is_over: bool) -> Self {
+        Self { receiver, lost: 0, is_over, ended: false }
     }
 
     /// The next event; `None` after [`Event::Closed`]. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
+        if std::mem::take(&mut self.is_over) {
+            self.ended = true;
+            return Some(Event::Closed);
+        }
         while !self.ended {
             match self.receiver.recv().await {
                 Ok(event) => {

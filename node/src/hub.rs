@@ -1,5 +1,8 @@
 //! What callers and the driver share.
 
+mod ending;
+mod pings;
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -7,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lanc_core::error::ErrorCode;
-use lanc_core::id::{CallKey, PingKey, SessionId};
+use lanc_core::id::{CallKey, SessionId};
 use lanc_core::note::Note;
 use lanc_core::{Class, Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, Task, TaskStep};
 use tokio::sync::{broadcast, watch};
@@ -17,6 +20,9 @@ use crate::context::{Cancellation, Spent};
 use crate::depth::Depth;
 use crate::functions::{Ended, Function, Functions};
 use crate::outlets::Outlets;
+use pings::PingWait;
+
+pub(crate) use ending::{Untold, closed};
 
 /// Events a slow subscriber may lag behind before it loses the oldest.
 const EVENT_BUFFER: usize = 1024;
@@ -71,6 +77,10 @@ pub(crate) struct State {
     driver: Option<Waker>,
     /// The last handle is gone.
     pub(crate) orphaned: bool,
+    /// The driver has ended: nobody waits any more.
+    pub(crate) is_over: bool,
+    /// What a driver that panicked had still to tell.
+    untold: Untold,
 }
 
 /// What a task is started with, from tables that are behind the lock.
@@ -98,12 +108,6 @@ impl Waiting {
             None => self.waker = Some(waker.clone()),
         }
     }
-}
-
-#[derive(Default)]
-struct PingWait {
-    waker: Option<Waker>,
-    result: Option<Option<Duration>>,
 }
 
 /// What must be done once the lock is released.
@@ -157,6 +161,8 @@ impl Hub {
                 submitted: 0,
                 driver: None,
                 orphaned: false,
+                is_over: false,
+                untold: Untold::default(),
             }),
             outlets: Mutex::new(outlets),
             clock,
@@ -232,22 +238,6 @@ impl Hub {
     pub(crate) fn take_buffer(&self) -> Vec<u8> {
         self.state().core.take_buffer()
     }
-
-    /// Waits for a ping to come back; `None`: it did not.
-    pub(crate) async fn pong(&self, key: PingKey) -> Option<Duration> {
-        poll_fn(|cx| {
-            let mut state = self.state();
-            let wait = slot(&mut state.pings, key.slot());
-            match wait.result.take() {
-                Some(result) => Poll::Ready(result),
-                None => {
-                    wait.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
 }
 
 impl State {
@@ -261,12 +251,20 @@ impl State {
         key: CallKey,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Outcome>> {
-        if self.core.is_done(key) {
-            self.tell_opened(key);
-            return Poll::Ready(self.core.take(key));
+        if let Some(outcome) = self.outcome_now(key) {
+            return Poll::Ready(outcome);
         }
         self.wait_for(key).add(cx.waker());
         Poll::Pending
+    }
+
+    /// The outcome of a call, as [`Hub::outcome`] gives it, if there is no need to wait.
+    pub(crate) fn outcome_now(&mut self, key: CallKey) -> Option<Option<Outcome>> {
+        if self.core.is_done(key) {
+            self.tell_opened(key);
+            return Some(self.core.take(key));
+        }
+        self.is_over.then(|| Some(ending::closed_call()))
     }
 
     /// Has `waker` woken when the call is on its way, and when it is over.
@@ -299,14 +297,9 @@ impl State {
         self.wait_for(key).on_done = Some(on_done);
     }
 
-    /// A new call or ping may use the slot of an old one whose waiter is gone.
+    /// A new call may use the slot of an old one whose waiter is gone.
     pub(crate) fn begin_call(&mut self, key: CallKey) {
         *self.wait_for(key) = Waiting::default();
-    }
-
-    /// See [`Self::begin_call`].
-    pub(crate) fn begin_ping(&mut self, key: PingKey) {
-        *slot(&mut self.pings, key.slot()) = PingWait::default();
     }
 
     /// What a task is started with; `None`: its function is not here any more.
@@ -357,11 +350,7 @@ impl State {
                 Done::Stream(key) => {
                     effects.wakers.extend(self.streams.remove(&key).unwrap_or_default());
                 }
-                Done::Ping(key, took) => {
-                    let wait = slot(&mut self.pings, key.slot());
-                    wait.result = Some(took);
-                    effects.wakers.extend(wait.waker.take());
-                }
+                Done::Ping(key, took) => effects.wakers.extend(self.end_ping(key, took)),
             }
         }
         while let Some(command) = self.core.poll_link() {

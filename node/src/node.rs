@@ -14,7 +14,7 @@ use crate::args::IntoArgs;
 use crate::call::Call;
 use crate::events::Events;
 use crate::functions::{Function, Handler, Registration};
-use crate::hub::Hub;
+use crate::hub::{Hub, closed};
 use crate::streaming::IntoStreaming;
 use crate::typed::IntoFunction;
 
@@ -177,24 +177,31 @@ impl Node {
         self.hub().state().core.tables()
     }
 
-    /// The node's news from now on.
+    /// The node's news from now on; of one that is closed, that it is.
     pub fn events(&self) -> Events {
-        Events::new(self.hub().events.subscribe())
+        let receiver = self.hub().events.subscribe();
+        // Looked at afterwards: the last event comes before this turns true.
+        let is_over = *self.hub().closed.borrow();
+        Events::new(receiver, is_over)
     }
 
     /// The round trip to a peer (its name, address, or the first digits of its session).
     /// Cancel safe.
     ///
     /// # Errors
-    /// `no_provider` when no such peer is here, `timeout` when it does not answer in 5 s.
+    /// `no_provider` when no such peer is here, `timeout` when it does not answer in 5 s,
+    /// `closed` when this node closes before it does.
     pub async fn ping(&self, peer: &str) -> Result<Duration, CallError> {
         let now = self.hub().clock.now();
         let key = self.hub().submit(|state| {
+            if state.is_over {
+                return Err(closed(Executed::No));
+            }
             let key = state.core.ping(now, peer)?;
             state.begin_ping(key);
             Ok(key)
         })?;
-        self.hub().pong(key).await.ok_or_else(|| {
+        self.hub().pong(key).await?.ok_or_else(|| {
             let text = format!("`{peer}` did not answer in 5 s");
             CallError::new(ErrorCode::TIMEOUT, Executed::No, text)
         })

@@ -39,11 +39,10 @@ impl Node {
         let outcome = {
             let mut state = hub.state();
             let key = state.core.find_call(id)?;
-            if !state.core.is_done(key) {
+            state.outcome_now(key).ok_or_else(|| {
                 let text = format!("{id} has no result yet");
-                return Err(CallError::new(ErrorCode::NOT_READY, Executed::Maybe, text));
-            }
-            state.core.take(key)
+                CallError::new(ErrorCode::NOT_READY, Executed::Maybe, text)
+            })?
         };
         typed(hub, single(outcome)?.result?)
     }

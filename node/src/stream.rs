@@ -67,7 +67,7 @@ impl End {
             *self = Self::Open(key);
             return Poll::Ready(Some(key));
         }
-        if state.core.is_done(call) {
+        if state.is_over || state.core.is_done(call) {
             return Poll::Ready(None);
         }
         state.wait_for_call(call, waker);
@@ -127,16 +127,16 @@ impl ByteStream {
             return Poll::Ready(Err(never_opened()));
         };
         match state.core.stream_read(key, CHUNK, &mut self.arrived) {
-            Ok((0, false)) => {
+            Ok((0, false)) if !state.is_over => {
                 state.wait_for_stream(key, waker);
                 Poll::Pending
             }
-            Ok((count, end)) => {
+            Ok((count, end)) if count > 0 || end => {
                 self.ended = end;
                 self.hub.changed(state);
                 Poll::Ready(Ok(count > 0))
             }
-            Err(StreamGone) => Poll::Ready(Err(cut_off(io::ErrorKind::ConnectionReset))),
+            Ok(_) | Err(StreamGone) => Poll::Ready(Err(cut_off(io::ErrorKind::ConnectionReset))),
         }
     }
 
@@ -147,11 +147,11 @@ impl ByteStream {
             return Poll::Ready(never_opened());
         };
         match state.core.stream_write(key, &[]) {
-            Err(StreamGone) => Poll::Ready(cut_off(io::ErrorKind::BrokenPipe)),
-            Ok(_) => {
+            Ok(_) if !state.is_over => {
                 state.wait_for_stream(key, waker);
                 Poll::Pending
             }
+            Ok(_) | Err(StreamGone) => Poll::Ready(cut_off(io::ErrorKind::BrokenPipe)),
         }
     }
 }
@@ -192,15 +192,15 @@ impl AsyncWrite for ByteStream {
         };
         let bytes = bytes.get(..CHUNK).unwrap_or(bytes);
         match state.core.stream_write(key, bytes) {
-            Ok(0) if !bytes.is_empty() => {
+            Ok(0) if !bytes.is_empty() && !state.is_over => {
                 state.wait_for_stream(key, cx.waker());
                 Poll::Pending
             }
-            Ok(count) => {
+            Ok(count) if count > 0 || bytes.is_empty() => {
                 this.hub.changed(state);
                 Poll::Ready(Ok(count))
             }
-            Err(StreamGone) => Poll::Ready(Err(cut_off(io::ErrorKind::BrokenPipe))),
+            Ok(_) | Err(StreamGone) => Poll::Ready(Err(cut_off(io::ErrorKind::BrokenPipe))),
         }
     }
 
