@@ -105,6 +105,9 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
     // A line of the log would be written into the picture.
     if !matches!(verb, Verb::Top(_)) || !std::io::stderr().is_terminal() {
         logging::start(output, matches!(verb, Verb::Serve(_)))?;
+        if others_wait_for(&verb) {
+            logging::take_notes();
+        }
     }
     let settings = settings::load(network)?;
     let settings = if opens_a_node(&verb) { settings.with_keys()? } else { settings };
@@ -117,6 +120,11 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
     // A blocking function that still runs must not hold up the exit.
     runtime.shutdown_background();
     outcome.map_err(|failure| settings.advise(failure))
+}
+
+/// Whether it lives on for others, or to be looked at, after its first note.
+fn others_wait_for(verb: &Verb) -> bool {
+    matches!(verb, Verb::Serve(_) | Verb::Top(_) | Verb::Pair(_))
 }
 
 fn opens_a_node(verb: &Verb) -> bool {

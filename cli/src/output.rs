@@ -25,11 +25,9 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
-/// Tells people something on standard error, after what was logged before. Where that cannot be
-/// written nobody reads it.
+/// Tells people something on standard error, after what was logged before.
 pub(crate) fn note(text: &str) {
-    logging::flush();
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    logging::note(text);
 }
 
 /// Prints what the reader of the command line has to say, help or a mistake; returns the exit code.

@@ -207,6 +207,21 @@ pub(crate) fn end(child: Child) -> Done {
     }
 }
 
+/// Reads the first line of a child's standard output; a child that hangs is ended, and its test fails.
+pub(crate) fn first_line(child: &mut Child) -> (BufReader<ChildStdout>, String) {
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let (sender, receiver) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = stdout.read_line(&mut line);
+        sender.send(read.map(|_| (stdout, line)))
+    });
+    receiver.recv_timeout(HANGS).map(Result::unwrap).unwrap_or_else(|_| {
+        signal(child.id(), "-KILL");
+        panic!("the command hangs and prints nothing")
+    })
+}
+
 /// Reads what a child with a pipe writes to standard error until a line holds `text`; that line.
 pub(crate) fn wait_for_log(child: &mut Child, text: &str) -> String {
     log_until(child, text).lines().last().unwrap_or_default().to_owned()
@@ -252,9 +267,7 @@ impl Server {
 
     fn started(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
+        let (stdout, line) = first_line(&mut child);
         let Some(address) = line.strip_prefix("ready ") else {
             panic!("not ready: {line}{:?}", child.wait_with_output());
         };

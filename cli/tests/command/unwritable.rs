@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use serde_json::json;
 
 use crate::endings::hold;
-use crate::support::{Done, Lan, end};
+use crate::support::{Done, Lan, end, finish, first_line};
 
 /// A disk without room.
 fn full() -> Stdio {
@@ -18,6 +18,17 @@ fn full() -> Stdio {
 /// A pipe that nobody reads any more.
 fn broken() -> Stdio {
     std::io::pipe().unwrap().1.into()
+}
+
+/// A pipe that is full already, and its end that nobody reads.
+fn clogged() -> (Stdio, impl Drop) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    runtime.block_on(async {
+        let (sender, receiver) = tokio::net::unix::pipe::pipe().unwrap();
+        sender.writable().await.unwrap();
+        while sender.try_write(&[b'x'; 4096]).is_ok() {}
+        (sender.into_blocking_fd().unwrap().into(), receiver.into_nonblocking_fd().unwrap())
+    })
 }
 
 /// Starts a command whose standard output is read and whose standard error is not.
@@ -66,6 +77,40 @@ fn who_does_not_read_the_log_holds_nobody_up() {
     server.end().expect(0, "");
     drop(unread);
     filling.join().unwrap().unwrap_err();
+}
+
+#[test]
+fn who_serves_is_not_held_up_by_notes_that_nobody_reads() {
+    let lan = Lan::new();
+    let (log, _unread) = clogged();
+    let server = lan.serve_with_log(&["serve", "--demo"], log);
+    end(start(&lan, &["call", "--timeout", "20s", "add", "1", "2"], Stdio::null()))
+        .expect(0, "3\n");
+    server.signal("-TERM");
+    server.end().expect(0, "");
+    // What it has to say when it is cut off does not keep it from ending either.
+    let hold = hold(&lan);
+    let (log, _unread) = clogged();
+    let server = lan.serve_with_log(&["serve", "--cmd", &hold], log);
+    let call = start(&lan, &["call", "hold", "--timeout", "20s"], Stdio::null());
+    let said = std::fs::read_to_string(lan.folder().join("out")).unwrap();
+    assert_eq!(said, "started\n");
+    server.signal("-INT");
+    server.signal("-TERM");
+    server.end().expect(130, "");
+    assert_ne!(end(call).code, 0);
+}
+
+#[test]
+fn who_pairs_is_not_held_up_by_notes_that_nobody_reads() {
+    let lan = Lan::new();
+    let (log, _unread) = clogged();
+    let mut giver = start(&lan, &["pair"], log);
+    let (_stdout, line) = first_line(&mut giver);
+    let code = line.trim_end().strip_prefix("on the other machine run: lanc pair ").unwrap();
+    let taken = finish(&mut lan.on("other", &["pair", code]));
+    assert_eq!(taken.code, 0, "{taken:?}");
+    assert_eq!(end(giver).code, 0);
 }
 
 #[test]
