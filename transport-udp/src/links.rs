@@ -65,6 +65,15 @@ struct Slot {
     writable_waits: bool,
 }
 
+impl Slot {
+    /// Notes how large the frames of this slot's link may be. Returns what is to be told of it.
+    fn carries(&mut self, link: LinkId, max_frame: usize) -> Option<LinkEvent> {
+        let is_news = self.up && std::mem::replace(&mut self.max_frame, max_frame) != max_frame;
+        let is_due = is_news && !std::mem::replace(&mut self.limit_waits, true);
+        is_due.then_some(LinkEvent::Limit { link, max_frame })
+    }
+}
+
 impl Links {
     pub(crate) fn new(lane: Lane, limit: usize, frames: FrameLimits) -> Self {
         Self {
@@ -125,18 +134,10 @@ impl Links {
         let link = LinkId { lane: self.lane, slot, generation };
         self.by_address.insert(address, link);
         self.announce(link);
-        self.carries(link, self.frames.of(origin));
+        let max_frame = self.frames.of(origin);
+        let news = self.slot(link).and_then(|slot| slot.carries(link, max_frame));
+        self.events.extend(news);
         Some((link, origin))
-    }
-
-    /// Notes how large the frames of `link` may be, and tells it where that is news.
-    fn carries(&mut self, link: LinkId, max_frame: usize) {
-        let Some(slot) = self.slot(link) else { return };
-        if std::mem::replace(&mut slot.max_frame, max_frame) != max_frame
-            && !std::mem::replace(&mut slot.limit_waits, true)
-        {
-            self.events.push_back(LinkEvent::Limit { link, max_frame });
-        }
     }
 
     /// Tells that `link` is up, again if need be.
@@ -186,14 +187,10 @@ impl Links {
     }
 
     pub(crate) fn interfaces_changed(&mut self, origin: impl Fn(SocketAddr) -> Origin) {
-        let lane = self.lane;
-        for number in 0..self.slots.len() {
-            let Some(slot) = self.slots.get_mut(number) else { break };
-            slot.origin = origin(slot.address);
-            let (generation, origin) = (slot.generation, slot.origin);
-            if let Ok(slot) = u32::try_from(number) {
-                self.carries(LinkId { lane, slot, generation }, self.frames.of(origin));
-            }
+        for (slot, place) in (0..).zip(&mut self.slots) {
+            place.origin = origin(place.address);
+            let link = LinkId { lane: self.lane, slot, generation: place.generation };
+            self.events.extend(place.carries(link, self.frames.of(place.origin)));
         }
         let event = LinkEvent::InterfacesChanged(self.lane);
         if !self.events.contains(&event) {
