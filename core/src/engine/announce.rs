@@ -110,11 +110,17 @@ impl Core {
         if whole {
             self.complete_list(key);
         }
+        self.functions_came(now, is_news);
+        Ok(())
+    }
+
+    /// A peer has said what it offers: calls that wait for that go on, those that had nobody else
+    /// to ask too if something of it is news.
+    pub(super) fn functions_came(&mut self, now: Time, is_news: bool) {
         self.route_seeking(now);
         if is_news {
             self.providers_came(now);
         }
-        Ok(())
     }
 
     /// Notes that a peer offers a name. `true`: it did not before.

@@ -178,10 +178,7 @@ impl Core {
                 for name in &names {
                     is_news |= self.learn(now, key, name, false);
                 }
-                self.route_seeking(now);
-                if is_news {
-                    self.providers_came(now);
-                }
+                self.functions_came(now, is_news);
                 Ok(())
             }
             Older::Call { id, function, args, kwargs } => {
