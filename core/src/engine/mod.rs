@@ -5,6 +5,7 @@
 //! | `link` | a link, from up to down; frames it refused |
 //! | `lane` | which lane a message takes; connections beside datagrams |
 //! | `keepalive` | connections that are kept, found dead, or idle |
+//! | `admission` | whether a received frame is looked at |
 //! | `receive` | a frame, to the handler of each message |
 //! | `greet` | hello: who is there, and how far each is believed |
 //! | `announce` | func: what this node offers, and what others do |
@@ -50,6 +51,7 @@
 //! | `poll` | what the driver is told: links, waiters to wake, news, the next timer |
 //! | `view` | the tables, for people; and whom a person means |
 
+mod admission;
 mod announce;
 mod answer;
 mod assembly;
