@@ -100,8 +100,10 @@ impl<T> Call<T> {
         self
     }
 
-    /// How long to wait for a provider to appear. By default a node that has just been opened
-    /// waits until 1.5 s after its first hello, a settled one not at all.
+    /// How long to wait for a provider to appear, from now on. By default a node that has just
+    /// been opened waits until 1.5 s after its first hello, a settled one not at all; either for
+    /// 1.5 s after a peer has restarted. A call that may go on to another provider, whose only
+    /// one is gone or going down, waits as long for another.
     pub fn wait(self, wait: Duration) -> Self {
         self.with(|request| request.wait = Some(wait))
     }

@@ -62,8 +62,9 @@ pub struct CallRequest {
     pub args: Arguments,
     /// Time until the outcome must be there; the configured default if absent.
     pub deadline: Option<Duration>,
-    /// How long to wait for a provider to appear. If absent, a node that has just started waits
-    /// the configured time after its first hello, a settled one does not wait.
+    /// How long to wait for a provider to appear, counted from the call; also for another one,
+    /// where the only one is gone and the call may go on. If absent, a node waits the configured
+    /// time after its first hello, and after a peer has restarted, else not at all.
     pub wait: Option<Duration>,
     /// To whom.
     pub target: Target,

@@ -5,11 +5,13 @@
 //! it (fastest-of-N at once; a hedge when the answer is later than such answers are; a function
 //! that may run more than once after its share of the deadline), a copy leaves, which is a call
 //! with an id of its own. The first success ends them all; a failure is the call's when nothing is
-//! open any more and nobody is left to ask. When an answer is late is in `late.rs`.
+//! open any more and nobody is left to ask. When an answer is late, and how long a call that is left
+//! alone waits for another provider, is in `late.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::late::is_with_nobody;
 use super::{Core, Phase};
 use crate::calls::{Answer, Attempts, Call, CallRequest, Mode, Outcome, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
@@ -136,8 +138,9 @@ impl Core {
         let call = self.calls.get(key)?;
         let (_, error) = call.attempts.as_ref()?.failures.last()?;
         let has_time = now < call.deadline && self.phase == Phase::Running;
+        let goes_on = has_time && self.may_go_on(call, error);
         let mut withheld = false;
-        if has_time && self.may_go_on(call, error) {
+        if goes_on {
             match self.next_provider(now, key) {
                 Next::Ask(peer) if self.ask(now, key, peer) => return None,
                 Next::Withheld => {
@@ -147,12 +150,11 @@ impl Core {
                 _ => {}
             }
         }
-        let call = self.calls.get_mut(key)?;
-        let attempts = call.attempts.as_mut()?;
-        if !matches!(call.stage, Stage::Elsewhere) || !attempts.copies.is_empty() {
+        let call = self.calls.get(key)?;
+        if !is_with_nobody(call) || (goes_on && self.waits_for_another(now, key)) {
             return None;
         }
-        let failures = std::mem::take(&mut attempts.failures);
+        let failures = std::mem::take(&mut self.attempts_of(key)?.failures);
         all_failed(failures, withheld).map(Outcome::One)
     }
 

@@ -3,7 +3,8 @@
 //!
 //! A timer is set where there is somebody to ask. Where there is nobody, nothing waits: discovery
 //! looks for such calls when it brings a provider, so that those that are answered, nearly all, pay
-//! nothing for it.
+//! nothing for it. A call that nobody has any more, its only provider being gone, waits for another
+//! for as long as a new call would.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::attempts::{Next, asked, was_asked};
 use super::{Core, Phase};
 use crate::calls::{Call, Mode, Stage};
 use crate::directory::Function;
+use crate::error::ErrorCode;
 use crate::id::{CallKey, PeerKey};
 use crate::time::Time;
 use crate::timers::Timer;
@@ -83,6 +85,9 @@ impl Core {
         if !is_open || now >= call.deadline || self.phase != Phase::Running {
             return;
         }
+        if is_with_nobody(call) {
+            return self.look_further(now, key);
+        }
         match self.next_provider(now, key) {
             Next::Ask(peer) => {
                 self.ask(now, key, peer);
@@ -97,7 +102,8 @@ impl Core {
     pub(super) fn providers_came(&mut self, now: Time) {
         let is_alone = |call: &Call| {
             let is_out = matches!(call.stage, Stage::Remote { .. } | Stage::Elsewhere);
-            is_out && call.idempotent.is_some() && call.other_timer.is_none()
+            let is_repeatable = call.idempotent.is_some() && call.other_timer.is_none();
+            is_with_nobody(call) || (is_out && is_repeatable)
         };
         let alone = self.calls.iter().filter(|(_, call)| is_alone(call)).map(|(key, _)| key);
         for key in alone.collect::<Vec<_>>() {
@@ -105,14 +111,39 @@ impl Core {
             match self.calls.get(key).map(|call| &call.stage) {
                 Some(Stage::Remote { .. }) => self.resume_waiting(now, key),
                 // Its own attempt has failed: nothing there is worth waiting for.
-                Some(Stage::Elsewhere) => {
-                    if let Some(outcome) = self.go_on(now, key) {
-                        self.conclude(now, key, outcome);
-                    }
-                }
+                Some(Stage::Elsewhere) => self.look_further(now, key),
                 _ => {}
             }
         }
+    }
+
+    /// Lets a call whose own attempt has failed go on, if there is somebody now, or ends it.
+    fn look_further(&mut self, now: Time, key: CallKey) {
+        let timer = self.calls.get_mut(key).and_then(|call| call.other_timer.take());
+        self.cancel_timer(timer);
+        if let Some(outcome) = self.go_on(now, key) {
+            self.conclude(now, key, outcome);
+        }
+    }
+
+    /// Whether a call that nobody has waits for a provider to come, as a new one would: the last
+    /// is gone or going, there is no other, and the time to wait for one is not over.
+    pub(super) fn waits_for_another(&mut self, now: Time, key: CallKey) -> bool {
+        let Some(call) = self.calls.get(key) else { return false };
+        let last = call.attempts.as_ref().and_then(|attempts| attempts.failures.last());
+        let is_going = |code| matches!(code, ErrorCode::LOST | ErrorCode::SHUTTING_DOWN);
+        let function = self.directory.find(call.request.function.as_str());
+        let function = function.and_then(|function| self.directory.get(function));
+        let has_others = function
+            .is_some_and(|known| known.local.is_some() || self.is_another_known(call, known));
+        let until = self.seeks_until(key).min(call.deadline);
+        if !last.is_some_and(|(_, error)| is_going(error.code)) || has_others || now >= until {
+            return false;
+        }
+        let timer = self.timers.set(until, Timer::Late(key));
+        let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));
+        self.cancel_timer(old);
+        true
     }
 
     /// A function that nobody offered for a while is another entry of the directory.
@@ -143,4 +174,10 @@ impl Core {
         let asked = copies.chain([call]).filter_map(|call| call.asked);
         asked.map(|(_, at)| at).max()
     }
+}
+
+/// Whether the call's own attempt has failed, and no copy of it is on its way.
+pub(super) fn is_with_nobody(call: &Call) -> bool {
+    let has_copies = call.attempts.as_ref().is_some_and(|attempts| !attempts.copies.is_empty());
+    matches!(call.stage, Stage::Elsewhere) && !has_copies
 }

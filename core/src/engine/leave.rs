@@ -84,6 +84,9 @@ impl Core {
         if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
             self.hosts.remove_tentative(now, ip);
         }
+        if reason == PeerDownReason::Restarted {
+            self.announcing.peer_restarted = Some(now);
+        }
         if peer.trust == Trust::Verified {
             self.was_peer(peer.session.short(), key);
         }

@@ -35,8 +35,14 @@ impl Core {
         let Some(call) = self.calls.get(key) else { return Time::ZERO };
         match call.request.wait {
             Some(wait) => call.started + wait,
-            None => self.settled_at(),
+            None => self.settled_at().max(self.lists_are_due()),
         }
+    }
+
+    /// When a peer that has restarted has had the time to say again what it offers.
+    fn lists_are_due(&self) -> Time {
+        let restarted = self.announcing.peer_restarted;
+        restarted.map_or(Time::ZERO, |restarted| restarted + self.config.discovery_wait)
     }
 
     /// Tries to route again every call that waits for a provider.
