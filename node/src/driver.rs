@@ -7,7 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use lanc_core::endpoint::LinkId;
-use lanc_core::ports::{Arrived, Handed, Inlet, LinkEvent, RecvBatch};
+use lanc_core::ports::{Arrived, Dest, Handed, Inlet, LinkEvent, RecvBatch};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Sleep;
 
@@ -21,6 +21,8 @@ use crate::trace;
 /// Looks for more work before the thread may sleep, at most: a clock that a test holds does not
 /// end them.
 const LOOKS: u32 = 65_536;
+/// How long what was sent may take to leave when the node ends.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Looks of a worker that shares its tasks with others, before it gives way.
 const STINT: Duration = Duration::from_micros(100);
 
@@ -95,11 +97,31 @@ impl Driver {
         // calls, and the event, have not been told yet.
         self.turn();
         self.callers.wake_all();
+        // The bound holds whatever a transport says.
+        let _ = tokio::time::timeout(FAREWELL, self.finish()).await;
         // Whoever waits for the end may open the same port again at once.
         self.inlets.clear();
         self.hub.outlets().close_all();
         self.hub.end();
         self.hub.closed.send_replace(true);
+    }
+
+    /// Lets leave what has left the core: what links had no room for, then what transports hold.
+    async fn finish(&mut self) {
+        let hub = Arc::clone(&self.hub);
+        let is_cut_off = || hub.state().core.is_cut_off();
+        while self.hub.outlets().is_holding() && !is_cut_off() {
+            poll_fn(|cx| self.poll_work(cx, false)).await;
+            self.turn();
+            self.flush();
+        }
+        for inlet in self.inlets.iter_mut().flatten() {
+            let finish = |cx: &mut TaskContext<'_>| {
+                while hub.poll_submitted(cx.waker()).is_ready() {}
+                if is_cut_off() { Poll::Ready(()) } else { inlet.poll_finish(cx) }
+            };
+            poll_fn(finish).await;
+        }
     }
 
     /// Waits until there is something to do. Where more is likely to come at once it is looked
@@ -284,8 +306,9 @@ impl Driver {
             outlets.forget(link);
         }
         for link in self.writable.drain(..) {
-            if outlets.writable(link) {
-                let now = self.hub.clock.now();
+            let now = self.hub.clock.now();
+            let lost = |why| self.hub.state().core.handle_refused(now, Dest::Link(link), why);
+            if outlets.writable(link, lost) {
                 self.hub.state().core.handle_link(now, LinkEvent::Writable(link));
             }
         }

@@ -13,6 +13,8 @@ use crate::run::Run;
 pub(crate) struct Outlets {
     lanes: Vec<(String, Box<dyn Outlet>)>,
     held: Vec<(Dest, Vec<u8>)>,
+    /// Links that end once nothing is held for them.
+    closing: Vec<LinkId>,
     spare: Vec<u8>,
     run: Run,
 }
@@ -27,7 +29,13 @@ fn lane_of(dest: Dest) -> usize {
 
 impl Outlets {
     pub(crate) fn new(lanes: Vec<(String, Box<dyn Outlet>)>) -> Self {
-        Self { lanes, held: Vec::new(), spare: Vec::new(), run: Run::default() }
+        Self {
+            lanes,
+            held: Vec::new(),
+            closing: Vec::new(),
+            spare: Vec::new(),
+            run: Run::default(),
+        }
     }
 
     fn lane(&mut self, dest: Dest) -> Option<&mut Box<dyn Outlet>> {
@@ -87,28 +95,51 @@ impl Outlets {
     }
 
     /// Offers the frames again that a link had no room for, until there is none again. Those that
-    /// fit now are gone, and leave by the next [`Self::flush`].
-    pub(crate) fn writable(&mut self, link: LinkId) -> bool {
+    /// fit now are gone, and leave by the next [`Self::flush`]; those that are refused for another
+    /// reason are `lost`. Returns whether nothing is held for the link any more.
+    pub(crate) fn writable(&mut self, link: LinkId, mut lost: impl FnMut(SendRefused)) -> bool {
+        let dest = Dest::Link(link);
         let mut is_full = false;
-        for (dest, frame) in std::mem::take(&mut self.held) {
-            let is_it = dest == Dest::Link(link) || dest == Dest::Broadcast(link.lane);
-            let refused = match self.lane(dest) {
-                Some(outlet) if is_it && !is_full => outlet.try_send(dest, &[IoSlice::new(&frame)]),
-                Some(_) => Err(SendRefused::Full),
-                None => continue,
+        for (to, frame) in std::mem::take(&mut self.held) {
+            // Those behind one that does not fit must not overtake it.
+            let refused = match self.lane(to) {
+                Some(outlet) if to == dest && !is_full => {
+                    outlet.try_send(to, &[IoSlice::new(&frame)]).err()
+                }
+                Some(_) => Some(SendRefused::Full),
+                None => None,
             };
-            if refused == Err(SendRefused::Full) {
-                // Those behind it must not overtake it.
-                is_full |= dest == Dest::Link(link);
-                self.held.push((dest, frame));
+            match refused {
+                Some(SendRefused::Full) => {
+                    is_full |= to == dest;
+                    self.held.push((to, frame));
+                }
+                Some(why) => lost(why),
+                None => {}
             }
         }
-        !self.held.iter().any(|(dest, _)| *dest == Dest::Link(link))
+        let is_done = !self.holds(link);
+        if is_done && let Some(place) = self.closing.iter().position(|closing| *closing == link) {
+            self.closing.swap_remove(place);
+            self.end(link, Close::Flush);
+        }
+        is_done
+    }
+
+    /// Whether frames wait for room of any link.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Whether frames wait for room of a link.
+    fn holds(&self, link: LinkId) -> bool {
+        self.held.iter().any(|(dest, _)| *dest == Dest::Link(link))
     }
 
     /// Drops the frames of a link that is gone.
     pub(crate) fn forget(&mut self, link: LinkId) {
         self.held.retain(|(dest, _)| *dest != Dest::Link(link));
+        self.closing.retain(|closing| *closing != link);
         self.run.forget(link);
     }
 
@@ -133,7 +164,16 @@ impl Outlets {
         }
     }
 
+    /// Ends a link, in order only after what it had no room for.
     fn close(&mut self, link: LinkId, how: Close) {
+        if how == Close::Flush && self.holds(link) {
+            self.closing.push(link);
+        } else {
+            self.end(link, how);
+        }
+    }
+
+    fn end(&mut self, link: LinkId, how: Close) {
         self.forget(link);
         if let Some(outlet) = self.lane(Dest::Link(link)) {
             outlet.close(link, how);
@@ -143,40 +183,89 @@ impl Outlets {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use lanc_core::endpoint::Lane;
     use lanc_core::ports::Sent;
 
     use super::*;
 
-    /// Takes every frame and counts them.
-    struct Counting(Arc<AtomicUsize>);
+    /// Takes frames, or refuses them, and notes what it was told.
+    #[derive(Default)]
+    struct Noting {
+        refuses: Option<SendRefused>,
+        sent: usize,
+        closed: Vec<(LinkId, Close)>,
+    }
 
-    impl Outlet for Counting {
+    struct Shared(Arc<Mutex<Noting>>);
+
+    impl Outlet for Shared {
         fn try_send(&mut self, _: Dest, _: &[IoSlice<'_>]) -> Result<Sent, SendRefused> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            Ok(Sent::Whole)
+            let mut noting = self.0.lock().unwrap();
+            noting.sent += 1;
+            noting.refuses.map_or(Ok(Sent::Whole), Err)
         }
 
         fn connect(&mut self, _: &Endpoint) {}
 
-        fn close(&mut self, _: LinkId, _: Close) {}
+        fn close(&mut self, link: LinkId, how: Close) {
+            self.0.lock().unwrap().closed.push((link, how));
+        }
+    }
+
+    fn link(slot: u32) -> LinkId {
+        LinkId { lane: Lane(0), slot, generation: 0 }
+    }
+
+    /// Outlets that hold a frame for each of three links.
+    fn holding() -> (Outlets, Arc<Mutex<Noting>>) {
+        let noting = Arc::<Mutex<Noting>>::default();
+        let outlet: Box<dyn Outlet> = Box::new(Shared(Arc::clone(&noting)));
+        let mut outlets = Outlets::new(vec![("test".to_owned(), outlet)]);
+        outlets.held = (0..3).map(|slot| (Dest::Link(link(slot)), vec![1])).collect();
+        (outlets, noting)
     }
 
     #[test]
     fn a_held_frame_leaves_when_its_link_is_writable_and_goes_with_its_link() {
-        let sent = Arc::new(AtomicUsize::new(0));
-        let outlet: Box<dyn Outlet> = Box::new(Counting(Arc::clone(&sent)));
-        let mut outlets = Outlets::new(vec![("test".to_owned(), outlet)]);
-        let link = |slot| LinkId { lane: Lane(0), slot, generation: 0 };
-        outlets.held = (0..3).map(|slot| (Dest::Link(link(slot)), vec![1])).collect();
+        let (mut outlets, noting) = holding();
         outlets.forget(link(0));
-        assert!(outlets.writable(link(1)), "nothing is held for it any more");
-        assert_eq!(sent.load(Ordering::Relaxed), 1, "only its own frame left");
+        assert!(
+            outlets.writable(link(1), |why| panic!("{why}")),
+            "nothing is held for it any more"
+        );
+        assert_eq!(noting.lock().unwrap().sent, 1, "only its own frame left");
         assert_eq!(outlets.held, [(Dest::Link(link(2)), vec![1])]);
         outlets.forget(link(2));
-        assert!(outlets.held.is_empty());
+        assert!(!outlets.is_holding());
+    }
+
+    #[test]
+    fn a_held_frame_that_is_refused_for_good_is_told_of() {
+        let (mut outlets, noting) = holding();
+        noting.lock().unwrap().refuses = Some(SendRefused::Full);
+        assert!(!outlets.writable(link(1), |why| panic!("{why}")));
+        noting.lock().unwrap().refuses = Some(SendRefused::Unreachable);
+        let mut lost = Vec::new();
+        assert!(outlets.writable(link(1), |why| lost.push(why)));
+        assert_eq!(lost, [SendRefused::Unreachable]);
+    }
+
+    #[test]
+    fn an_orderly_end_waits_for_what_is_held_and_another_does_not() {
+        let (mut outlets, noting) = holding();
+        outlets.command(LinkCommand::Close(link(0), Close::Flush));
+        outlets.command(LinkCommand::Close(link(1), Close::Abort));
+        assert_eq!(noting.lock().unwrap().closed, [(link(1), Close::Abort)]);
+        noting.lock().unwrap().refuses = Some(SendRefused::Full);
+        assert!(!outlets.writable(link(0), |why| panic!("{why}")));
+        noting.lock().unwrap().refuses = None;
+        assert!(outlets.writable(link(0), |why| panic!("{why}")));
+        assert_eq!(noting.lock().unwrap().closed[1..], [(link(0), Close::Flush)]);
+        // A link that goes down meanwhile needs no end.
+        outlets.command(LinkCommand::Close(link(2), Close::Flush));
+        outlets.forget(link(2));
+        assert!(outlets.closing.is_empty() && !outlets.is_holding());
     }
 }

@@ -250,7 +250,7 @@ fn verdict(fault: Fault, connected: bool, rule: fn(Factory<'_>)) -> Option<Strin
 #[test]
 fn each_fault_breaks_its_rule_by_name() {
     type Case = (Fault, bool, fn(Factory<'_>), &'static str);
-    let cases: [Case; 18] = [
+    let cases: [Case; 19] = [
         (Fault::FrameBeforeUp, false, rules::l1_up_comes_before_the_first_frame, "L1"),
         (Fault::OtherLinkAgain, false, rules::l3_connecting_again_gives_the_same_link, "L3"),
         (Fault::DownForStale, false, rules::l4_closing_a_stale_link_does_nothing, "L4"),
@@ -283,6 +283,7 @@ fn each_fault_breaks_its_rule_by_name() {
             "F9",
         ),
         (Fault::NeverFlushes, false, rules::f10_what_was_taken_leaves_with_the_flush, "F10"),
+        (Fault::NeverFlushes, true, rules::c8_the_end_of_a_node_takes_along_what_was_taken, "C8"),
         (Fault::ForgetsAtTheEnd, true, rules::c7_an_orderly_close_takes_along_what_was_taken, "C7"),
     ];
     for (fault, connected, rule, name) in cases {

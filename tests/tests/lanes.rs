@@ -18,6 +18,8 @@ mod keeping;
 mod newcomers;
 #[path = "lanes/one_shots.rs"]
 mod one_shots;
+#[path = "lanes/refused.rs"]
+mod refused;
 #[path = "lanes/strangers.rs"]
 mod strangers;
 #[path = "lanes/world.rs"]

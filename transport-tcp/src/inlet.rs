@@ -2,6 +2,7 @@
 
 mod accept;
 mod deadlines;
+mod finish;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -34,6 +35,9 @@ const TURNS: usize = 2 * RecvBatch::MAX_FRAMES;
 const MOST_LOOKED_AT: usize = 16;
 /// How long a connection that was closed here may take to send what was taken.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the far end of a connection may take to close it too when the node ends and all was
+/// handed to the system.
+const LAST: Duration = Duration::from_secs(1);
 
 pub(crate) struct TcpInlet {
     lane: Lane,
@@ -52,6 +56,8 @@ pub(crate) struct TcpInlet {
     clock_waker: Waker,
     /// Whether connections are read though the runtime has told of nothing.
     looks: bool,
+    /// Whether all are being closed: nobody is accepted or dialled any more.
+    finishes: bool,
 }
 
 struct Slot {
@@ -95,6 +101,7 @@ impl TcpInlet {
             clock: None,
             clock_waker,
             looks: false,
+            finishes: false,
         }
     }
 
@@ -255,7 +262,8 @@ impl TcpInlet {
             reset(&open.line.stream);
             return self.release(number, open.host);
         }
-        let until = Instant::now() + FAREWELL;
+        let time = if self.finishes && !open.line.has_waiting() { LAST } else { FAREWELL };
+        let until = Instant::now() + time;
         let Connection { line, host, .. } = *open;
         if let Some(slot) = self.slots.get_mut(index(number)) {
             slot.place = Place::Closing(Farewell { line, host, until, finished: false });
@@ -374,6 +382,10 @@ impl Inlet for TcpInlet {
         let polled = self.poll_recv(cx, into);
         self.looks = false;
         polled
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.finish(cx)
     }
 }
 

@@ -226,6 +226,11 @@ impl Line {
         self.writer().blocked.is_some()
     }
 
+    /// Whether bytes that were taken are still here.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.writer().waiting() > 0
+    }
+
     /// Takes no more frames. `false`: it was closed before.
     pub(crate) fn close(&self, how: Close) -> bool {
         let mut writer = self.writer();

@@ -320,6 +320,7 @@ impl Core {
             if let Err(error) = self.open_stream(now, key, link) {
                 return self.finish_failed(now, key, error);
             }
+            self.with_flight(key, |flight| flight.is_queued = true);
         }
         if !self.send(link, message.clone()) {
             self.unsent(now, message);

@@ -97,7 +97,7 @@ impl Core {
     /// Whether calls have left with the frame that was polled last: whether it is refused must be
     /// told before the next one is polled.
     pub fn polled_calls(&self) -> bool {
-        !self.in_frame.is_empty()
+        !self.in_frame.calls.is_empty()
     }
 
     /// Takes a received frame that has memory of its own, like [`Self::handle_frame`]. What is kept

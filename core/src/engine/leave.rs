@@ -17,6 +17,8 @@ use crate::wire::outbox::Outgoing;
 
 /// How long answers that were sent before a farewell may still be on their way.
 const FAREWELL_GRACE: Duration = Duration::from_millis(100);
+/// How long nothing may come of an answer that has begun to.
+const STANDSTILL: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(super) fn set_lease(&mut self, key: PeerKey) {
@@ -104,6 +106,21 @@ impl Core {
         }
         self.event(Event::PeerDown { session: peer.session, name: peer.name.to_string(), reason });
         self.schedule_sweep(now);
+    }
+
+    /// The grace after a farewell has passed. A large answer goes on while it comes: it was sent
+    /// before, by a connection that is slower.
+    pub(super) fn farewell_passed(&mut self, now: Time, key: PeerKey) {
+        let is_heard = self.links.connections().any(|link| {
+            let streams = link.streams.as_ref();
+            let has_begun = streams.is_some_and(|streams| streams.held().messages_in > 0);
+            link.peer == Some(key) && has_begun && now.since(link.last_heard) < STANDSTILL
+        });
+        if is_heard {
+            self.timers.set(now + FAREWELL_GRACE, Timer::Farewell(key));
+        } else {
+            self.farewell_over(now, key, PeerDownReason::Left);
+        }
     }
 
     /// Nothing more can come of a peer that is gone.

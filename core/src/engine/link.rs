@@ -202,9 +202,10 @@ impl Core {
         }
     }
 
-    /// Takes the transport's refusal of the frame polled last. After [`SendRefused::Full`] the
-    /// driver keeps the frame and offers it again when the link is writable; for the other
-    /// reasons the frame is lost, and so are the calls in it.
+    /// Takes the transport's refusal of a frame. After [`SendRefused::Full`] the driver keeps the
+    /// frame and offers it again when the link is writable; for the other reasons the frame is
+    /// lost, and so are the calls in it if it was the one polled last. Of frames that went to
+    /// `to` before that one nothing is known: their calls are sent again, or end with the link.
     pub fn handle_refused(&mut self, now: Time, to: Dest, why: SendRefused) {
         match why {
             SendRefused::Full => self.counters.frames_deferred += 1,
@@ -226,18 +227,22 @@ impl Core {
                 }
             }
             SendRefused::Gone => {
-                self.fail_frame(now, "the link is gone");
+                self.fail_frame(now, id, "the link is gone");
                 self.link_down(now, id);
             }
             SendRefused::TooLarge => {
-                self.fail_frame(now, "the frame is larger than the link carries")
+                self.fail_frame(now, id, "the frame is larger than the link carries")
             }
-            SendRefused::Unreachable => self.fail_frame(now, "the network refused the frame"),
+            SendRefused::Unreachable => self.fail_frame(now, id, "the network refused the frame"),
         }
     }
 
-    fn fail_frame(&mut self, now: Time, why: &str) {
-        for key in std::mem::take(&mut self.in_frame) {
+    fn fail_frame(&mut self, now: Time, link: LinkId, why: &str) {
+        if self.in_frame.to != Some(link) {
+            return;
+        }
+        self.in_frame.one_way.clear();
+        for key in std::mem::take(&mut self.in_frame.calls) {
             // An earlier copy may have come.
             if self.flight(key).is_some_and(|flight| flight.sends > 1) {
                 continue;

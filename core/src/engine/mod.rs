@@ -177,6 +177,16 @@ enum Phase {
     Closed,
 }
 
+/// The calls in the frame that was polled last. If it is refused they end; the next poll says that it
+/// was not.
+#[derive(Default)]
+struct InFrame {
+    to: Option<LinkId>,
+    calls: Vec<CallKey>,
+    /// Those of them that want no answer, and are over once they have left.
+    one_way: Vec<CallKey>,
+}
+
 /// What was told of this node, and when it is told next.
 #[derive(Default)]
 struct Announcing {
@@ -270,8 +280,8 @@ pub struct Core {
     /// Since when this node has run without standing still, as its sweeps tell.
     awake_since: Time,
     announcing: Announcing,
-    /// Calls in the frame polled last: a refused frame ends them.
-    in_frame: Vec<CallKey>,
+    is_cut_off: bool,
+    in_frame: InFrame,
     /// The watermark for the far end of the link whose frame is being packed.
     frame_watermark: Option<Watermark>,
     scratch: Vec<u8>,
@@ -284,6 +294,11 @@ impl Core {
     /// Whether [`Self::shutdown`] has come to its end and nothing waits to be sent.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed && !self.outbox.is_ready()
+    }
+
+    /// Whether [`Self::close_now`] ended it: what has left the core need not leave the node then.
+    pub fn is_cut_off(&self) -> bool {
+        self.is_cut_off
     }
 
     /// When whoever is there has had the time to answer the first hello.

@@ -75,7 +75,7 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> Option<(Dest, Option<Shared>)> {
         self.large.empty(out);
-        self.in_frame.clear();
+        self.frame_taken(now);
         self.large.is_record = false;
         while let Some((lane, message)) = self.outbox.next_broadcast() {
             if self.write_broadcast(now, lane, message, out) {
@@ -102,6 +102,15 @@ impl Core {
             }
         }
         None
+    }
+
+    /// The frame that was polled last was not refused.
+    fn frame_taken(&mut self, now: Time) {
+        self.in_frame.to = None;
+        self.in_frame.calls.clear();
+        while let Some(key) = self.in_frame.one_way.pop() {
+            self.finish_one_way(now, key);
+        }
     }
 
     /// Fills a frame with small messages, or with a record of a stream: they take turns. Returns
@@ -385,14 +394,14 @@ impl Core {
         self.note_left(message);
         match message {
             Outgoing::Call(key) => {
-                self.in_frame.push(*key);
+                self.in_frame.to = Some(link);
+                self.in_frame.calls.push(*key);
                 self.call_left(now, link, *key);
                 let Some(call) = self.calls.get(*key) else { return };
-                let is_one_way = call.request.mode == Mode::OneWay;
-                self.stream_announced(*key);
-                if is_one_way {
-                    self.finish_one_way(now, *key);
+                if call.request.mode == Mode::OneWay {
+                    self.in_frame.one_way.push(*key);
                 }
+                self.stream_announced(*key);
             }
             Outgoing::Answer(key) => self.answer_left(now, link, *key),
             _ => {}

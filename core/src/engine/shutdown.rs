@@ -27,6 +27,7 @@ impl Core {
     /// Ends at once: functions that run are cut off, and all that is said is the farewell, by
     /// which their callers know that no answer comes. Then [`Event::Closed`] comes.
     pub fn close_now(&mut self, now: Time) {
+        self.is_cut_off = true;
         self.close(now);
     }
 

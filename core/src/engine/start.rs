@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::keys::Keyring;
 use super::large::Large;
-use super::{Announcing, Configured, Core, LinkCommand, Phase};
+use super::{Announcing, Configured, Core, InFrame, LinkCommand, Phase};
 use crate::buffers::Buffers;
 use crate::byte_budget::ByteBudget;
 use crate::calls::Calls;
@@ -99,7 +99,8 @@ impl Core {
             sweep_due: now,
             awake_since: now,
             announcing: Announcing::default(),
-            in_frame: Vec::new(),
+            is_cut_off: false,
+            in_frame: InFrame::default(),
             frame_watermark: None,
             scratch: Vec::new(),
             buffers: Buffers::default(),

@@ -1,7 +1,6 @@
 //! A timer that fired.
 
 use super::Core;
-use crate::event::PeerDownReason;
 use crate::time::Time;
 use crate::timers::Timer;
 
@@ -18,7 +17,7 @@ impl Core {
                 Timer::Announce => self.announce(now),
                 Timer::Lease(peer) => self.lease_over(now, peer),
                 Timer::Farewell(peer) => {
-                    self.farewell_over(now, peer, PeerDownReason::Left);
+                    self.farewell_passed(now, peer);
                 }
                 Timer::Greet(peer) => {
                     self.peers.settle_greeting(peer);

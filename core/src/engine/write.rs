@@ -178,10 +178,10 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
-        // It may have gone on to another provider while it waited here, or a receipt has come while
-        // it waited to be sent again.
+        // It may have gone on to another provider while it waited here, and come back to another life
+        // of this one, or a receipt has come while it waited to be sent again.
         let Stage::Remote { peer, link, flight, .. } = &call.stage else { return false };
-        if *link != on || flight.is_acked {
+        if *link != on || flight.is_acked || !flight.is_queued {
             return false;
         }
         // After a stop the clock may be ahead of the timers: its outcome is due.

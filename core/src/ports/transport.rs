@@ -302,6 +302,14 @@ pub trait Inlet: Send {
     ) -> Poll<Result<(), TransportError>> {
         self.poll_recv(cx, into)
     }
+
+    /// Ends every link in order: what the outlet took leaves first, then the far ends are told. `Ready`
+    /// once that is done, or given up. Nothing is received any more; the driver calls it last, when
+    /// its node has said farewell, and bounds the time. By default there is nothing to wait for.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
 }
 
 /// A transport could not be opened, or cannot go on.

@@ -25,6 +25,7 @@ pub use connections::{
     c3_a_connection_that_ends_goes_down_at_both_ends, c4_a_full_link_becomes_writable,
     c5_nothing_sent_on_a_reliable_link_is_lost, c6_an_ordered_link_keeps_its_order,
     c7_an_orderly_close_takes_along_what_was_taken,
+    c8_the_end_of_a_node_takes_along_what_was_taken,
 };
 pub use frames::{
     f1_the_largest_frame_arrives_whole, f2_an_empty_frame_is_a_frame,
@@ -80,6 +81,7 @@ macro_rules! transport_contract {
             c5_nothing_sent_on_a_reliable_link_is_lost
             c6_an_ordered_link_keeps_its_order
             c7_an_orderly_close_takes_along_what_was_taken
+            c8_the_end_of_a_node_takes_along_what_was_taken
         }
     };
     ($factory:expr; $($rule:ident)*) => {

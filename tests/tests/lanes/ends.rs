@@ -4,7 +4,7 @@ use lanc_core::error::{ErrorCode, Executed};
 use lanc_core::ports::{Cast, Dest, DownReason, LinkEvent, SendRefused};
 use lanc_core::{Carrier, Config, Time};
 
-use super::world::{World, connection, core, datagrams_to};
+use super::world::{World, connection, core, datagrams_to, deaf};
 
 /// A node is replaced by another life of it, at the same addresses.
 fn restart(world: &mut World, node: usize, name: &str) {
@@ -179,4 +179,42 @@ fn a_large_call_whose_connection_broke_is_asked_about_and_not_sent_again() {
     world.answer(1);
     world.pass(8000);
     assert_eq!(world.outcome(0, key), Some(Ok(3)));
+}
+
+/// A callee that says farewell while its answer of 200,000 bytes is on a slow connection: so many
+/// milliseconds pass before each frame.
+fn slow_answer(waits: impl Iterator<Item = u64>) -> Option<Result<usize, (ErrorCode, Executed)>> {
+    let mut world = World::new(["a", "b"]);
+    let key = world.call(0, "fb", 5000);
+    world.settle();
+    world.cores[1].shutdown(world.now);
+    world.answer(200_000);
+    let mut late = Vec::new();
+    let mut bytes = Vec::new();
+    while let Some(to) = world.cores[1].poll_frame(world.now, &mut bytes) {
+        match to {
+            Dest::Link(link) if link == connection(0) => late.push(bytes.clone()),
+            Dest::Link(_) => world.datagram(1, 0, Cast::Unicast, &bytes),
+            Dest::Broadcast(_) => world.datagram(1, 0, Cast::Broadcast, &bytes),
+        }
+    }
+    assert_eq!(world.route(0, "b"), None, "it has left");
+    // It is over, and does nothing any more.
+    world.cores[1] = deaf("b", world.now);
+    for (frame, wait) in late.iter().zip(waits) {
+        world.pass(wait);
+        world.hand(0, connection(0), Cast::Unicast, frame);
+    }
+    world.pass(1200);
+    let outcome = world.outcome(0, key);
+    outcome.map(|result| result.map_err(|error| (error.code, error.executed)))
+}
+
+#[test]
+fn a_large_answer_is_waited_for_after_the_farewell_as_long_as_it_comes() {
+    let first_at_once = |others: u64| [0].into_iter().chain(std::iter::repeat(others));
+    assert_eq!(slow_answer(first_at_once(450)), Some(Ok(200_002)));
+    let lost = Some(Err((ErrorCode::LOST, Executed::Maybe)));
+    assert_eq!(slow_answer(first_at_once(1150)), lost, "it stood still");
+    assert_eq!(slow_answer(std::iter::repeat(150)), lost, "it has not begun in time");
 }

@@ -1,5 +1,7 @@
-//! Rules for connected, reliable and ordered transports: C1 to C7. Where the capability is not
+//! Rules for connected, reliable and ordered transports: C1 to C8. Where the capability is not
 //! declared there is nothing to check.
+
+use std::future::poll_fn;
 
 use lanc_core::ports::{Close, DownReason, Initiator, LinkEvent, SendRefused};
 
@@ -160,6 +162,48 @@ pub fn c7_an_orderly_close_takes_along_what_was_taken(factory: Factory<'_>) {
             a.arrived.retain(ended);
             rule.same(a.event("Down", down).await, (ours, DownReason::ClosedHere), "here");
         }
+    });
+}
+
+/// Rule C8 (connected, reliable): the end of a node takes along every frame that was taken, though
+/// the far end reads them only then, and is sending itself.
+pub fn c8_the_end_of_a_node_takes_along_what_was_taken(factory: Factory<'_>) {
+    let rule = Rule("C8 (the end of a node takes along what was taken)");
+    rule.run(factory, async |[mut a, mut b]: [Node; 2]| {
+        if !a.limits.connected || !a.limits.reliable {
+            return;
+        }
+        let (ours, theirs) = a.pair(&mut b).await;
+        let busy = (0..100).take_while(|_| b.offer(theirs, &pattern(1000)).is_ok()).count();
+        rule.ensure(busy > 0, "the far end could send nothing");
+        b.outlet.flush();
+        let frame = pattern(a.limits.max_frame);
+        let taken = (0..1000).take_while(|_| a.offer(ours, &frame).is_ok()).count();
+        a.outlet.flush();
+        let is_down = |item: &Item| matches!(item, Item::Event(LinkEvent::Down { .. }));
+        let both = async {
+            let finish = async {
+                poll_fn(|cx| a.inlet.poll_finish(cx)).await;
+                drop(a);
+            };
+            let read = async {
+                while !b.arrived.iter().any(is_down) {
+                    b.settle().await;
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::join!(finish, read)
+        };
+        if tokio::time::timeout(PATIENCE, both).await.is_err() {
+            rule.broken("the end was not told");
+        }
+        for number in 0..taken {
+            let Item::Frame(got) = b.next("a frame").await else {
+                rule.broken(&format!("{taken} frames were taken, only {number} arrived"))
+            };
+            rule.ensure(got.bytes == frame, "a frame came changed");
+        }
+        rule.same(b.event("Down", down).await, (theirs, DownReason::ClosedThere), "there");
     });
 }
 

@@ -1,0 +1,74 @@
+//! Frames that a transport does not take, and what becomes of the calls in them.
+
+use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::id::{CallKey, FunctionName};
+use lanc_core::payload::Arguments;
+use lanc_core::ports::{Cast, Dest, Format, SendRefused};
+use lanc_core::{CallRequest, Mode};
+
+use super::world::{World, connection, datagrams_to};
+
+/// A call that wants no answer.
+fn one_way(world: &mut World, name: &str) -> CallKey {
+    let args = Arguments::new(Format::JSON, b"[1]", b"");
+    let mut request = CallRequest::new(FunctionName::new(name).unwrap(), args);
+    request.mode = Mode::OneWay;
+    world.cores[0].call(world.now, request).unwrap()
+}
+
+/// Polls frames of the first node until one goes to the third, by datagrams.
+fn frame_to_third(world: &mut World) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let to = world.cores[0].poll_frame(world.now, &mut bytes).expect("there is a frame");
+        if to == Dest::Link(datagrams_to(2)) {
+            return bytes;
+        }
+    }
+}
+
+/// A driver sends records together, and by then has polled the frame behind them.
+#[test]
+fn a_frame_that_another_link_refuses_ends_no_call_of_the_frame_polled_last() {
+    for refused in [SendRefused::Gone, SendRefused::TooLarge, SendRefused::Unreachable] {
+        let mut world = World::new(["a", "b", "c"]);
+        world.ask(0, "fb", 5000, 1);
+        let large = world.call(0, "fb", 200_000);
+        let small = world.call(0, "fc", 1);
+        let frame = frame_to_third(&mut world);
+        world.cores[0].handle_refused(world.now, Dest::Link(connection(0)), refused);
+        assert_eq!(world.outcome(0, small), None, "its frame was not refused");
+        world.datagram(0, 2, Cast::Unicast, &frame);
+        while world.obey() {}
+        assert_eq!(world.tasks.len(), 1);
+        world.answer(1);
+        world.settle();
+        assert_eq!(world.outcome(0, small), Some(Ok(3)));
+        if refused == SendRefused::Gone {
+            let error = world.outcome(0, large).unwrap().unwrap_err();
+            assert_eq!((error.code, error.executed), (ErrorCode::NETWORK, Executed::No));
+        }
+    }
+}
+
+#[test]
+fn a_call_that_wants_no_answer_is_over_once_its_frame_was_taken() {
+    let mut world = World::new(["a", "b", "c"]);
+    let call = one_way(&mut world, "fc");
+    frame_to_third(&mut world);
+    assert_eq!(world.outcome(0, call), None, "nobody has said that it was taken");
+    world.cores[0].handle_refused(world.now, Dest::Link(datagrams_to(2)), SendRefused::Unreachable);
+    let error = world.outcome(0, call).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::NETWORK, Executed::No));
+
+    let call = one_way(&mut world, "fc");
+    frame_to_third(&mut world);
+    world.settle();
+    assert_eq!(world.outcome(0, call), Some(Ok(0)));
+    // What waits for room is on its way.
+    let call = one_way(&mut world, "fc");
+    frame_to_third(&mut world);
+    world.cores[0].handle_refused(world.now, Dest::Link(datagrams_to(2)), SendRefused::Full);
+    world.settle();
+    assert_eq!(world.outcome(0, call), Some(Ok(0)));
+}
