@@ -256,8 +256,10 @@ pub(crate) struct Recovery {
     /// Calls that wait for room in the window.
     pub(crate) held: VecDeque<CallKey>,
     /// Calls that were handed to the peer, by their numbers. Those that are over are taken off
-    /// the front only.
+    /// the front, and elsewhere once they are many.
     pub(crate) open: VecDeque<Open>,
+    /// How many of them counted when that was done last.
+    counted: usize,
     /// When calls are sent again or asked about.
     pub(crate) due: Agenda<CallKey>,
     /// Answers whose receipt the peer has not been given: number and random part of their calls.
@@ -270,6 +272,9 @@ pub(crate) struct Recovery {
     pub(crate) timer: Option<(Time, TimerKey)>,
 }
 
+/// Calls that may be over behind one that is not, however few those are that are not.
+const MOST_OVER: usize = 64;
+
 /// Receipts that may be owed to one peer before they are sent without delay.
 pub(crate) const MAX_OWED: usize = 256;
 
@@ -280,6 +285,7 @@ impl Recovery {
             window: Window::new(max_window),
             held: VecDeque::new(),
             open: VecDeque::new(),
+            counted: 0,
             due: Agenda::default(),
             owed: VecDeque::new(),
             owed_since: Time::ZERO,
@@ -298,11 +304,22 @@ impl Recovery {
             _ => self.open.push_back(call),
         }
     }
+
+    /// Behind a call that is open for long, those that are over pile up. The watermark is that of
+    /// the first, so the others can go: once they may be half of all, so that it is seldom done.
+    pub(crate) fn compact(&mut self, counts: impl Fn(&Open) -> bool) {
+        if self.open.len() > 2 * self.counted + MOST_OVER {
+            self.open.retain(counts);
+            self.counted = self.open.len();
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::tag;
+    use crate::slots::Slots;
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -386,6 +403,33 @@ mod tests {
         let left = |attempt| flight.left_at(attempt).map(Time::as_millis);
         assert_eq!([left(0), left(MAX_SENDS - 1)], [Some(1), Some(u64::from(MAX_SENDS))]);
         assert_eq!([left(MAX_SENDS), left(u8::MAX)], [None, None], "one more than are kept");
+    }
+
+    #[test]
+    fn behind_an_open_call_few_are_kept_that_are_over() {
+        let mut calls: Slots<(), tag::Call> = Slots::new(1);
+        let call = calls.insert(()).unwrap();
+        let mut recovery = Recovery::new(1);
+        let is_open = |number: u64| number % 10_000 == 1;
+        let most = |open: usize| 2 * open + MOST_OVER;
+        for number in 1..=100_000 {
+            recovery.opened(Open { number, call, until: Time::ZERO });
+            recovery.compact(|open| is_open(open.number));
+            assert!(recovery.open.len() <= most(10), "{}", recovery.open.len());
+        }
+        let open: Vec<_> = recovery.open.iter().map(|open| open.number).collect();
+        assert_eq!(open.first(), Some(&1));
+        assert_eq!(open.iter().filter(|number| is_open(**number)).count(), 10);
+        // When nearly all are open, they are looked at once in as many as they are.
+        let looked = std::cell::Cell::new(0);
+        for number in 100_001..=200_000 {
+            recovery.opened(Open { number, call, until: Time::ZERO });
+            recovery.compact(|_| {
+                looked.set(looked.get() + 1);
+                true
+            });
+        }
+        assert!(looked.get() < 300_000, "{}", looked.get());
     }
 
     #[test]

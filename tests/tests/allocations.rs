@@ -14,7 +14,7 @@ const PAYLOAD: usize = 64 * 1024;
 /// Two nodes that know each other.
 struct Pair {
     client: Node,
-    _server: Node,
+    server: Node,
     runtime: Runtime,
 }
 
@@ -45,7 +45,7 @@ impl Pair {
             client.settled().await;
             (client, server)
         });
-        Self { client, _server: server, runtime }
+        Self { client, server, runtime }
     }
 
     /// What the second of two equal runs allocates.
@@ -99,6 +99,27 @@ fn neither_do_many_at_once_but_for_their_tasks() {
     });
     // One for each task, and what tables grow by that were quiet between the two runs.
     assert!(counted.count_total <= 64 * 4, "{counted:?} for 64 tasks of {} calls", CALLS / 10);
+}
+
+#[test]
+fn what_is_answered_while_a_long_call_is_open_leaves_nothing_behind() {
+    let pair = Pair::new(MsgpackCodec);
+    let forever = async || std::future::pending::<()>().await;
+    pair.server.register("forever", forever).unwrap();
+    let _guard = pair.runtime.enter();
+    let long = pair.client.call::<()>("forever", ()).no_deadline();
+    let long = pair.runtime.spawn(async move { long.await });
+    let answered = async |calls: i64| {
+        for n in 0..calls {
+            assert_eq!(pair.client.call::<i64>("add", (n, 1)).await, Ok(n + 1));
+            tokio::time::sleep(std::time::Duration::from_micros(100)).await;
+        }
+    };
+    // Until the callee remembers as many calls as it may.
+    pair.runtime.block_on(answered(10 * CALLS));
+    let counted = measure(|| pair.runtime.block_on(answered(90 * CALLS)));
+    assert!(!long.is_finished());
+    assert!(counted.bytes_current <= 16 * 1024, "{counted:?}");
 }
 
 /// The two that are left are the values that functions and callers own.

@@ -47,17 +47,17 @@ impl Core {
         Some(self.calls.lowest_seeking().map_or(lowest, |seeking| seeking.min(lowest)))
     }
 
-    /// Takes calls that are over off the front of a peer's list.
+    /// Takes calls that are over off a peer's list.
     pub(super) fn advance_watermark(&mut self, now: Time, peer: PeerKey) {
         let calls = &self.calls;
         let Some(peer) = self.peers.get_mut(peer) else { return };
-        while let Some(open) = peer.recovery.open.front() {
-            if open.until > now || calls.waits_for(open.call, open.number) {
-                break;
-            }
-            peer.recovery.told = peer.recovery.told.max(1);
-            peer.recovery.open.pop_front();
+        let recovery = &mut peer.recovery;
+        let counts = |open: &Open| open.until > now || calls.waits_for(open.call, open.number);
+        while recovery.open.front().is_some_and(|open| !counts(open)) {
+            recovery.told = recovery.told.max(1);
+            recovery.open.pop_front();
         }
+        recovery.compact(counts);
     }
 
     /// A frame with a watermark has left for the far end of a link.
