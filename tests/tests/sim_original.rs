@@ -138,6 +138,26 @@ fn what_cannot_be_asked_of_an_original_is_refused_with_advice() {
 }
 
 #[test]
+fn a_call_that_a_busy_node_turns_away_is_answered_by_an_original() {
+    let mut lan = World::new(14);
+    lan.original(OriginalSpec::new().offers(python("add", ms(5))));
+    let desk = lan.add(sibling("desk", 1, 40_000));
+    lan.run_for(secs(12));
+    let busy = sibling("busy", 2, 40_000).config(|c| c.with_workers(1).with_max_queued(1));
+    lan.add(busy.offers(native("add", secs(20))));
+    lan.run_for(secs(8));
+    assert_eq!(lan.providers(desk, "add"), ["busy", "10.0.250.1"]);
+    for _ in 0..2 {
+        lan.ask(desk, Ask::new("add", json!([0, 0])).to("busy"));
+        lan.run_for(ms(5));
+    }
+    let call = lan.call(desk, "add", json!([1, 2]));
+    lan.run_for(secs(2));
+    assert_eq!(lan.core(desk).counters().calls_moved, 1);
+    assert_eq!(lan.result(call), Some(Ok(json!(3))));
+}
+
+#[test]
 fn a_failing_function_answers_an_original_with_one_text() {
     let mut lan = World::new(3);
     let strong = lan.original(OriginalSpec::new());

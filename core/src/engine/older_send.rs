@@ -176,7 +176,7 @@ impl Core {
             return false;
         }
         let message = Older::Call {
-            id: Some(WireId::Native(call.id)),
+            id: Some(WireId::Native(call.wire)),
             function: Cow::Borrowed(call.request.function.as_str()),
             args: call.request.args.positional(),
             kwargs: call.request.args.named(),
