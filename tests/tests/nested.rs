@@ -82,6 +82,31 @@ async fn a_plain_call_of_a_function_has_the_time_that_is_left_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_function_leaves_behind_has_time_of_its_own_as_soon_as_that_has_ended() {
+    let network = MemoryNetwork::new();
+    let _backend = backend(&network).await;
+    let server = node(&network, "server").await;
+    let (told, mut tells) = tokio::sync::mpsc::channel::<Left>(1);
+    let has_ended = Arc::new(tokio::sync::Notify::new());
+    let ended = Arc::clone(&has_ended);
+    let leaves_a_task = move |ctx: Context| {
+        let (told, ended) = (told.clone(), Arc::clone(&ended));
+        tokio::spawn(async move {
+            ended.notified().await;
+            told.send(ctx.call("left", ()).await).await
+        });
+    };
+    server.function("leaves", leaves_a_task).inline().register().unwrap();
+    let client = node(&network, "client").await;
+    client.settled().await;
+    client.call::<()>("leaves", ()).deadline(Duration::from_secs(5)).await.unwrap();
+    // The server keeps the answer still: the receipt for it is held back for 15 ms.
+    has_ended.notify_one();
+    let left = tells.recv().await.expect("the task ends").unwrap();
+    assert!((29_500..=30_000).contains(&left), "{left} ms left");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_without_a_deadline_must_be_asked_for_and_has_a_day() {
     let network = MemoryNetwork::new();
     let _backend = backend(&network).await;

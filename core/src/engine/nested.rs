@@ -5,6 +5,7 @@ use super::Core;
 use crate::calls::{Call, CallRequest};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::TaskKey;
+use crate::tasks::{Progress, Task};
 use crate::time::Time;
 
 impl Core {
@@ -14,10 +15,11 @@ impl Core {
         now: Time,
         request: &mut CallRequest,
     ) -> Result<(), CallError> {
-        // A function that has ended bounds nothing that it left behind.
-        let Some(task) = request.within.and_then(|task| self.tasks.get_mut(task)) else {
-            return Ok(());
-        };
+        // A function that has ended bounds nothing that it left behind, though its answer may be
+        // kept still.
+        let task = request.within.and_then(|task| self.tasks.get_mut(task));
+        let has_ended = |task: &Task| matches!(task.progress, Progress::Answered(_));
+        let Some(task) = task.filter(|task| !has_ended(task)) else { return Ok(()) };
         task.has_calls = true;
         let fail = |code, what| {
             let text = format!(
