@@ -188,6 +188,10 @@ impl Core {
     fn follow_up(&mut self, now: Time, peer: PeerKey, key: CallKey) {
         let Some(flight) = self.flight(key) else { return };
         if flight.is_queued {
+            // A copy that has waited so long may still be lost, and the question behind it.
+            if flight.is_probed {
+                self.see_to(peer, key, now + probe_after(flight.probes));
+            }
             return;
         }
         if flight.is_probed {
