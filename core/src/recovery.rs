@@ -21,6 +21,10 @@ const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(24);
 const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the watermark waits for a call that wants no answer, once it has left: one that is
+/// overtaken by a later frame must not be taken for one that was given up.
+const ONE_WAY_LINGERS: Duration = Duration::from_secs(1);
+
 /// Times a call or an answer is sent without a receipt, before its callee is asked about the call.
 pub(crate) const MAX_SENDS: u8 = 6;
 /// The same number.
@@ -302,6 +306,14 @@ impl Recovery {
                 self.open.insert(place, call);
             }
             _ => self.open.push_back(call),
+        }
+    }
+
+    /// Keeps the watermark back, for a while, for a call that wants no answer and has left.
+    pub(crate) fn hold(&mut self, number: u64, now: Time) {
+        let place = self.open.partition_point(|open| open.number < number);
+        if let Some(open) = self.open.get_mut(place).filter(|open| open.number == number) {
+            open.until = now + ONE_WAY_LINGERS;
         }
     }
 

@@ -65,3 +65,21 @@ fn a_call_is_asked_about_although_a_copy_of_it_could_not_leave_for_long() {
     assert!(matches!(outcome, Some(Ok(_))), "{outcome:?}");
     assert_eq!(duo.nodes[1].ledger.total_starts(), 2);
 }
+
+#[test]
+fn a_call_without_an_answer_is_not_stale_because_it_left_late() {
+    let mut duo = duo();
+    // What comes before it fills the link.
+    caller(&mut duo).refusals.push_back(SendRefused::Full);
+    caller(&mut duo).call(request(Mode::OneWay)).unwrap();
+    caller(&mut duo).call(request(Mode::OneWay)).unwrap();
+    duo.pass_well(ms(1500));
+    caller(&mut duo).make_room();
+    // One that is made after it overtakes it.
+    let mut fates = [Fate::Arrives, Fate::Late(300)].into_iter();
+    duo.pass(ms(1), &mut || fates.next().unwrap_or(Fate::Arrives));
+    caller(&mut duo).call(request(Mode::One)).unwrap();
+    duo.pass_well(ms(1000));
+    assert_eq!(duo.nodes[1].ledger.total_starts(), 4);
+    assert!(caller(&mut duo).ledger.all_ended());
+}

@@ -150,14 +150,14 @@ impl Core {
             call.stage = Stage::Remote { peer: to, link: by, peer_name, sent: false, flight };
         }
         if matches!(way, Way::Dialling) {
-            self.note_open(now, key, to);
+            self.note_open(key, to);
             self.wait_for_connection(to, Outgoing::Call(key));
             return Ok(());
         }
         if has_stream {
             self.open_stream(now, key, by)?;
         }
-        if !self.launch(now, key, to, by) {
+        if !self.launch(key, to, by) {
             let text = "too many messages wait to be sent";
             return fail(ErrorCode::BUSY, text.to_owned());
         }

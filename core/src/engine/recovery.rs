@@ -6,10 +6,10 @@
 
 use super::Core;
 use crate::agenda::MOST_STALE;
-use crate::calls::{Call, Stage};
+use crate::calls::{Call, Mode, Stage};
 use crate::endpoint::LinkId;
 use crate::error::{CallError, ErrorCode, Executed};
-use crate::id::{CallKey, PeerKey};
+use crate::id::{CallKey, ExeId, PeerKey};
 use crate::message::Features;
 use crate::mutant::planted;
 use crate::peers::Peer;
@@ -36,10 +36,10 @@ impl Core {
 
     /// Puts a call that has its peer and its link into the outbox, or lets it wait for room in
     /// the peer's window. `false`: there is no room in the outbox.
-    pub(super) fn launch(&mut self, now: Time, key: CallKey, to: PeerKey, by: LinkId) -> bool {
+    pub(super) fn launch(&mut self, key: CallKey, to: PeerKey, by: LinkId) -> bool {
         let may_lose = self.may_lose(by);
         let Some(call) = self.calls.get_mut(key) else { return false };
-        let open = Open::of(now, key, call);
+        let open = Open::of(key, call);
         let Stage::Remote { flight, .. } = &mut call.stage else { return false };
         if let Some(peer) = self.peers.get_mut(to) {
             peer.recovery.opened(open);
@@ -86,21 +86,22 @@ impl Core {
     pub(super) fn call_left(&mut self, now: Time, link: LinkId, key: CallKey) {
         let repeats = self.may_lose(link);
         let Some(call) = self.calls.get_mut(key) else { return };
-        let random = call.wire.random;
+        let ExeId { number, random, .. } = call.wire;
         let Stage::Remote { peer: to, sent, flight, .. } = &mut call.stage else { return };
         *sent = true;
         flight.leaves(now);
         flight.is_queued = false;
-        self.counters.calls_resent += u64::from(flight.sends > 1);
-        if flight.is_probed {
-            // It left beside a question, and when the next one is due is known.
+        let (sends, is_probed) = (flight.sends, flight.is_probed);
+        self.counters.calls_resent += u64::from(sends > 1);
+        let to = *to;
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        if call.request.mode == Mode::OneWay {
+            peer.recovery.hold(number, now);
+        }
+        // If it left beside a question, it is known when the next one is due.
+        if is_probed || !repeats || !gives_receipts(peer) {
             return;
         }
-        let (sends, to) = (flight.sends, *to);
-        let Some(peer) = self.peers.get_mut(to).filter(|peer| repeats && gives_receipts(peer))
-        else {
-            return;
-        };
         let recovery = &mut peer.recovery;
         let due = now + spread(recovery.round_trip.timeout(sends), random, sends);
         flight.due = Some(due);

@@ -1,9 +1,7 @@
 //! The watermark: nobody waits any more for calls to a peer with lower numbers.
 
-use std::time::Duration;
-
 use super::Core;
-use crate::calls::{Call, Mode};
+use crate::calls::Call;
 use crate::endpoint::LinkId;
 use crate::id::{CallKey, PeerKey};
 use crate::message::Watermark;
@@ -11,24 +9,18 @@ use crate::mutant::planted;
 use crate::recovery::Open;
 use crate::time::Time;
 
-/// How long the watermark waits for a call that wants no answer: one that is overtaken by a
-/// later frame must not be taken for one that was given up.
-const ONE_WAY_LINGERS: Duration = Duration::from_secs(1);
-
 impl Open {
     /// A call that is handed to a peer.
-    pub(super) fn of(now: Time, key: CallKey, call: &Call) -> Self {
-        let is_one_way = call.request.mode == Mode::OneWay;
-        let until = if is_one_way { now + ONE_WAY_LINGERS } else { Time::ZERO };
-        Self { number: call.wire.number, call: key, until }
+    pub(super) fn of(key: CallKey, call: &Call) -> Self {
+        Self { number: call.wire.number, call: key, until: Time::ZERO }
     }
 }
 
 impl Core {
     /// Notes that a call was handed to a peer: the watermark there stays below it.
-    pub(super) fn note_open(&mut self, now: Time, key: CallKey, to: PeerKey) {
+    pub(super) fn note_open(&mut self, key: CallKey, to: PeerKey) {
         let Some(call) = self.calls.get(key) else { return };
-        let open = Open::of(now, key, call);
+        let open = Open::of(key, call);
         if let Some(peer) = self.peers.get_mut(to) {
             peer.recovery.opened(open);
         }
