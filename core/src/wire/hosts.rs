@@ -176,9 +176,11 @@ impl Hosts {
         room
     }
 
-    /// Takes a tentative peer of `ip` off the count.
-    pub(crate) fn remove_tentative(&mut self, now: Time, ip: IpAddr) {
-        let host = self.host(now, ip);
+    /// Takes a tentative peer of `ip` off the count: off the host's own, if it has one, else off
+    /// that of the crowd, where it was counted while the table was full.
+    pub(crate) fn remove_tentative(&mut self, _now: Time, ip: IpAddr) {
+        let own = self.hosts.get_mut(&ip).filter(|host| host.tentative > 0);
+        let host = own.unwrap_or(&mut self.crowd);
         host.tentative = host.tentative.saturating_sub(1);
     }
 
@@ -233,6 +235,31 @@ mod tests {
         assert_eq!(hosts.len(), MAX_HOSTS);
         hosts.sweep(Time::from_millis(15_000));
         assert_eq!(hosts.len(), 0);
+    }
+
+    #[test]
+    fn strangers_that_found_the_table_full_count_until_they_go_and_no_longer() {
+        let mut hosts = hosts();
+        let own = |n: u32| IpAddr::from((10 << 24 | n).to_be_bytes());
+        let stranger = IpAddr::from([11, 0, 0, 1]);
+        let mut now = Time::ZERO;
+        for _ in 0..3 {
+            for n in 0..4096 {
+                hosts.admit(now, own(n), false);
+            }
+            for _ in 0..8 {
+                assert!(hosts.add_tentative(now, stranger, 8));
+            }
+            assert!(!hosts.add_tentative(now, IpAddr::from([11, 0, 0, 2]), 8));
+            now = now + IDLE;
+            hosts.sweep(now);
+            assert!(hosts.add_tentative(now, stranger, 8), "it has a count of its own now");
+            for _ in 0..9 {
+                hosts.remove_tentative(now, stranger);
+            }
+            now = now + IDLE;
+            hosts.sweep(now);
+        }
     }
 
     #[test]
