@@ -144,14 +144,15 @@ impl Core {
 
     /// Finds a place for another tentative peer, counted for its host.
     fn make_room(&mut self, now: Time, ip: Option<std::net::IpAddr>) -> Result<(), Drop> {
-        if let Some(victim) = self.peers.next_to_evict() {
-            self.limit_hit(now, "max_tentative");
-            self.remove_peer(now, victim, PeerDownReason::Evicted);
-        }
+        // Who is refused displaces nobody.
         let per_ip = self.config.max_tentative_per_ip;
         if ip.is_some_and(|ip| !self.hosts.add_tentative(now, ip, per_ip)) {
             self.limit_hit(now, "max_tentative_per_ip");
             return Err(Drop::TableFull);
+        }
+        if let Some(victim) = self.peers.next_to_evict() {
+            self.limit_hit(now, "max_tentative");
+            self.remove_peer(now, victim, PeerDownReason::Evicted);
         }
         Ok(())
     }

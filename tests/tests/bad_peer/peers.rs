@@ -15,6 +15,14 @@ pub(crate) fn rows() -> Vec<Row> {
             config: Some(Config::default().with_max_tentative(8)),
             ..row("more strangers than places", many_strangers, End::Limit("max_tentative"))
         },
+        Row {
+            config: Some(Config::default().with_max_tentative(9)),
+            ..row(
+                "a ninth node of one address where no place is left",
+                ninth,
+                dropped(Drop::TableFull),
+            )
+        },
         row("a hello in a friend's name", friends_hello, End::Quiet),
         row("a session that begins like a friend's", same_beginning, dropped(Drop::Forged)),
         row("another session from a friend's address", friends_address, End::Quiet),
@@ -49,7 +57,11 @@ fn hello_flood(s: &mut Scene) {
 }
 
 fn ten_ports(s: &mut Scene) {
-    for port in 1..=10_u16 {
+    ports(s, 10);
+}
+
+fn ports(s: &mut Scene, count: u16) {
+    for port in 1..=count {
         let mut from = lanc_testkit::solo::address(VILLAIN);
         from.set_port(port);
         let text =
@@ -64,6 +76,14 @@ fn many_strangers(s: &mut Scene) {
     }
     let tables = s.node().core.tables();
     assert!(tables.peers <= 9, "{tables:?}");
+}
+
+fn ninth(s: &mut Scene) {
+    s.greet(3, "");
+    ports(s, 9);
+    let now = s.node().now;
+    let peers = s.node().core.peers(now);
+    assert!(peers.iter().any(|peer| peer.name == "v3"), "it has made room for one that is refused");
 }
 
 fn friends_hello(s: &mut Scene) {
