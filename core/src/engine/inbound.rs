@@ -23,6 +23,8 @@ pub(super) enum Meeting {
     /// One that cannot be recognised: its caller gave it no id of this version, or is not known
     /// to be whose name it bears.
     Untracked,
+    /// One that was meant for an earlier life of this node.
+    ForAnotherLife,
     /// One that cannot be taken.
     Refused(Fault),
     /// A copy, which has been dealt with.
@@ -38,12 +40,11 @@ impl Core {
         from: &From,
         call: &Call<'_>,
     ) -> Result<Meeting, Drop> {
-        let Some(WireId::Native(id)) = call.id else { return Ok(Meeting::Untracked) };
-        // Meant for an earlier life of this node.
         let is_ours = call.to.is_none_or(|to| to == self.session.short());
         if !is_ours && !planted!(SessionIgnored) {
-            return Ok(Meeting::Untracked);
+            return Ok(Meeting::ForAnotherLife);
         }
+        let Some(WireId::Native(id)) = call.id else { return Ok(Meeting::Untracked) };
         let peer = self.peer_of(from.link, id.session);
         if let Some(owner) = self.peers.by_short(id.session).filter(|_| peer.is_none()) {
             return self.doubt(now, *from, owner);

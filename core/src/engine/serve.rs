@@ -32,22 +32,23 @@ impl Core {
         // Taken first: its bytes must not be mistaken for a message.
         let number = call.stream;
         let has_room = number.is_none_or(|number| self.expect_stream(now, from.link, number));
-        let stream = number.map(|number| StreamKey::Link(from.link, number));
+        let stream = number.filter(|_| has_room).map(|number| StreamKey::Link(from.link, number));
         let meeting = match self.meet_call(now, from, call) {
             Ok(Meeting::Copy) => {
-                self.turn_away_stream(stream.filter(|_| has_room), ErrorCode::CANCELLED);
+                self.turn_away_stream(stream, ErrorCode::CANCELLED);
                 return Ok(());
             }
             Ok(meeting) => meeting,
             Err(why) => {
                 self.counters.calls_dropped += 1;
-                self.turn_away_stream(stream.filter(|_| has_room), ErrorCode::CANCELLED);
+                self.turn_away_stream(stream, ErrorCode::CANCELLED);
                 return Err(why);
             }
         };
         let arrival = Arrival { attempt: call.attempt, at: now };
         let accepted = match &meeting {
             Meeting::Refused(fault) => Err(fault.clone()),
+            Meeting::ForAnotherLife => Err(for_another_life()),
             _ if !has_room => {
                 self.limit_hit(now, "max_streams");
                 let text = format!("`{}` has no room for another byte stream", self.config.name);
@@ -76,7 +77,7 @@ impl Core {
             self.counters.calls_refused.count(fault.code);
             let id = call.id.clone().map(WireId::into_owned);
             self.note_refused(from.link, id.as_ref(), fault.code);
-            self.turn_away_stream(stream.filter(|_| has_room), fault.code);
+            self.turn_away_stream(stream, fault.code);
             if fault.code == ErrorCode::BUSY {
                 self.counters.tasks_refused += 1;
             }
@@ -114,12 +115,6 @@ impl Core {
         call: &Call<'_>,
         stream: Option<StreamKey>,
     ) -> Result<TaskKey, Fault> {
-        let is_ours = call.to.is_none_or(|to| to == self.session.short());
-        if !is_ours && !planted!(SessionIgnored) {
-            let mut fault = Fault::new(ErrorCode::LOST, "the callee has restarted since");
-            fault.executed = Executed::Maybe;
-            return Err(fault);
-        }
         let deadline = match call.deadline_ms.map(Duration::from_millis) {
             Some(Duration::ZERO) => {
                 return Err(Fault::new(ErrorCode::TIMEOUT, "the deadline passed on the way"));
@@ -285,4 +280,11 @@ impl Core {
         let refusal = Refusal { form: to.form, id, fault, arrival };
         self.send(to.link, Outgoing::Refusal(Box::new(refusal)));
     }
+}
+
+/// The refusal of a call that was meant for an earlier life of this node, which may have run it.
+fn for_another_life() -> Fault {
+    let mut fault = Fault::new(ErrorCode::LOST, "the callee has restarted since");
+    fault.executed = Executed::Maybe;
+    fault
 }
