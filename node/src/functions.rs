@@ -34,8 +34,11 @@ pub trait Handler: Send + Sync + 'static {
 /// What came of starting a function.
 pub(crate) enum Started {
     Done(Result<Payload, Fault>, Spent),
-    Later(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>, Spent),
+    Later(Unfinished, Spent),
 }
+
+/// What an async function has left to do.
+pub(crate) type Unfinished = Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>;
 
 /// A task that has ended.
 pub(crate) struct Ended {
@@ -54,9 +57,6 @@ pub(crate) trait Function: Send + Sync {
     fn plain(&self) -> Option<&dyn Plain> {
         None
     }
-
-    /// Whether it asks its context for anything: whether anybody still waits, say.
-    fn takes_context(&self) -> bool;
 }
 
 /// A function that asks nothing about its call and has ended when it returns.
@@ -174,9 +174,5 @@ impl Function for Handled {
             result.map(|reply| reply.payload).map_err(Fault::from_function)
         };
         Started::Later(Box::pin(run), Spent::default())
-    }
-
-    fn takes_context(&self) -> bool {
-        true
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use lanc_core::error::ErrorCode;
 use lanc_core::id::{CallKey, SessionId};
 use lanc_core::note::Note;
-use lanc_core::{Class, Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, Task, TaskStep};
+use lanc_core::{Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, Task, TaskStep};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
@@ -305,7 +305,8 @@ impl State {
     /// What a task is started with; `None`: its function is not here any more.
     pub(crate) fn means(&mut self, task: &Task) -> Option<Means> {
         let function = self.functions.get(task.function)?;
-        let is_told = task.class == Class::Async || function.takes_context();
+        // A plain one asks nobody, and has ended when it returns.
+        let is_told = function.plain().is_none();
         let cancellation = is_told.then(Arc::<Cancellation>::default);
         slot(&mut self.running, task.key.slot()).clone_from(&cancellation);
         Some(Means { function, cancellation })

@@ -118,6 +118,7 @@ impl Starts {
             Class::Inline => {
                 let began = free.take().unwrap_or_else(|| self.hub.clock.now());
                 let (key, name) = (task.key, task.function);
+                let cancellation = means.cancellation.clone();
                 let (serving, started) = self.run_short(node, task, means);
                 let ran = began..self.hub.clock.now();
                 *free = Some(ran.end);
@@ -129,7 +130,8 @@ impl Starts {
                     Ok(Started::Done(result, spent)) => (result, spent),
                     Ok(Started::Later(future, spent)) => {
                         self.hub.state().give_back(spent);
-                        workers::spawn_future(Arc::clone(&self.hub), serving, began, future);
+                        let hub = Arc::clone(&self.hub);
+                        workers::spawn_future(hub, serving, began, future, cancellation);
                         return None;
                     }
                     Err(fault) => (Err(fault), Spent::default()),

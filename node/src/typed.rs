@@ -85,27 +85,20 @@ impl<T: Serialize + Send, E: std::error::Error + Send + 'static> Outcome<Fallibl
 }
 
 /// Wraps a closure over the call.
-struct Starter<F> {
-    start: F,
-    takes_context: bool,
-}
+struct Starter<F>(F);
 
 impl<F: Fn(Call) -> Started + Send + Sync> Function for Starter<F> {
     fn start(&self, call: Call) -> Started {
-        (self.start)(call)
-    }
-
-    fn takes_context(&self) -> bool {
-        self.takes_context
+        (self.0)(call)
     }
 }
 
 fn bare(start: impl Fn(Given) -> Started + Send + Sync + 'static) -> Boxed {
-    Boxed(Arc::new(Starter { start: move |call: Call| start(call.given), takes_context: false }))
+    with_context(move |call: Call| start(call.given))
 }
 
 pub(crate) fn with_context(start: impl Fn(Call) -> Started + Send + Sync + 'static) -> Boxed {
-    Boxed(Arc::new(Starter { start, takes_context: true }))
+    Boxed(Arc::new(Starter(start)))
 }
 
 /// Wraps a closure over what a plain function is given.
@@ -124,10 +117,6 @@ where
 
     fn plain(&self) -> Option<&dyn Plain> {
         Some(self)
-    }
-
-    fn takes_context(&self) -> bool {
-        false
     }
 }
 

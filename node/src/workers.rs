@@ -13,7 +13,7 @@ use lanc_core::id::TaskKey;
 use lanc_core::payload::Payload;
 
 use crate::context::{Call, Cancellation, Spent};
-use crate::functions::{Ended, Function, Started};
+use crate::functions::{Ended, Function, Started, Unfinished};
 use crate::hub::Hub;
 use crate::serving::Serving;
 
@@ -30,12 +30,12 @@ pub(crate) fn block(hub: Arc<Hub>, function: Arc<dyn Function>, call: Call) {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let began = hub.clock.now();
-        let serving = call.serving;
+        let (serving, cancellation) = (call.serving, call.cancellation.clone());
         let (result, spent) = match guarded(serving, || function.start(call)) {
             Ok(Started::Done(result, spent)) => (result, spent),
             // An async function that was inline and took too long.
             Ok(Started::Later(future, spent)) => {
-                (runtime.block_on(GuardedFuture(future, serving)), spent)
+                (runtime.block_on(run_to_end(future, serving, cancellation)), spent)
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
@@ -52,27 +52,36 @@ fn complete(hub: &Hub, key: TaskKey, began: Time, result: Result<Payload, Fault>
 pub(crate) fn spawn(hub: Arc<Hub>, function: Arc<dyn Function>, call: Call) {
     tokio::spawn(async move {
         let began = hub.clock.now();
-        let cancellation = call.cancellation.clone().unwrap_or_default();
-        let serving = call.serving;
+        let (serving, cancellation) = (call.serving, call.cancellation.clone());
         // Not polled on the driver's task: a body that computes between two awaits must not
         // hold up the protocol.
         let (result, spent) = match guarded(serving, || function.start(call)) {
             Ok(Started::Done(result, spent)) => (result, spent),
             Ok(Started::Later(future, spent)) => {
                 hub.state().give_back(spent);
-                let result = tokio::select! {
-                    result = GuardedFuture(future, serving) => result,
-                    () = given_up(&cancellation) => Err(Fault::new(
-                        ErrorCode::CANCELLED,
-                        "nobody waited any more, and the function did not stop by itself",
-                    )),
-                };
-                (result, Spent::default())
+                (run_to_end(future, serving, cancellation).await, Spent::default())
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
         complete(&hub, serving.task, began, result, spent);
     });
+}
+
+/// Runs what an async function has returned, wherever that is, until it ends or is given up: one
+/// that never ends must not keep its place for ever.
+async fn run_to_end(
+    future: Unfinished,
+    serving: Serving,
+    cancellation: Option<Arc<Cancellation>>,
+) -> Result<Payload, Fault> {
+    let cancellation = cancellation.unwrap_or_default();
+    tokio::select! {
+        result = GuardedFuture(future, serving) => result,
+        () = given_up(&cancellation) => Err(Fault::new(
+            ErrorCode::CANCELLED,
+            "nobody waited any more, and the function did not stop by itself",
+        )),
+    }
 }
 
 /// Resolves some time after nobody waits for the result any more.
@@ -86,12 +95,12 @@ pub(crate) fn spawn_future(
     hub: Arc<Hub>,
     serving: Serving,
     began: Time,
-    future: Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>,
+    future: Unfinished,
+    cancellation: Option<Arc<Cancellation>>,
 ) {
     tokio::spawn(async move {
-        let key = serving.task;
-        let result = GuardedFuture(future, serving).await;
-        complete(&hub, key, began, result, Spent::default());
+        let result = run_to_end(future, serving, cancellation).await;
+        complete(&hub, serving.task, began, result, Spent::default());
     });
 }
 
@@ -108,7 +117,7 @@ pub(crate) fn guarded<T>(serving: Serving, run: impl FnOnce() -> T) -> Result<T,
 }
 
 /// A future whose panic becomes a fault.
-struct GuardedFuture(Pin<Box<dyn Future<Output = Result<Payload, Fault>> + Send>>, Serving);
+struct GuardedFuture(Unfinished, Serving);
 
 impl Future for GuardedFuture {
     type Output = Result<Payload, Fault>;

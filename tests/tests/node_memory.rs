@@ -315,3 +315,40 @@ async fn an_async_function_that_nobody_waits_for_ends_a_second_later() {
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(server.tables().running, 0);
 }
+
+/// Polls until the node runs nothing any more. Not virtual time: that stands still while a worker
+/// thread is taken.
+async fn runs_nothing(node: &Node) {
+    let idle = async {
+        while node.tables().running > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), idle).await.expect("a place is never free again");
+}
+
+#[tokio::test]
+async fn inline_and_demoted_functions_that_nobody_waits_for_end_as_well() {
+    let network = MemoryNetwork::new();
+    let server = node(&network, "server").await;
+    let stubborn = |begin: Duration| {
+        move || {
+            std::thread::sleep(begin);
+            std::future::pending::<()>()
+        }
+    };
+    let (short, long) = (Duration::ZERO, Duration::from_millis(120));
+    server.function("inline", stubborn(short)).inline().register().unwrap();
+    server.function("demoted", stubborn(long)).inline().register().unwrap();
+    let client = node(&network, "client").await;
+    client.settled().await;
+    let mut events = server.events();
+    // The second time `demoted` runs on a worker.
+    for function in ["inline", "demoted", "demoted"] {
+        let call = client.call::<()>(function, ()).deadline(Duration::from_millis(300));
+        assert_eq!(call.await.unwrap_err().code, ErrorCode::TIMEOUT);
+        runs_nothing(&server).await;
+    }
+    let is_slow = |event| matches!(event, lanc::Event::SlowFunction { .. });
+    while !is_slow(events.next().await.expect("it was demoted")) {}
+}
