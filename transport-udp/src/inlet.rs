@@ -112,34 +112,53 @@ impl UdpInlet {
         looks: bool,
     ) -> Poll<Result<(), TransportError>> {
         loop {
-            let _ = self.poll_blocked(cx);
-            let mut added = self.shared.with(|state| {
-                state.attention = false;
-                state.links.tell(into)
-            });
-            let waiting = self.read(cx, into, &mut added, looks)?;
-            if added {
-                self.look_for_drops();
-                return Poll::Ready(Ok(()));
+            self.begin_round(cx);
+            if let Some(polled) = self.poll_round(cx, into, looks) {
+                return polled;
             }
-            if self.poll_drops(cx).is_ready() {
-                continue;
-            }
-            // The outlet may have left something since; then there is no waker it could wake.
-            let again = self.shared.with(|state| {
-                if !state.attention {
-                    state.waker = Some(cx.waker().clone());
-                }
-                state.attention
-            });
-            if again {
-                continue;
-            }
-            if !waiting {
-                cx.waker().wake_by_ref();
-            }
-            return Poll::Pending;
         }
+    }
+
+    /// Sees to what the outlet has left so far. What it leaves from here on makes for another
+    /// round: it may be on another thread.
+    fn begin_round(&mut self, cx: &mut Context<'_>) {
+        self.shared.with(|state| state.attention = false);
+        let _ = self.poll_blocked(cx);
+    }
+
+    /// The rest of a round. `None`: there is to be another.
+    fn poll_round(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut RecvBatch,
+        looks: bool,
+    ) -> Option<Poll<Result<(), TransportError>>> {
+        let mut added = self.shared.with(|state| state.links.tell(into));
+        let waiting = match self.read(cx, into, &mut added, looks) {
+            Ok(waiting) => waiting,
+            Err(error) => return Some(Poll::Ready(Err(error))),
+        };
+        if added {
+            self.look_for_drops();
+            return Some(Poll::Ready(Ok(())));
+        }
+        if self.poll_drops(cx).is_ready() {
+            return None;
+        }
+        // The outlet may have left something since; then there is no waker it could wake.
+        let again = self.shared.with(|state| {
+            if !state.attention {
+                state.waker = Some(cx.waker().clone());
+            }
+            state.attention
+        });
+        if again {
+            return None;
+        }
+        if !waiting {
+            cx.waker().wake_by_ref();
+        }
+        Some(Poll::Pending)
     }
 
     /// Turns "the socket takes datagrams again" into Writable for the links that wait.
@@ -365,6 +384,23 @@ mod tests {
         }
         refuse(&shared, link, Blocked::ForAWhile);
         assert_eq!(reader.await.unwrap(), LinkEvent::Writable(link));
+    }
+
+    /// The halves may be on two threads: the outlet may be refused at any point of a poll.
+    #[tokio::test]
+    async fn a_refusal_in_the_middle_of_a_poll_is_seen_to_before_it_ends() {
+        for until in [Blocked::UntilWritable, Blocked::ForAWhile] {
+            let (mut inlet, shared, link) = inlet().await;
+            let mut batch = RecvBatch::default();
+            std::future::poll_fn(|cx| {
+                inlet.begin_round(cx);
+                refuse(&shared, link, until);
+                assert!(inlet.poll_round(cx, &mut batch, false).is_none(), "nobody looks again");
+                Poll::Ready(())
+            })
+            .await;
+            assert_eq!(next(&mut inlet).await, LinkEvent::Writable(link));
+        }
     }
 
     #[tokio::test(start_paused = true)]
