@@ -122,7 +122,7 @@ codes! {
     /// This node is shut down.
     CLOSED = 21, "closed", Never, "open a new node";
     /// The result is not there yet.
-    NOT_READY = 22, "not_ready", Never, "wait for it with join";
+    NOT_READY = 22, "not_ready", Never, "ask again later, or wait for it longer with join";
     /// Nobody knows this call.
     UNKNOWN_CALL = 23, "unknown_call", Never, "check the call id";
 }

@@ -14,8 +14,9 @@ impl Node {
     /// call goes on when the future is dropped or the time is up.
     ///
     /// # Errors
-    /// The call's own failure; `timeout` when the time is up first; `unknown_call` or
-    /// `result_expired` when there is nothing to wait for.
+    /// The call's own failure, `timeout` among them: it is taken, and gone. `not_ready` when
+    /// `timeout` is up first: ask again. `unknown_call` or `result_expired` when there is nothing to
+    /// wait for.
     pub async fn join<T: DeserializeOwned>(
         &self,
         id: ExeId,
@@ -25,7 +26,7 @@ impl Node {
         let key = hub.state().core.find_call(id)?;
         let outcome = tokio::time::timeout(timeout, hub.outcome(key)).await.map_err(|_| {
             let text = format!("{id} has no result after {} ms", timeout.as_millis());
-            CallError::new(ErrorCode::TIMEOUT, Executed::Maybe, text)
+            CallError::new(ErrorCode::NOT_READY, Executed::Maybe, text)
         })?;
         typed(hub, single(outcome)?.result?)
     }

@@ -130,8 +130,13 @@ async fn results_are_joined_fetched_called_back_and_given_up() {
     let id = client.call("sleep", (500,)).start().unwrap();
     assert_eq!(client.get::<u64>(id).unwrap_err().code, ErrorCode::NOT_READY);
     let early = client.join::<u64>(id, Duration::from_millis(100)).await.unwrap_err();
-    assert_eq!(early.code, ErrorCode::TIMEOUT);
+    assert_eq!((early.code, early.executed), (ErrorCode::NOT_READY, Executed::Maybe));
     assert_eq!(client.join::<u64>(id, Duration::from_secs(5)).await, Ok(500));
+    assert_eq!(client.get::<u64>(id).unwrap_err().code, ErrorCode::RESULT_EXPIRED);
+    // The call's own deadline is its outcome, which is taken.
+    let id = client.call("sleep", (500,)).deadline(Duration::from_millis(50)).start().unwrap();
+    let over = client.join::<u64>(id, Duration::from_secs(5)).await.unwrap_err();
+    assert_eq!(over.code, ErrorCode::TIMEOUT);
     assert_eq!(client.get::<u64>(id).unwrap_err().code, ErrorCode::RESULT_EXPIRED);
 
     let (send, receive) = tokio::sync::oneshot::channel();
