@@ -1,5 +1,7 @@
 //! What a caller may rely on: promises of calls.
 
+use std::collections::BTreeSet;
+
 use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::event::Event;
 use lanc_core::policy::Policy;
@@ -350,6 +352,29 @@ fn answers_to_a_call_to_all_are_not_crowded_out_by_other_results() {
     let answers = lan.answers(call).unwrap();
     assert_eq!(answers.len(), nodes.len(), "{answers:?}");
     assert!(answers.iter().all(|(_, result)| result.is_ok()));
+}
+
+#[test]
+fn a_call_to_all_says_which_providers_it_had_no_room_to_ask() {
+    // The call itself is one, and each provider one more.
+    for (room, asked) in [(4, 3), (3, 2), (2, 1)] {
+        let (mut lan, nodes, _) = racers(36);
+        let caller = lan.add(Spec::new("another").config(|c| c.with_max_calls(room)));
+        lan.run_for(secs(2));
+        let call = lan.ask(caller, Ask::new("race", json!([])).mode(Mode::All));
+        lan.run_for(ms(400));
+        let answers = lan.answers(call).unwrap();
+        let names: BTreeSet<_> = answers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((answers.len(), names.len()), (nodes.len(), nodes.len()), "{answers:?}");
+        assert!(answers[..asked].iter().all(|(_, result)| result.is_ok()), "{answers:?}");
+        for (_, result) in &answers[asked..] {
+            let error = result.as_ref().unwrap_err();
+            assert_eq!((error.code, error.executed), (ErrorCode::BUSY, Executed::No), "{error}");
+        }
+        let is_full = asked < nodes.len();
+        assert_eq!(lan.core(caller).counters().limit_hits("max_calls"), u64::from(is_full));
+        assert_eq!((lan.tables(caller).open_calls, lan.tables(caller).results), (0, 0));
+    }
 }
 
 #[test]

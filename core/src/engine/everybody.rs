@@ -1,11 +1,12 @@
 //! Calls to every provider. Each is an ordinary call; the call to all only collects their answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use crate::calls::{Answer, CallRequest, Mode, Outcome, Stage, Target};
+use crate::calls::{Answer, Attempts, CallRequest, Mode, Outcome, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
-use crate::id::CallKey;
+use crate::id::{CallKey, SessionId};
 use crate::time::Time;
 
 impl Core {
@@ -16,14 +17,14 @@ impl Core {
         let policy = call.request.policy;
         let mut targets = Vec::new();
         if self.directory.local(name.as_str()).is_some() {
-            targets.push(Target::Session(self.session));
+            targets.push(self.session);
         }
         let draw = self.random.u64();
         let providers = self.directory.providers(name.as_str());
         for place in policy.order(providers.len(), draw, |at| self.backlog(providers, at)) {
             let peer = providers.get(place).and_then(|peer| self.peers.get(*peer));
             if let Some(peer) = peer {
-                targets.push(Target::Session(peer.session));
+                targets.push(peer.session);
             }
         }
         if targets.is_empty() || now < self.seeks_until(key) {
@@ -33,7 +34,7 @@ impl Core {
         true
     }
 
-    fn begin_members(&mut self, now: Time, key: CallKey, targets: Vec<Target>) {
+    fn begin_members(&mut self, now: Time, key: CallKey, targets: Vec<SessionId>) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let deadline_timer = call.deadline_timer.take();
         let template = call.request.clone();
@@ -42,9 +43,15 @@ impl Core {
         // The members keep the deadline.
         self.cancel_timer(deadline_timer);
         let mut members = Vec::with_capacity(targets.len());
-        for target in targets {
+        let mut unasked = Vec::new();
+        let mut no_room = None;
+        for session in targets {
+            if let Some(error) = &no_room {
+                unasked.push((self.name_of(session), CallError::clone(error)));
+                continue;
+            }
             let request = CallRequest {
-                target,
+                target: Target::Session(session),
                 mode: Mode::One,
                 deadline: Some(deadline),
                 wait: Some(Duration::ZERO),
@@ -57,11 +64,18 @@ impl Core {
                     self.finish_failed(now, key, error);
                     return;
                 }
-                Err(_) => break,
+                Err(error) => {
+                    unasked.push((self.name_of(session), error.clone()));
+                    no_room = Some(error);
+                }
             }
         }
         if let Some(call) = self.calls.get_mut(key) {
             call.stage = Stage::Many { members: members.clone(), open: members.len() };
+            if !unasked.is_empty() {
+                call.attempts =
+                    Some(Box::new(Attempts { failures: unasked, ..Attempts::default() }));
+            }
         }
         for member in members {
             // A member may end the whole call at once.
@@ -69,6 +83,11 @@ impl Core {
                 self.route_member(now, member);
             }
         }
+    }
+
+    fn name_of(&self, session: SessionId) -> Arc<str> {
+        let peer = self.peers.by_session(session).and_then(|key| self.peers.get(key));
+        peer.map_or_else(|| Arc::clone(&self.name), |peer| Arc::clone(&peer.name))
     }
 
     fn route_member(&mut self, now: Time, member: CallKey) {
@@ -95,7 +114,11 @@ impl Core {
         *open = open.saturating_sub(1);
         if *open == 0 {
             let members = std::mem::take(members);
-            let answers = self.take_answers(&members);
+            let unasked = call.attempts.take().map(|attempts| attempts.failures);
+            let mut answers = self.take_answers(&members);
+            // Of those there was no room for, so that nobody takes the answers for all there are.
+            let refused = |(from, error)| Answer { from, result: Err(error) };
+            answers.extend(unasked.into_iter().flatten().map(refused));
             self.finish_all(now, key, answers);
         }
     }
@@ -121,6 +144,9 @@ impl Core {
     ) {
         for member in members {
             self.abandon(now, *member);
+        }
+        if let Some(call) = self.calls.get_mut(key) {
+            call.attempts = None;
         }
         let text = format!("{why} before any provider had answered");
         self.finish_failed(now, key, CallError::new(code, Executed::Maybe, text));
