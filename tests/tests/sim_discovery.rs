@@ -1,11 +1,14 @@
 //! Who is there and what they offer: promises of discovery.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lanc_core::Trust;
+use lanc_codec::JsonCodec;
 use lanc_core::error::ErrorCode;
 use lanc_core::event::{Event, PeerDownReason};
-use lanc_testkit::sim::{Ask, Function, NodeId, Place, Rules, Spec, World, ms, secs};
+use lanc_core::ports::Capabilities;
+use lanc_core::{Class, Config, Core, LocalFunction, Pipeline, RegisterError, Time, Trust};
+use lanc_testkit::sim::{Ask, Dice, Function, NodeId, Place, Rules, Spec, World, ms, secs};
 use serde_json::{Value, json};
 
 fn nothing(_: &[Value]) -> lanc_testkit::sim::Reply {
@@ -359,4 +362,94 @@ fn a_paused_process_is_known_again_when_it_goes_on() {
     lan.resume(a);
     let whole = |lan: &World| lan.providers(b, "f") == ["a"] && lan.providers(a, "g") == ["b"];
     assert!(lan.run_until(whole, secs(12)));
+}
+
+/// A lane whose broadcasts have so many bytes at most.
+fn lane(max_broadcast: usize) -> Capabilities {
+    Capabilities {
+        max_frame: 1472,
+        max_broadcast,
+        reliable: false,
+        ordered: false,
+        broadcast: true,
+        connected: false,
+    }
+}
+
+/// A node on such a lane, with so many functions of so many letters.
+fn many(broadcast: usize, count: usize, letters: usize, idempotent: bool) -> Spec {
+    let limit = count.max(1024);
+    let spec = Spec::new("a").config(|c| c.with_max_functions_per_peer(limit));
+    let function = |number| {
+        let function = named(&format!("f{number:0width$}", width = letters - 1));
+        if idempotent { function.idempotent() } else { function }
+    };
+    (0..count).map(function).fold(spec.capabilities(lane(broadcast)), Spec::offers)
+}
+
+/// In how many parts a node broadcasts its list.
+fn parts(spec: Spec) -> usize {
+    let mut lan = World::new(20);
+    lan.record_frames();
+    lan.add(spec);
+    lan.run_for(secs(3));
+    lan.frames().filter(|frame| frame.to.is_none() && frame.has("func")).count()
+}
+
+/// Of section 3.3 of the manual.
+#[test]
+fn a_part_of_a_list_holds_as_many_names_as_the_manual_says() {
+    // What is left of 1024 bytes in keyed mode.
+    const KEYED: usize = 627;
+    for (broadcast, letters, idempotent, most) in [
+        (1024, 8, false, 75),
+        (1024, 8, true, 59),
+        (1024, 128, false, 6),
+        (KEYED, 8, false, 38),
+        (KEYED, 128, false, 3),
+    ] {
+        let parts = |count| parts(many(broadcast, count, letters, idempotent));
+        let found = (parts(most), parts(most + 1), parts(2 * most));
+        assert_eq!(found, (1, 2, 2), "{most} of {letters} in {broadcast} bytes");
+    }
+}
+
+#[test]
+fn a_list_of_as_many_parts_as_may_be_is_learnt() {
+    let mut lan = World::new(21);
+    // Room for one name of 128 letters, and not for two.
+    lan.add(many(335, 4096, 128, false));
+    let b = lan.add(Spec::new("b").config(|c| c.with_max_functions_per_peer(4096)));
+    let whole = |lan: &World| lan.peer(b, "a").is_some_and(|peer| peer.functions == 4096);
+    assert!(lan.run_until(whole, secs(20)));
+}
+
+#[test]
+fn a_list_of_more_parts_than_may_be_is_refused() {
+    let open = || {
+        let config = Config::default().with_max_functions_per_peer(16_384);
+        let pipeline = Pipeline::new(Arc::new(JsonCodec));
+        let mut core = Core::new(config, pipeline, Box::new(Dice::new(1, 0)), Time::ZERO).unwrap();
+        core.add_lane(lane(335)).unwrap();
+        core
+    };
+    let register = |core: &mut Core, name: &str| {
+        core.register(Time::ZERO, name, LocalFunction::new(Class::Inline)).map(drop)
+    };
+    let long = |number: usize| format!("f{number:0127}");
+    let mut core = open();
+    for number in 0..4096 {
+        assert_eq!(register(&mut core, &long(number)), Ok(()), "{number}");
+    }
+    let refused = register(&mut core, &long(4096)).unwrap_err();
+    assert_eq!(refused, RegisterError::ListTooLong { names: 4097, parts: 4096 });
+    assert_eq!(core.functions().len(), 4096);
+    assert_eq!(register(&mut core, &long(7)), Ok(()), "one that is there may be replaced");
+    assert!(core.unregister(Time::ZERO, &long(7)).is_some());
+    assert_eq!(register(&mut core, &long(4096)), Ok(()));
+    // Of short ones there may be more.
+    let mut core = open();
+    for number in 0..8192 {
+        assert_eq!(register(&mut core, &format!("f{number}")), Ok(()), "{number}");
+    }
 }

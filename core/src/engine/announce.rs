@@ -252,35 +252,4 @@ impl Core {
             }
         }
     }
-
-    /// The local names, cut so that each part fits a broadcast, and whether each may run more
-    /// than once.
-    pub(super) fn func_parts(&mut self) -> &[Vec<(String, bool)>] {
-        let revision = self.directory.revision();
-        if self.announcing.func_parts.0 != revision || self.announcing.func_parts.1.is_empty() {
-            let smallest = self
-                .links
-                .broadcast_lanes()
-                .filter_map(|lane| self.links.capabilities(lane).map(|c| c.max_broadcast))
-                .min();
-            // What is not names: the nine fields, the extension, brackets.
-            let room = smallest.unwrap_or(1024).saturating_sub(260).max(FunctionName::MAX + 3);
-            let mut parts = vec![Vec::new()];
-            let mut used = 0;
-            for (name, local) in self.directory.locals() {
-                // The quotes and the comma, and its place in another list.
-                let size = name.len() + 3 + if local.idempotent { 4 } else { 0 };
-                if used + size > room {
-                    parts.push(Vec::new());
-                    used = 0;
-                }
-                used += size;
-                if let Some(part) = parts.last_mut() {
-                    part.push((name.to_owned(), local.idempotent));
-                }
-            }
-            self.announcing.func_parts = (revision, parts);
-        }
-        &self.announcing.func_parts.1
-    }
 }

@@ -63,6 +63,7 @@ mod dispatch;
 mod everybody;
 mod foreign;
 mod form;
+mod func_parts;
 mod greet;
 mod homes;
 mod inbound;

@@ -22,6 +22,16 @@ pub enum RegisterError {
         "this node has {0} functions, which is as many as it may announce; raise max_functions_per_peer on every node"
     )]
     TooMany(usize),
+    /// The names of this node's functions fill more broadcasts than peers read of one list.
+    #[error(
+        "the names of {names} functions do not fit the {parts} broadcasts that peers read; give them shorter names, or offer some of them from another node"
+    )]
+    ListTooLong {
+        /// How many there would be.
+        names: usize,
+        /// How many broadcasts a list may fill.
+        parts: usize,
+    },
     /// The node is shut down.
     #[error("this node is shut down; open a new one")]
     Closed,
@@ -47,6 +57,11 @@ impl Core {
         let is_new = self.directory.local(name.as_str()).is_none();
         if is_new && self.directory.local_count() >= limit {
             return Err(RegisterError::TooMany(limit));
+        }
+        let is_listed = |function: &LocalFunction| function.service.is_none();
+        let before = self.directory.local(name.as_str());
+        if is_listed(&function) && !before.is_some_and(|(_, before)| is_listed(before)) {
+            self.has_part_for(&name)?;
         }
         let too_many = RegisterError::TooMany(self.config.max_functions);
         let key = self.directory.register(&name, function).ok_or(too_many)?;
