@@ -186,7 +186,8 @@ settings! {
     /// Default 5127.
     older_port, with_older_port: u16 = 5127;
     /// Bytes sent to one IP address in 10 s while it has not proved itself (and never more
-    /// than three times what it sent). Default 1200.
+    /// than three times what it sent). Not for older programs, for whom the factor holds alone.
+    /// Default 1200.
     unproved_budget, with_unproved_budget: usize = 1200, in 400..=1 << 20;
     /// Events kept for the application. Default 1024.
     max_events, with_max_events: usize = 1024, in 1..=1 << 20;

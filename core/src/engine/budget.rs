@@ -38,7 +38,7 @@ impl Core {
         }
         let room = known.amplification_room();
         // An older program can prove its address only by answering a call: the sum per window would
-        // leave its own calls unanswered.
+        // leave its own calls unanswered. The rate of what strangers bring bounds it.
         let allowance = match Hosts::counts(known.remote.ip()).filter(|_| !known.is_home) {
             Some(ip) => self.hosts.allowance(now, ip),
             None => usize::MAX,
