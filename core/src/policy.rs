@@ -1,12 +1,13 @@
 //! Which provider a call goes to: pure functions over the list of providers, in which the
-//! latest to announce the name is last.
+//! one that was last to be heard of is last.
 
 /// How to choose among several providers of one name. A new policy is a variant here and an
 /// arm in [`Policy::pick`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Policy {
-    /// The one that announced the name last (S0's rule).
+    /// The one that this node heard of last as a provider of the name (S0's rule). Who announces it
+    /// again keeps its place; who took it back, or was forgotten, and comes again is last.
     #[default]
     Latest,
     /// The one that has offered it longest: a newcomer attracts no calls.
