@@ -14,7 +14,7 @@ use crate::slots::Slots;
 pub enum Class {
     /// On a worker thread; may block or compute. The default of plain functions.
     Blocking,
-    /// A future, polled once in place and spawned if it is not ready.
+    /// A future, spawned on the runtime: never polled by whoever received the call.
     Async,
     /// Declared short: run at once by whoever received the call.
     Inline,

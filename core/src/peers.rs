@@ -207,7 +207,6 @@ pub(crate) struct Peers {
     /// Tentative peers, oldest first. Holds verified and stale keys too until they are met.
     tentative: VecDeque<PeerKey>,
     tentative_count: usize,
-    /// How many are owed the answer to their first hello.
     /// Who is owed an answer to its first hello.
     owed_greetings: BTreeSet<PeerKey>,
     max_verified: usize,
