@@ -76,8 +76,10 @@ impl<T> Call<T> {
     }
 
     /// Time until the outcome must be there, whatever happens on the way. Default 30 s (see the
-    /// node's configuration). A call that a function makes while it serves another one has at
-    /// most the time that is left there.
+    /// node's configuration). A longer one than `max_deadline` of the configuration (24 h) is cut to
+    /// that, and [`Event::LimitHit`](crate::Event::LimitHit) tells so. With zero the call is not
+    /// sent: it ends as `timeout`, and its function does not run. A call that a function makes while
+    /// it serves another one has at most the time that is left there.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.with(|request| request.deadline = Some(deadline))
     }
@@ -108,7 +110,7 @@ impl<T> Call<T> {
         self.with(|request| request.wait = Some(wait))
     }
 
-    /// Adds a named argument.
+    /// Adds a named argument. Of those with the same name the last one counts.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
         let (mut bytes, depth) = (Vec::new(), self.hub.depth);
         match self.hub.pipeline.first().serialize(&value, depth.value, &mut bytes) {
@@ -176,7 +178,10 @@ impl<T> Call<T> {
         self.with(|request| request.mode = Mode::Fastest(count.max(1)))
     }
 
-    /// Calls every provider and collects all answers.
+    /// Calls every provider and collects all answers, one for each: where `max_calls` of the node's
+    /// configuration (16,384, this call and one for each provider among them) leaves no room for
+    /// some, theirs is `busy`, and their function does not run. Where it leaves room for none, the
+    /// whole call fails so.
     pub fn all(self) -> AllCall<T> {
         AllCall(self.with(|request| request.mode = Mode::All))
     }

@@ -1,5 +1,6 @@
 //! Nodes over the memory transport: the public API, on a paused clock.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lanc::{Config, Context, ErrorCode, Executed, Fault, JsonCodec, Node, NodeBuilder, Policy};
@@ -319,6 +320,24 @@ async fn an_async_function_that_nobody_waits_for_ends_a_second_later() {
     assert_eq!(server.tables().running, 1, "it has a second to end by itself");
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(server.tables().running, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_time_does_not_run_and_of_named_arguments_the_last_counts() {
+    let network = MemoryNetwork::new();
+    let server = node(&network, "server").await;
+    server.register("add", |a: i64, b: i64| a + b).unwrap();
+    let client = node(&network, "client").await;
+    client.settled().await;
+    for caller in [&client, &server] {
+        let call = caller.call::<i64>("add", (1, 2)).deadline(Duration::ZERO);
+        let error = call.await.unwrap_err();
+        assert_eq!((error.code, error.executed), (ErrorCode::TIMEOUT, Executed::No), "{error}");
+    }
+    let twice = |ctx: Context| ctx.named::<BTreeMap<String, i64>>().map(|named| named["n"]);
+    server.register("twice", twice).unwrap();
+    let call = server.call::<i64>("twice", ()).kwarg("n", 1).kwarg("n", 2);
+    assert_eq!(call.await, Ok(2));
 }
 
 /// Polls until the node runs nothing any more. Not virtual time: that stands still while a worker

@@ -60,7 +60,9 @@ pub struct CallRequest {
     pub function: FunctionName,
     /// Its arguments.
     pub args: Arguments,
-    /// Time until the outcome must be there; the configured default if absent.
+    /// Time until the outcome must be there; the configured default if absent. Longer than the
+    /// configured `max_deadline` (24 h) is cut to that, and counted. With zero the call is not sent,
+    /// and ends as `timeout`.
     pub deadline: Option<Duration>,
     /// How long to wait for a provider to appear, counted from the call; also for another one,
     /// where the only one is gone and the call may go on. If absent, a node waits the configured
