@@ -1,6 +1,7 @@
 //! Ends of peers and connections while something is under way.
 
 use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::id::CallKey;
 use lanc_core::ports::{Cast, Dest, DownReason, LinkEvent, SendRefused};
 use lanc_core::{Carrier, Config, Time};
 
@@ -50,8 +51,8 @@ fn a_restart_ends_what_waited_for_a_connection() {
     world.is_tidy();
 }
 
-#[test]
-fn a_large_answer_outlives_the_farewell_that_overtakes_it() {
+/// A node answers at length and says farewell, which overtakes the answer by so many milliseconds.
+fn overtaken_by_farewell(millis: u64) -> (World, CallKey) {
     let mut world = World::new(["a", "b"]);
     let key = world.call(0, "fb", 5000);
     world.settle();
@@ -70,12 +71,35 @@ fn a_large_answer_outlives_the_farewell_that_overtakes_it() {
     assert_eq!(world.route(0, "b"), None, "it has left");
     world.obey();
     assert!(late.len() > 3);
+    let last = late.pop().unwrap();
     for frame in late {
         world.hand(0, connection(0), Cast::Unicast, &frame);
     }
-    assert_eq!(world.outcome(0, key), Some(Ok(200_002)));
+    // Nothing else comes of the callee meanwhile: the end of its connection stands behind this.
+    world.now = Time::from_millis(world.now.as_millis() + millis);
+    world.cores[0].handle_timeout(world.now);
+    world.hand(0, connection(0), Cast::Unicast, &last);
+    (world, key)
+}
+
+#[test]
+fn a_large_answer_outlives_the_farewell_that_overtakes_it_by_less_than_100_ms() {
+    for millis in [0, 99] {
+        let (mut world, key) = overtaken_by_farewell(millis);
+        assert_eq!(world.outcome(0, key), Some(Ok(200_002)), "{millis} ms");
+        world.pass(200);
+        assert!(world.wires_up().is_empty(), "and then the connection goes");
+        world.is_tidy();
+    }
+}
+
+#[test]
+fn a_call_that_is_open_100_ms_after_the_farewell_of_its_callee_is_lost() {
+    let (mut world, key) = overtaken_by_farewell(100);
+    let error = world.outcome(0, key).unwrap().unwrap_err();
+    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Maybe));
     world.pass(200);
-    assert!(world.wires_up().is_empty(), "and then the connection goes");
+    assert!(world.wires_up().is_empty());
     world.is_tidy();
 }
 
