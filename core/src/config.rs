@@ -72,6 +72,17 @@ macro_rules! settings {
                 self.max_depth.saturating_sub(2)
             }
 
+            /// Each setting's name, its value, and the ends of its range, as `{:?}` writes them: for
+            /// the test that the manual says the same.
+            #[doc(hidden)]
+            pub fn listed(&self) -> Vec<(&'static str, String, Option<[String; 2]>)> {
+                vec![$((
+                    stringify!($name),
+                    format!("{:?}", self.$name),
+                    None$(.or_else(|| Some(ends(&self.$name, &$range))))?,
+                ),)*]
+            }
+
             /// Checks every setting against the range that stands beside it.
             pub(crate) fn check(&self) -> Result<(), ConfigError> {
                 $($(in_range(stringify!($name), &self.$name, &$range)?;)?)*
@@ -255,6 +266,11 @@ settings! {
     /// Whether the node says hello to everybody and listens for it. Without it only configured
     /// peers are known. Default yes.
     discovery, with_discovery: bool = true;
+}
+
+/// The ends of the range of a setting, whose type says of what.
+fn ends<T: Debug>(_: &T, range: &RangeInclusive<T>) -> [String; 2] {
+    [range.start(), range.end()].map(|end| format!("{end:?}"))
 }
 
 fn in_range<T: PartialOrd + Debug>(

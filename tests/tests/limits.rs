@@ -6,6 +6,8 @@
 mod calls;
 #[path = "limits/defaults.rs"]
 mod defaults;
+#[path = "limits/manual.rs"]
+mod manual;
 #[path = "limits/strangers.rs"]
 mod strangers;
 
