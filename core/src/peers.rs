@@ -77,6 +77,8 @@ pub(crate) struct Peer {
     pub(crate) turned_away: u8,
     /// What waits for that.
     pub(crate) waiting: Vec<Outgoing>,
+    /// When a call left that was sent more than once and of which it has not said that it came.
+    pub(crate) unheard_at: Option<Time>,
     /// Set while it may be gone.
     pub(crate) suspicion: Option<Suspicion>,
     /// In keyed mode: the counter of its latest hello that was no connection's.
@@ -137,6 +139,7 @@ impl Peer {
             dial: None,
             turned_away: 0,
             waiting: Vec::new(),
+            unheard_at: None,
             suspicion: None,
             newest_hello: 0,
             recovery: Recovery::new(max_window),

@@ -889,3 +889,70 @@ fn a_call_refused_by_a_provider_that_goes_down_waits_for_another_as_long_as_it_m
     lan.run_for(ms(50));
     assert_eq!(failure(&lan, call).0, ErrorCode::BUSY);
 }
+
+#[test]
+fn of_providers_that_restart_no_more_than_three_are_asked() {
+    let names = ["one", "two", "three", "four"];
+    let (mut lan, nodes, caller) =
+        room(80, names.map(|name| small(name, work(name, 600_000))).to_vec());
+    let ask = Ask::new("work", json!([])).idempotent().mode(Mode::Hedged).deadline(secs(30));
+    lan.ask(caller, ask);
+    // A second has been asked after 1 s.
+    lan.run_for(ms(1500));
+    // Lost: a third is asked at once. That it is late then is no reason for a fourth.
+    lan.restart(nodes[3], Place::Same);
+    lan.run_for(secs(3));
+    let started = |node: &NodeId| lan.core(*node).counters().tasks_started;
+    assert_eq!(nodes.iter().map(started).collect::<Vec<_>>(), [0, 1, 1, 0]);
+}
+
+#[test]
+fn who_says_nothing_any_more_is_passed_over_while_another_is_known() {
+    let (mut lan, nodes, caller) =
+        room(81, vec![small("one", work("one", 10)), small("two", work("two", 10))]);
+    let ask = || Ask::new("work", json!([])).deadline(ms(500));
+    lan.pause(nodes[1]);
+    let first = lan.ask(caller, ask());
+    lan.run_for(ms(600));
+    assert_eq!(failure(&lan, first).0, ErrorCode::TIMEOUT);
+    for _ in 0..5 {
+        let call = lan.ask(caller, ask());
+        lan.run_for(ms(100));
+        assert_eq!(lan.result(call), Some(Ok(json!("one"))));
+    }
+    // Once it says anything, it is the latest announcer again.
+    lan.resume(nodes[1]);
+    lan.run_for(secs(6));
+    let call = lan.ask(caller, ask());
+    lan.run_for(ms(100));
+    assert_eq!(lan.result(call), Some(Ok(json!("two"))));
+    // Where all are silent the policy chooses, and it is tried.
+    nodes.iter().for_each(|node| lan.pause(*node));
+    for _ in 0..3 {
+        let call = lan.ask(caller, ask());
+        lan.run_for(ms(600));
+        assert_eq!(failure(&lan, call).0, ErrorCode::TIMEOUT);
+    }
+}
+
+#[test]
+fn a_call_to_several_waits_for_more_of_them_for_half_of_its_time_at_most() {
+    let mut lan = World::new(82);
+    for name in ["one", "two"] {
+        lan.add(small(name, work(name, 10)));
+    }
+    lan.run_for(secs(3));
+    // It has just been opened, and waits for 1.5 s for all who answer its hello.
+    for (mode, deadline) in [(Mode::All, secs(1)), (Mode::Fastest(3), secs(1))] {
+        let caller = lan.node("caller");
+        let began = lan.now();
+        let call = lan.ask(caller, Ask::new("work", json!([])).mode(mode).deadline(deadline));
+        assert!(lan.run_until(|lan| lan.ended(call) != Ended::Open, secs(2)));
+        let took = lan.now().since(began);
+        assert!((ms(500)..ms(600)).contains(&took), "{mode:?}: {took:?}");
+        match mode {
+            Mode::All => assert_eq!(lan.answers(call).map(|answers| answers.len()), Some(2)),
+            _ => assert!(matches!(lan.result(call), Some(Ok(_)))),
+        }
+    }
+}

@@ -47,7 +47,7 @@ impl Core {
     /// What may be decided before a byte is parsed. Allocates nothing for strangers but the
     /// bounded entry of their host.
     fn admit(&mut self, now: Time, link: LinkId, origin: Origin, size: usize) -> Result<(), Drop> {
-        if self.phase == Phase::Closed {
+        if self.phase >= Phase::Closed {
             return Err(Drop::Closed);
         }
         // Whoever completed a handshake does not forge its address.

@@ -67,7 +67,7 @@ impl Core {
         let local = usize::from(self.directory.local(name).is_some());
         let known = self.directory.providers(name).len() + local;
         let is_any = call.request.target == Target::Any;
-        if is_any && known < count.clamp(1, MAX_FASTEST) && now < self.seeks_until(key) {
+        if is_any && known < count.clamp(1, MAX_FASTEST) && now < self.gathers_until(key) {
             return false;
         }
         if !self.route_one(now, key) {
@@ -168,7 +168,7 @@ impl Core {
         let Some(function) = self.directory.get(function) else { return Next::Nobody };
         let is_marked = call.request.idempotent || matches!(call.request.mode, Mode::Fastest(_));
         let needs_word = may_have_run(call) && !is_marked;
-        let mut next = Next::Nobody;
+        let (mut next, mut unheard) = (Next::Nobody, None);
         let providers = &function.providers;
         let load = |at| self.backlog(providers, at);
         let order = call.request.policy.order(providers.len(), draw, load);
@@ -178,12 +178,15 @@ impl Core {
             if was_asked(call, peer.session) || (needs_word && !function.is_idempotent_at(key)) {
                 continue;
             }
-            if peer.retry_budget.allows(now) {
+            if !peer.retry_budget.allows(now) {
+                next = Next::Withheld;
+            } else if !self.is_unheard(key) {
                 return Next::Ask(key);
+            } else {
+                unheard = unheard.or(Some(key));
             }
-            next = Next::Withheld;
         }
-        next
+        unheard.map_or(next, Next::Ask)
     }
 
     /// Sends a call to another provider: itself if its own attempt is over, else a copy.

@@ -5,6 +5,7 @@ use crate::calls::{Call, CallRequest, Carrier, Mode, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, ExeId, FunctionKey, PeerKey};
 use crate::peers::Peer;
+use crate::policy::Policy;
 use crate::time::Time;
 use crate::timers::Timer;
 
@@ -118,10 +119,12 @@ impl Core {
             Mode::Fastest(count) => self.route_fastest(now, key, count),
             Mode::All => self.route_to_all(now, key),
         };
-        if routed {
-            return;
-        }
-        let until = self.seeks_until(key);
+        let Some(call) = self.calls.get(key).filter(|_| !routed) else { return };
+        // Where some are known, more of them are waited for.
+        let is_for_several = matches!(call.request.mode, Mode::Fastest(_) | Mode::All);
+        let gathers =
+            is_for_several && self.directory.find(call.request.function.as_str()).is_some();
+        let until = if gathers { self.gathers_until(key) } else { self.seeks_until(key) };
         if now >= until {
             self.no_provider(now, key);
             return;
@@ -149,6 +152,9 @@ impl Core {
                 let draw = if providers.len() > 1 { self.random.u64() } else { 0 };
                 let picked = policy.pick(providers.len(), draw, |at| self.backlog(providers, at));
                 match picked.and_then(|place| providers.get(place)) {
+                    Some(peer) if providers.len() > 1 && self.is_unheard(*peer) => {
+                        self.heard_instead(policy, providers, draw).unwrap_or(*peer)
+                    }
                     Some(peer) => *peer,
                     None => return false,
                 }
@@ -171,6 +177,13 @@ impl Core {
             },
         };
         self.dispatch_if_offered(now, key, peer, function)
+    }
+
+    /// The first provider of a list, by a policy, that has said something of late.
+    fn heard_instead(&self, policy: Policy, providers: &[PeerKey], draw: u64) -> Option<PeerKey> {
+        let order = policy.order(providers.len(), draw, |at| self.backlog(providers, at));
+        let mut ordered = order.into_iter().filter_map(|place| providers.get(place).copied());
+        ordered.find(|key| !self.is_unheard(*key))
     }
 
     /// How much the provider at a place of a list has to do.

@@ -27,7 +27,7 @@ impl Core {
                 targets.push(peer.session);
             }
         }
-        if targets.is_empty() || now < self.seeks_until(key) {
+        if targets.is_empty() || now < self.gathers_until(key) {
             return false;
         }
         self.begin_members(now, key, targets);

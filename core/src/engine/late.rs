@@ -32,11 +32,10 @@ impl Core {
     }
 
     fn expect_answer_soon(&mut self, now: Time, key: CallKey) {
-        if let Some(due) = self.late_at(now, key) {
-            let timer = self.timers.set(due, Timer::Late(key));
-            let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));
-            self.cancel_timer(old);
-        }
+        let timer = self.late_at(now, key).map(|due| self.timers.set(due, Timer::Late(key)));
+        let call = self.calls.get_mut(key);
+        let old = call.and_then(|call| std::mem::replace(&mut call.other_timer, timer));
+        self.cancel_timer(old);
     }
 
     /// When the answer is late of a call that was last sent to somebody at `since`. `None`: nobody

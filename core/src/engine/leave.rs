@@ -54,6 +54,12 @@ impl Core {
         own.filter(|link| link.proved_for == Some(key)).map(|link| link.last_heard).max()
     }
 
+    /// Whether nothing has come of a peer since calls were sent to it again and again.
+    pub(super) fn is_unheard(&self, key: PeerKey) -> bool {
+        let since = self.peers.get(key).and_then(|peer| peer.unheard_at);
+        since.is_some_and(|since| self.heard_of(key).is_none_or(|heard| heard < since))
+    }
+
     pub(super) fn on_bye(&mut self, now: Time, from: From, session: SessionId) -> Result<(), Drop> {
         if session == self.session {
             return Err(Drop::Own);

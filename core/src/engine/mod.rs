@@ -166,7 +166,7 @@ struct Ping {
 }
 
 /// How far the node is from its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Phase {
     /// Made; no hello yet.
     Fresh,
@@ -176,6 +176,8 @@ enum Phase {
     Draining,
     /// Farewell is said.
     Closed,
+    /// The same, and what was sent need not leave.
+    CutOff,
 }
 
 /// The calls in the frame that was polled last. If it is refused they end; the next poll says that it
@@ -281,7 +283,6 @@ pub struct Core {
     /// Since when this node has run without standing still, as its sweeps tell.
     awake_since: Time,
     announcing: Announcing,
-    is_cut_off: bool,
     in_frame: InFrame,
     /// The watermark for the far end of the link whose frame is being packed.
     frame_watermark: Option<Watermark>,
@@ -294,12 +295,12 @@ pub struct Core {
 impl Core {
     /// Whether [`Self::shutdown`] has come to its end and nothing waits to be sent.
     pub fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed && !self.outbox.is_ready()
+        self.phase >= Phase::Closed && !self.outbox.is_ready()
     }
 
     /// Whether [`Self::close_now`] ended it: what has left the core need not leave the node then.
     pub fn is_cut_off(&self) -> bool {
-        self.is_cut_off
+        self.phase == Phase::CutOff
     }
 
     /// When whoever is there has had the time to answer the first hello.

@@ -321,6 +321,11 @@ impl Core {
                 return;
             }
         }
+        if let Some(Stage::Remote { peer, flight, .. }) =
+            self.calls.get(key).map(|call| &call.stage)
+        {
+            self.note_unheard(*peer, *flight);
+        }
         self.give_up(now, key, ErrorCode::TIMEOUT, "the deadline passed");
     }
 

@@ -185,9 +185,21 @@ impl Core {
         self.arm_recovery(peer);
     }
 
+    /// Nothing came for a call in time. Since its second copy left its callee counts as silent, until
+    /// it says anything: others are called first. One copy is lost easily.
+    pub(super) fn note_unheard(&mut self, callee: PeerKey, flight: Flight) {
+        if let Some(peer) = self.peers.get_mut(callee)
+            && let Some(since) = flight.left_at(1).filter(|_| !flight.is_acked)
+            && gives_receipts(peer)
+        {
+            peer.unheard_at = Some(since);
+        }
+    }
+
     /// No receipt or no answer came in time: sends a call again, or asks about it.
     fn follow_up(&mut self, now: Time, peer: PeerKey, key: CallKey) {
         let Some(flight) = self.flight(key) else { return };
+        self.note_unheard(peer, flight);
         if flight.is_queued {
             // A copy that has waited so long may still be lost, and the question behind it.
             if flight.is_probed {

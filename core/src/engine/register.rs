@@ -50,7 +50,7 @@ impl Core {
         function: LocalFunction,
     ) -> Result<FunctionKey, RegisterError> {
         let name = FunctionName::new(name)?;
-        if matches!(self.phase, Phase::Draining | Phase::Closed) {
+        if self.phase >= Phase::Draining {
             return Err(RegisterError::Closed);
         }
         let limit = self.config.max_functions_per_peer;

@@ -39,6 +39,13 @@ impl Core {
         }
     }
 
+    /// Until when a call to several waits for more of them: at most for half of its time, so that
+    /// those that are known can answer.
+    pub(super) fn gathers_until(&self, key: CallKey) -> Time {
+        let Some(call) = self.calls.get(key) else { return Time::ZERO };
+        self.seeks_until(key).min(call.started + call.deadline.since(call.started) / 2)
+    }
+
     /// When a peer that has restarted has had the time to say again what it offers.
     fn lists_are_due(&self) -> Time {
         let restarted = self.announcing.peer_restarted;

@@ -15,7 +15,7 @@ impl Core {
     /// finish within the configured time; then the farewell is sent and
     /// [`Event::Closed`] comes.
     pub fn shutdown(&mut self, now: Time) {
-        if matches!(self.phase, Phase::Draining | Phase::Closed) {
+        if self.phase >= Phase::Draining {
             return;
         }
         self.phase = Phase::Draining;
@@ -27,8 +27,8 @@ impl Core {
     /// Ends at once: functions that run are cut off, and all that is said is the farewell, by
     /// which their callers know that no answer comes. Then [`Event::Closed`] comes.
     pub fn close_now(&mut self, now: Time) {
-        self.is_cut_off = true;
         self.close(now);
+        self.phase = Phase::CutOff;
     }
 
     /// Refuses everything that has not begun, because the node goes down.
@@ -56,7 +56,7 @@ impl Core {
     }
 
     pub(super) fn close(&mut self, now: Time) {
-        if self.phase == Phase::Closed {
+        if self.phase >= Phase::Closed {
             return;
         }
         for key in self.calls.keys() {

@@ -99,7 +99,6 @@ impl Core {
             sweep_due: now,
             awake_since: now,
             announcing: Announcing::default(),
-            is_cut_off: false,
             in_frame: InFrame::default(),
             frame_watermark: None,
             scratch: Vec::new(),
