@@ -72,7 +72,7 @@ pub(crate) struct Inbound {
     round: VecDeque<CallerKey>,
     /// What is kept of forgotten callers that were peers.
     forgotten: Marks,
-    /// What was said in the name of callers while they were none.
+    /// The same of those that never introduced themselves.
     strangers: Marks,
     bounds: Bounds,
     entries: usize,
@@ -111,19 +111,14 @@ impl Inbound {
             }
             return Ok(key);
         }
-        let floor = |marks: &Marks| {
-            let highest = marks.get(session).filter(|_| !planted!(TombstoneIgnored));
-            highest.map_or(0, |highest| highest.saturating_add(1))
-        };
-        let (floor, strangers_floor) = (floor(&self.forgotten), floor(&self.strangers));
+        let forgotten = self.mark_of(session, peer).filter(|_| !planted!(TombstoneIgnored));
+        let floor = forgotten.map_or(0, |highest| highest.saturating_add(1));
         let caller = Caller {
             session,
             peer,
             entries: VecDeque::new(),
             live: 0,
             floor,
-            strangers_floor,
-            vouched: 0,
             kept: 0,
             heard: now,
             acks: Agenda::default(),
@@ -179,15 +174,9 @@ impl Inbound {
             Some(_) if planted!(CopiesNotSeen) => Seen::New,
             Some(entry) if entry.random == id.random => Seen::Known(entry.standing),
             Some(_) => Seen::Forged,
-            None if caller.is_stale(id.number) => Seen::Stale,
+            // Nothing can be higher than the last number, so that it could never be passed.
+            None if id.number < caller.floor || id.number == u64::MAX => Seen::Stale,
             None => Seen::New,
-        }
-    }
-
-    /// The peer itself has spoken of a call that is new or known: the number is its own.
-    pub(crate) fn vouch(&mut self, key: CallerKey, number: u64) {
-        if let Some(caller) = self.callers.get_mut(key) {
-            caller.vouched = caller.vouched.max(number);
         }
     }
 
@@ -253,18 +242,16 @@ impl Inbound {
         }
         // Half of them at once, so that this is seldom done.
         let mut surplus = most / 2 + 1;
-        let (mut gone, before) = (None, caller.entries.len());
+        let (mut floor, before) = (caller.floor, caller.entries.len());
         caller.entries.retain(|entry| {
             let goes = surplus > 0 && !matches!(entry.standing, Standing::Live(_));
             if goes {
                 surplus -= 1;
-                gone = Some(entry.number);
+                floor = floor.max(entry.number.saturating_add(1));
             }
             !goes
         });
-        if let Some(gone) = gone.filter(|_| !planted!(MemoryMakesRoom)) {
-            caller.raise_floor(gone);
-        }
+        caller.floor = if planted!(MemoryMakesRoom) { caller.floor } else { floor };
         self.entries -= before - caller.entries.len();
     }
 
@@ -309,21 +296,24 @@ impl Inbound {
         self.answer_bytes = self.answer_bytes.saturating_sub(bytes);
     }
 
-    /// Forgets a caller; the highest number stays that it has used as a peer, and that which was
-    /// used in its name. Its tasks are to be ended.
+    /// Forgets a caller; of one that was a peer the highest number stays. Its tasks are to be
+    /// ended.
     pub(crate) fn forget(&mut self, key: CallerKey) -> Option<Caller> {
         let caller = self.callers.remove(key)?;
         self.by_session.remove(caller.session);
         self.entries -= caller.entries.len();
-        let (own, highest) = (caller.highest_of_peer(), caller.highest());
-        if own > 0 {
-            self.forgotten.keep(caller.session, own);
-        }
-        // What strangers have said in a peer's name binds strangers only.
-        if highest > own {
-            self.strangers.keep(caller.session, highest);
-        }
+        let highest = caller.highest();
+        // Whoever never introduced itself may have made its session up.
+        let marks = if caller.peer.is_some() { &mut self.forgotten } else { &mut self.strangers };
+        marks.keep(caller.session, highest);
         Some(caller)
+    }
+
+    /// The highest number of a session that was forgotten. What strangers have said in its name
+    /// binds strangers only, and spoils nothing for the node whose it is.
+    fn mark_of(&self, session: u64, peer: Option<PeerKey>) -> Option<u64> {
+        let own = self.forgotten.get(session);
+        own.max(self.strangers.get(session).filter(|_| peer.is_none()))
     }
 
     /// Callers that are remembered.
@@ -344,7 +334,7 @@ impl Inbound {
 
 /// Forgotten callers whose highest number is kept.
 const FORGOTTEN: usize = 65_536;
-/// The same of numbers that were used in the name of callers while they were no peers.
+/// The same of those that never introduced themselves.
 const FORGOTTEN_STRANGERS: usize = 1024;
 
 /// Room for calls that is kept when a caller has none.

@@ -75,8 +75,8 @@ impl Core {
         self.close_if_drained(now);
     }
 
-    /// A peer is no more that had proved its session. It may come back: what others have said in
-    /// its name does not bind it until then.
+    /// A peer is no more that had proved its session. It may have called before it introduced
+    /// itself; what is kept of it is kept as a peer's.
     pub(super) fn was_peer(&mut self, session: u64, peer: PeerKey) {
         let caller = self.inbound.find(session).and_then(|key| self.inbound.get_mut(key));
         if let Some(caller) = caller {

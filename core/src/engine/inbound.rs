@@ -65,11 +65,7 @@ impl Core {
         if let Some(watermark) = call.watermark.filter(|_| peer.is_some()) {
             self.pass(now, caller, watermark);
         }
-        let seen = self.inbound.look(caller, id);
-        if peer.is_some() && matches!(seen, Seen::New | Seen::Known(_)) {
-            self.inbound.vouch(caller, id.number);
-        }
-        match seen {
+        match self.inbound.look(caller, id) {
             Seen::New => Ok(Meeting::New(caller, id)),
             Seen::Known(standing) => {
                 self.counters.calls_repeated += 1;
@@ -192,7 +188,6 @@ impl Core {
         let Some(peer) = self.peer_of(from.link, id.session) else { return };
         let Some(caller) = self.caller_of(now, id.session, Some(peer)) else { return };
         if self.inbound.look(caller, id) == Seen::New {
-            self.inbound.vouch(caller, id.number);
             self.inbound.remember(caller, id, Standing::Refused(ErrorCode::CANCELLED));
         }
     }

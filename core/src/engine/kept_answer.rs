@@ -28,9 +28,6 @@ impl Core {
             return Err(Drop::UnknownCall);
         }
         let seen = self.inbound.look(caller, id);
-        if matches!(seen, Seen::Known(_)) {
-            self.inbound.vouch(caller, id.number);
-        }
         if let Seen::Known(Standing::Live(key)) = seen
             && let Some(task) = self.tasks.get(key)
             && matches!(task.progress, Progress::Answered(_))
@@ -49,7 +46,7 @@ impl Core {
         }
         // No further than has been seen of it: one that is falsified must not make later calls
         // stale.
-        let known = self.inbound.get(caller).map_or(0, |caller| caller.highest_of_peer());
+        let known = self.inbound.get(caller).map_or(0, |caller| caller.highest());
         if let Some(watermark) = watermark.filter(|_| seen != Seen::Forged) {
             self.pass(now, caller, watermark.min(known.saturating_add(1)));
         }

@@ -52,10 +52,6 @@ pub(crate) struct Caller {
     pub(super) live: usize,
     /// No call with a lower number may start unless it is remembered.
     pub(super) floor: u64,
-    /// The same until a peer is known of this session: anybody may have called in its name.
-    pub(super) strangers_floor: u64,
-    /// The highest number of a call that a peer of this session is known to have made.
-    pub(super) vouched: u64,
     /// Bytes of answers that are kept for it.
     pub(super) kept: usize,
     /// When it was last heard of.
@@ -88,30 +84,10 @@ impl Caller {
         self.entries.get(self.find(number)?)?.standing.task()
     }
 
-    /// Whether a call may not start, of which nothing is remembered.
-    pub(super) fn is_stale(&self, number: u64) -> bool {
-        let bound = if self.peer.is_some() { 0 } else { self.strangers_floor };
-        // Nothing can be higher than the last number, so that it could never be passed.
-        number < self.floor.max(bound) || number == u64::MAX
-    }
-
-    /// No call with this number or a lower one may start that is not remembered.
-    pub(super) fn raise_floor(&mut self, number: u64) {
-        let above = number.saturating_add(1);
-        self.strangers_floor = self.strangers_floor.max(above);
-        self.floor = self.floor.max(above.min(self.vouched.saturating_add(1)));
-    }
-
-    /// The highest number that it is known to have used as a peer.
-    pub(crate) fn highest_of_peer(&self) -> u64 {
-        self.vouched.max(self.floor.saturating_sub(1))
-    }
-
-    /// The highest number that was seen in its name.
-    pub(super) fn highest(&self) -> u64 {
+    /// The highest number that was seen of it.
+    pub(crate) fn highest(&self) -> u64 {
         let last = self.entries.back().map_or(0, |entry| entry.number);
-        let bound = self.strangers_floor.saturating_sub(1);
-        last.max(bound).max(self.highest_of_peer())
+        last.max(self.floor.saturating_sub(1))
     }
 
     /// Its tasks.

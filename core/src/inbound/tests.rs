@@ -85,7 +85,6 @@ fn a_caller_that_was_forgotten_cannot_start_an_old_call_again() {
     let mut peers: Slots<(), tag::Peer> = Slots::new(1);
     let peer = peers.insert(()).ok();
     let caller = inbound.caller(Time::ZERO, SESSION, peer).unwrap();
-    inbound.vouch(caller, 4);
     inbound.remember(caller, id(4), Standing::Over);
     assert!(inbound.forget(caller).is_some());
     assert_eq!((inbound.len(), inbound.calls()), (0, 0));
@@ -108,30 +107,6 @@ fn what_a_stranger_leaves_behind_binds_strangers_and_not_the_peer_whose_session_
     let again = inbound.caller(Time::ZERO, SESSION, peer).unwrap();
     assert_eq!(inbound.look(again, id(1)), Seen::New);
     assert_eq!(inbound.look(again, id(u64::MAX)), Seen::Stale, "it could never be passed");
-}
-
-#[test]
-fn what_was_said_in_a_session_s_name_before_its_peer_was_met_does_not_bind_that_peer() {
-    let mut inbound = table(8, 100);
-    let mut peers: Slots<(), tag::Peer> = Slots::new(1);
-    let peer = peers.insert(()).ok();
-    for number in [1 << 63, (1 << 63) + 1] {
-        let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-        inbound.remember(caller, id(number), Standing::Over);
-        assert!(inbound.forget(caller).is_some());
-    }
-    let caller = inbound.caller(Time::ZERO, SESSION, None).unwrap();
-    inbound.remember(caller, id((1 << 63) + 2), Standing::Over);
-    assert_eq!(inbound.look(caller, id(3)), Seen::Stale);
-    // The peer introduces itself, calls, and is away for long.
-    assert_eq!(inbound.caller(Time::ZERO, SESSION, peer), Ok(caller));
-    assert_eq!(inbound.look(caller, id(3)), Seen::New);
-    inbound.vouch(caller, 3);
-    inbound.remember(caller, id(3), Standing::Over);
-    assert!(inbound.forget(caller).is_some());
-    let again = inbound.caller(Time::ZERO, SESSION, peer).unwrap();
-    assert_eq!(inbound.look(again, id(4)), Seen::New);
-    assert_eq!(inbound.look(again, id(3)), Seen::Stale);
 }
 
 #[test]
