@@ -91,19 +91,23 @@ impl Core {
         *sent = true;
         flight.leaves(now);
         flight.is_queued = false;
-        let (sends, is_probed) = (flight.sends, flight.is_probed);
+        let (sends, probes) = (flight.sends, flight.is_probed.then_some(flight.probes));
         self.counters.calls_resent += u64::from(sends > 1);
         let to = *to;
         let Some(peer) = self.peers.get_mut(to) else { return };
         if call.request.mode == Mode::OneWay {
             peer.recovery.hold(number, now);
         }
-        // If it left beside a question, it is known when the next one is due.
-        if is_probed || !repeats || !gives_receipts(peer) {
+        if !repeats || !gives_receipts(peer) {
             return;
         }
         let recovery = &mut peer.recovery;
-        let due = now + spread(recovery.round_trip.timeout(sends), random, sends);
+        let due = now
+            + match probes {
+                None => spread(recovery.round_trip.timeout(sends), random, sends),
+                // The question that it goes with may have left long before it.
+                Some(probes) => probe_after(probes),
+            };
         flight.due = Some(due);
         recovery.due.add(due, key);
         // A timer that is set for an earlier time stays; what has become stale meanwhile is passed
@@ -200,11 +204,8 @@ impl Core {
     fn follow_up(&mut self, now: Time, peer: PeerKey, key: CallKey) {
         let Some(flight) = self.flight(key) else { return };
         self.note_unheard(peer, flight);
+        // When it leaves it is known when the next one is due.
         if flight.is_queued {
-            // A copy that has waited so long may still be lost, and the question behind it.
-            if flight.is_probed {
-                self.see_to(peer, key, now + probe_after(flight.probes));
-            }
             return;
         }
         if flight.is_probed {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lanc_core::Time;
 use lanc_core::id::ExeId;
 use lanc_core::message::Features;
+use lanc_core::ports::Dest;
 use serde_json::Value;
 
 use super::glance::SeenCall;
@@ -42,6 +43,7 @@ pub(super) fn number(id: ExeId) -> Number {
 struct Sent {
     count: u32,
     to: Option<u64>,
+    by: Dest,
     last: Time,
     /// When its deadline passes at the caller.
     ends: Option<Time>,
@@ -93,6 +95,8 @@ pub(super) struct Ledger {
 pub(super) struct Sender {
     pub(super) session: u64,
     pub(super) local: Time,
+    /// Where the frame goes.
+    pub(super) by: Dest,
 }
 
 impl Ledger {
@@ -191,7 +195,8 @@ impl Ledger {
         let Some(sent) = self.sent.get_mut(&number(call.id)) else {
             let left = call.deadline.map(Duration::from_millis);
             let ends = left.map(|left| local + left);
-            self.sent.insert(number(call.id), Sent { count: 1, to: call.to, last: local, ends });
+            let sent = Sent { count: 1, to: call.to, by: from.by, last: local, ends };
+            self.sent.insert(number(call.id), sent);
             return Ok(());
         };
         self.transmissions.1 += 1;
@@ -209,11 +214,14 @@ impl Ledger {
             })?;
         let least = least_gap(sent.count);
         let gap = local.since(sent.last);
-        let is_late_enough = gap + tick >= least;
+        // Where another link has taken its place it is asked by that at once.
+        let is_moved = sent.count >= TIMED && sent.by != from.by;
+        let is_late_enough = is_moved || gap + tick >= least;
         Invariant::FewResends.holds_if(is_late_enough, || {
             format!("{id} is sent again after {gap:?}, transmission {}", sent.count + 1)
         })?;
         sent.count += 1;
+        sent.by = from.by;
         sent.last = local;
         Ok(())
     }

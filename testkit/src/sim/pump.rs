@@ -207,7 +207,7 @@ impl Pump<'_> {
             // Sealed, a frame is never shorter than what was sealed.
             self.coverage.compressed += u64::from(bytes.len() < plain.len());
             self.glance.read(&plain)?;
-            self.look_at_messages(life)?;
+            self.look_at_messages(life, dest)?;
             Invariant::NoCopies.holds_if(!is_for_all || self.glance.announces_only(), || {
                 "more than an announcement is sealed for everybody".to_owned()
             })?;

@@ -1,6 +1,7 @@
 //! What the messages and the events of a node must not say.
 
 use lanc_core::event::{Event, PeerDownReason};
+use lanc_core::ports::Dest;
 
 use super::glance::Cause;
 use super::invariant::{Broken, Invariant};
@@ -9,7 +10,7 @@ use super::node::Life;
 use super::pump::Pump;
 
 impl Pump<'_> {
-    pub(super) fn look_at_messages(&mut self, life: &Life) -> Result<(), Broken> {
+    pub(super) fn look_at_messages(&mut self, life: &Life, by: Dest) -> Result<(), Broken> {
         let glance = &*self.glance;
         let (ledger, trips) = (&mut self.book.ledger, &mut self.book.trips);
         if let Cause::Unheard(was_sealed) = self.cause {
@@ -32,7 +33,7 @@ impl Pump<'_> {
         for session in &glance.byes {
             ledger.said_bye(*session);
         }
-        let sender = Sender { session: life.core.session().short(), local: self.local };
+        let sender = Sender { session: life.core.session().short(), local: self.local, by };
         for call in &glance.calls {
             ledger.left(sender, call)?;
             trips.left(sender, call);
