@@ -11,7 +11,7 @@ use crate::as_json::AsJson;
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::values::{self, Arguments, Style};
+use crate::values::{self, Arguments, Reading, Style};
 use crate::{escape, exit, jobs, keys, network, output, suggest, usage};
 
 /// Makes the call and prints what comes of it; returns the exit code.
@@ -20,7 +20,9 @@ use crate::{escape, exit, jobs, keys, network, output, suggest, usage};
 /// [`Failure`] of the call or before it.
 pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
     let config = Config::default();
-    let arguments = values::arguments(&args.args, &args.literal, io::stdin().lock(), &config)?;
+    let reading = if args.text { Reading::Text } else { Reading::Json };
+    let stdin = io::stdin().lock();
+    let arguments = values::arguments(&args.args, &args.literal, stdin, &config, reading)?;
     if args.detached {
         return jobs::start(args, arguments, settings, as_json).await;
     }

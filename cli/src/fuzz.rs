@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::args::Cli;
 use crate::settings::{Settings, environment, file};
-use crate::values::{self, Style};
+use crate::values::{self, Reading, Style};
 use crate::{escape, usage};
 
 /// The variables that are settings.
@@ -77,7 +77,8 @@ pub fn arguments(bytes: &[u8]) {
     let is_file = |word: &String| word.starts_with('@') || word.contains("=@");
     let words: Vec<String> = words.into_iter().filter(|word| !is_file(word)).collect();
     let (named, literal) = words.split_at(words.len() / 2);
-    if let Ok(read) = values::arguments(named, literal, &b"[1]"[..], &Config::default()) {
+    let config = Config::default();
+    if let Ok(read) = values::arguments(named, literal, &b"[1]"[..], &config, Reading::Json) {
         assert_eq!(read.positional.len() + read.named.len(), words.len());
         assert!(read.named.keys().all(|name| values::is_identifier(name)), "{:?}", read.named);
         for value in read.positional.iter().chain(read.named.values()) {

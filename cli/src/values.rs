@@ -23,6 +23,15 @@ pub(crate) struct Arguments {
     pub(crate) named: BTreeMap<String, Value>,
 }
 
+/// What the words of a command line are taken for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Reading {
+    /// JSON where they parse, else text.
+    Json,
+    /// Text, whatever they look like.
+    Text,
+}
+
 /// Reads arguments from the words of the command line. `literal` are the words after `--`:
 /// always positional, never a file. Values from a file or `stdin` are no larger than a message may
 /// be by `config`, and none nests deeper than an argument may.
@@ -35,11 +44,15 @@ pub(crate) fn arguments(
     literal: &[String],
     mut stdin: impl Read,
     config: &Config,
+    reading: Reading,
 ) -> Result<Arguments, Failure> {
     let (limit, depth) = (config.max_message(), config.max_argument_depth());
     let mut out = Arguments::default();
     let mut stdin_is_used = false;
     let parse = |name: &str, text: &str| {
+        if reading == Reading::Text {
+            return Ok(Value::String(text.to_owned()));
+        }
         parse(text, depth).map_err(|deep| {
             let failure = Failure::before_call(ErrorCode::TOO_LARGE, format!("{name} is {deep}"));
             failure.next("nest it less, or give it as text, a JSON string that holds the JSON")
@@ -144,7 +157,7 @@ fn text_of(source: &str, bytes: Result<Vec<u8>, ReadError>) -> Result<String, Fa
         cannot(error.to_string(), next)
     })?;
     String::from_utf8(bytes).map_err(|_| {
-        let next = "an argument is JSON or text; bytes go as base64 text in quotes: \
+        let next = "an argument is JSON or text; bytes go as base64 text by --text: \
                     `lanc call --help` shows how";
         cannot("it is not UTF-8 text".to_owned(), next.to_owned())
     })
@@ -221,7 +234,7 @@ mod tests {
 
     fn read(words: &[&str], literal: &[&str], stdin: &str) -> Result<Arguments, Failure> {
         let owned = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-        arguments(&owned(words), &owned(literal), stdin.as_bytes(), &config())
+        arguments(&owned(words), &owned(literal), stdin.as_bytes(), &config(), Reading::Json)
     }
 
     #[test]
@@ -307,7 +320,7 @@ mod tests {
         assert!(told.contains("larger than 10 bytes"), "{told}");
         assert!(read(&["-", "-"], &[], "1").is_err());
         assert!(read(&["k=1", "k=2"], &[], "").is_err());
-        let bytes = arguments(&["-".to_owned()], &[], &b"\xff"[..], &config());
+        let bytes = arguments(&["-".to_owned()], &[], &b"\xff"[..], &config(), Reading::Json);
         assert!(bytes.unwrap_err().to_text(true).contains("not UTF-8"));
     }
 

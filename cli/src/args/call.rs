@@ -17,8 +17,8 @@ positional, JSON or text. JSON may have 62 lists and maps in each other; what ne
 refused, and goes as text in a JSON string if the function reads that.
 
 A text result is printed as it is, anything else as compact JSON; --json always prints JSON.
-Bytes go and come as base64 text; in quotes, or base64 that happens to be a number would be one:
-  (printf '\"'; base64 <FILE | tr -d '\\n'; printf '\"') | lanc call echo - | base64 -d >COPY
+Bytes go and come as base64 text; with --text, or base64 that happens to be a number would be one:
+  base64 <FILE | tr -d '\\n' | lanc call --text echo - | base64 -d >COPY
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 3 no such function or provider, 4 timed out,
 5 refused, 6 wrong or too large arguments, 7 network or peer lost, 8 some of several failed,
@@ -32,6 +32,7 @@ Examples:
   lanc call plan @scene.json quality=2 --on workshop
   lanc call echo @big.json --transport tcp
   lanc call echo -- a=b
+  lanc call install app --text version=1.10
   lanc call hostname --all
   lanc call lookup kitchen --idempotent --hedge
   lanc call readings kitchen --stream --timeout 1h
@@ -46,6 +47,9 @@ pub(crate) struct CallArgs {
     /// Positional arguments taken literally.
     #[arg(last = true, value_name = "LITERAL")]
     pub(crate) literal: Vec<String>,
+    /// Take every value as text, and none as JSON.
+    #[arg(short, long)]
+    pub(crate) text: bool,
     /// Give up after this time: 500ms, 2s, 1m; `none` waits up to a day [default: 30s].
     #[arg(long, value_name = "DUR", value_parser = time_limit)]
     pub(crate) timeout: Option<Duration>,
@@ -157,6 +161,7 @@ mod tests {
         assert_eq!(args.args, ["-1", "-2.5", "k=v", "-", "x"]);
         assert_eq!(args.literal, ["a=b", "-x"]);
         assert_eq!(args.timeout, Some(Duration::from_secs(2)));
+        assert!(!args.text && call(&["f", "-t", "1"]).text && call(&["f", "1", "--text"]).text);
         assert_eq!(call(&["f", "--timeout", "none"]).timeout, Some(Duration::MAX));
     }
 }
