@@ -198,8 +198,8 @@ Programs of --cmd are run without a shell. The template is split into words once
 honoured; then {0}, {1}.. and {name} are replaced inside single words by the call's arguments,
 so an argument is never more than text. {{0}} stands for {0} itself. Write `--` before a
 placeholder where the program would take an argument for an option. The program's output is the
-result (JSON if it parses, else text): UTF-8, at most 1 MiB, and 63 lists and maps in each other.
-The system bounds arguments, Linux to 128 KiB each: a call with more is refused as too large before
+result: JSON if it parses, else text; a number that JSON writes otherwise (1.10, 14e5) stays text.
+It is UTF-8, at most 1 MiB, and has 63 lists and maps in each other. The system bounds arguments, Linux to 128 KiB each: a call with more is refused as too large before
 the program starts. Larger ones go in parts, or to a function in Rust. Exit codes other than 0 are
 failures of the function. A program that is not there, or cannot be executed, is refused at the
 start.

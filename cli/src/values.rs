@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 
-use lanc::{Config, ErrorCode, JsonCodec};
-use serde::de::IgnoredAny;
+use lanc::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,6 +12,10 @@ use thiserror::Error;
 
 use crate::escape;
 use crate::failure::Failure;
+
+mod json;
+
+pub(crate) use json::{Unsent, parse, printed};
 
 /// The arguments of a call.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -34,11 +37,12 @@ pub(crate) enum Reading {
 
 /// Reads arguments from the words of the command line. `literal` are the words after `--`:
 /// always positional, never a file. Values from a file or `stdin` are no larger than a message may
-/// be by `config`, and none nests deeper than an argument may.
+/// be by `config`, none nests deeper than an argument may, and none has a number that would become
+/// another.
 ///
 /// # Errors
 /// A file that cannot be read, a name given twice, two values from standard input, or one that
-/// is too large or too deep.
+/// is too large or too deep, or whose numbers are.
 pub(crate) fn arguments(
     words: &[String],
     literal: &[String],
@@ -53,9 +57,9 @@ pub(crate) fn arguments(
         if reading == Reading::Text {
             return Ok(Value::String(text.to_owned()));
         }
-        parse(text, depth).map_err(|deep| {
-            let failure = Failure::before_call(ErrorCode::TOO_LARGE, format!("{name} is {deep}"));
-            failure.next("nest it less, or give it as text, a JSON string that holds the JSON")
+        parse(text, depth).map_err(|unsent| {
+            let failure = Failure::before_call(unsent.code(), format!("{name} is {unsent}"));
+            failure.next(unsent.advice())
         })
     };
     let mut value = |name: &str, word: &str| {
@@ -96,39 +100,6 @@ pub(crate) fn arguments(
         out.positional.push(parse(&name, word)?);
     }
     Ok(out)
-}
-
-/// Lists and maps stand deeper in each other than may be sent.
-#[derive(Clone, Copy, PartialEq, Debug, Error)]
-#[error("JSON that nests {levels} levels deep, and at most {most} are sent")]
-pub(crate) struct TooDeep {
-    levels: u32,
-    most: u32,
-}
-
-/// JSON where it parses, else text. A whole number too large for JSON's 64 bits stays text, so
-/// that no digit is lost.
-///
-/// # Errors
-/// [`TooDeep`]: it is JSON of more than `most` levels. As text it would arrive as another value
-/// than it looks like, and nobody would see why.
-pub(crate) fn parse(text: &str, most: u32) -> Result<Value, TooDeep> {
-    let as_text = || Value::String(text.to_owned());
-    let parsed = serde_json::from_str(text);
-    // Of 128 levels and more no value is made; those that nobody keeps are read however deep.
-    if parsed.is_ok() || serde_json::from_str::<IgnoredAny>(text).is_ok() {
-        let levels = JsonCodec::levels(text.as_bytes());
-        if levels > most {
-            return Err(TooDeep { levels, most });
-        }
-    }
-    Ok(match parsed {
-        Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => {
-            as_text()
-        }
-        Ok(value) => value,
-        Err(_) => as_text(),
-    })
 }
 
 /// Splits `k=v` where `k` is an identifier.
@@ -223,6 +194,7 @@ pub(crate) fn show_in_line(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lanc::ErrorCode;
     use serde_json::json;
 
     use super::*;
@@ -238,52 +210,36 @@ mod tests {
     }
 
     #[test]
-    fn values_are_json_or_text() {
-        for (text, value) in [
-            ("1", json!(1)),
-            ("-2.5", json!(-2.5)),
-            ("true", json!(true)),
-            ("null", json!(null)),
-            ("[1, \"a\"]", json!([1, "a"])),
-            ("\"1\"", json!("1")),
-            ("hello", json!("hello")),
-            ("", json!("")),
-            ("{broken", json!("{broken")),
-            ("NaN", json!("NaN")),
-            ("007", json!("007")),
-            ("18446744073709551615", json!(u64::MAX)),
-            ("18446744073709551616", json!("18446744073709551616")),
-            ("1e3", json!(1000.0)),
-        ] {
-            assert_eq!(parse(text, 1), Ok(value), "{text}");
-        }
+    fn everything_is_text_where_that_is_asked_for() {
+        let owned = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let words = owned(&["1.10", "k=007", "null", "-", "1e400"]);
+        let literal = owned(&["[[[[[[]]]]]]", "a=1"]);
+        let got = arguments(&words, &literal, &b"3\n"[..], &config(), Reading::Text).unwrap();
+        let texts = ["1.10", "null", "3\n", "1e400", "[[[[[[]]]]]]", "a=1"];
+        assert_eq!(got.positional, texts);
+        assert_eq!(json!(got.named), json!({ "k": "007" }));
     }
 
     #[test]
-    fn json_that_nests_too_deep_is_no_text() {
-        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        for levels in [1, 62, 127, 128, 200, 100_000] {
-            let most = u32::try_from(levels).unwrap();
-            let text = nested(levels);
-            let deep = TooDeep { levels: most, most: most - 1 };
-            assert_eq!(parse(&text, most - 1), Err(deep), "{levels}");
-            // Of 128 levels no value can be made, even where so many were sent.
-            assert_eq!(parse(&text, most).is_ok_and(|value| value.is_array()), levels < 128);
-            assert_eq!(parse(&text[1..], 0), Ok(json!(text[1..])), "no JSON is text");
-        }
-        let flat = r#"{"[[[\"[[[":"[[[{{{\\"}"#;
-        assert!(parse(flat, 1).is_ok_and(|value| value.is_object()));
-        let told = parse(r#"[{"a":[]},1]"#, 2).unwrap_err().to_string();
-        assert_eq!(told, "JSON that nests 3 levels deep, and at most 2 are sent");
-        for (words, literal, name) in [
-            (&["1", "[[[]]]"][..], &[][..], "argument 2 is JSON"),
-            (&["k=[[[]]]"], &[], "argument `k` is JSON"),
-            (&["1", "-"], &[], "argument 2 is JSON"),
-            (&["1"], &["2", "[[[]]]"], "argument 3 is JSON"),
+    fn what_is_json_and_cannot_be_sent_is_told_with_its_place() {
+        let large = "18446744073709551616";
+        for (words, literal, stdin, code, told) in [
+            (
+                &["1", "[[[]]]"][..],
+                &[][..],
+                "",
+                ErrorCode::TOO_LARGE,
+                "argument 2 is JSON that nests",
+            ),
+            (&["k=[[[]]]"], &[], "", ErrorCode::TOO_LARGE, "argument `k` is JSON that nests"),
+            (&["1", "-"], &[], "[[[]]]", ErrorCode::TOO_LARGE, "argument 2 is JSON that nests"),
+            (&["1"], &["2", "[[[]]]"], "", ErrorCode::TOO_LARGE, "argument 3 is JSON that nests"),
+            (&["1", large], &[], "", ErrorCode::INVALID_ARGUMENTS, "argument 2 is JSON with the"),
+            (&["k=[1e400]"], &[], "", ErrorCode::INVALID_ARGUMENTS, "argument `k` is JSON with"),
         ] {
-            let failure = read(words, literal, "[[[]]]").unwrap_err();
-            assert_eq!(failure.code(), Some(ErrorCode::TOO_LARGE));
-            assert!(failure.message().starts_with(name), "{failure:?}");
+            let failure = read(words, literal, stdin).unwrap_err();
+            assert_eq!(failure.code(), Some(code));
+            assert!(failure.message().starts_with(told), "{failure:?}");
         }
         assert_eq!(read(&["[[]]"], &[], "").unwrap().positional, [json!([[]])]);
     }

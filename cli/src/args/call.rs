@@ -14,7 +14,13 @@ use crate::duration;
     after_help = "Arguments are JSON where they parse, else text. k=v is a named argument, @FILE and - read one
 value from a file or from standard input. What stands after `--` is none of these: it is always
 positional, JSON or text. JSON may have 62 lists and maps in each other; what nests deeper is
-refused, and goes as text in a JSON string if the function reads that.
+refused, and goes as text in a JSON string if the function reads that. So is a whole number of more
+than 64 bits, and one beyond 1.8e308.
+
+A word that is a number is sent as that number, however it is written: 1.10 arrives as 1.1, 14e5 as
+1400000.0. Lists and maps arrive without spaces, keys in order. Versions, prices and hashes are text
+in JSON's quotes, '\"1.10\"', or by --text, which takes all values for text. Scripts write
+`lanc call --text NAME -- \"$@\"`: each word arrives as it is.
 
 A text result is printed as it is, anything else as compact JSON; --json always prints JSON.
 Bytes go and come as base64 text; with --text, or base64 that happens to be a number would be one:

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::group::Group;
-use crate::values;
+use crate::values::{self, Unsent};
 
 /// Most bytes a program may print as its result.
 const MAX_OUTPUT: usize = 1 << 20;
@@ -22,7 +22,7 @@ const LINUX_ARGUMENT: usize = (128 << 10) - 1;
 const STDERR_CHARS: usize = 500;
 
 /// Runs `words` (program and arguments) without a shell and returns what it prints: JSON if it
-/// parses, else text without the last line feed. The program is killed once `cancelled` is
+/// parses, else text without the last line feed; see [`values::printed`] for numbers. The program is killed once `cancelled` is
 /// ready or this future is dropped, with the processes it has started (Unix).
 ///
 /// # Errors
@@ -95,8 +95,13 @@ fn result(output: Vec<u8>, depth: u32) -> Result<Value, Fault> {
     let text = String::from_utf8(output)
         .map_err(|_| failed("the program's output is not UTF-8".to_owned()))?;
     let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    values::parse(line.unwrap_or(&text), depth)
-        .map_err(|deep| unsendable(format!("the program printed {deep}")))
+    values::printed(line.unwrap_or(&text), depth).map_err(|unsent| {
+        let text = format!("the program printed {unsent}");
+        match unsent {
+            Unsent::TooDeep { .. } => unsendable(text),
+            Unsent::TooLong(_) | Unsent::Infinite(_) => Fault::new(ErrorCode::UNENCODABLE, text),
+        }
+    })
 }
 
 fn unsuccessful(program: &str, status: ExitStatus, errors: &str) -> Fault {
@@ -165,6 +170,8 @@ mod tests {
     async fn output_is_the_result() {
         for (script, value) in [
             ("echo 3", json!(3)),
+            ("echo 1.10", json!("1.10")),
+            ("echo 14e5", json!("14e5")),
             ("printf '{\"a\":[1]}'", json!({ "a": [1] })),
             ("echo hello", json!("hello")),
             ("printf 'two\\nlines\\n\\n'", json!("two\nlines\n")),
@@ -204,6 +211,14 @@ mod tests {
             let told = format!("printed JSON that nests {levels} levels deep, and at most 3");
             assert!(fault.message.contains(&told), "{}", fault.message);
         }
+    }
+
+    #[tokio::test]
+    async fn numbers_that_would_become_others_are_no_result() {
+        let fault = sh("echo '[18446744073709551616]'").await.unwrap_err();
+        assert_eq!((fault.code, fault.executed), (ErrorCode::UNENCODABLE, Executed::Yes));
+        let told = "the program printed JSON with the whole number 18446744073709551616";
+        assert!(fault.message.starts_with(told), "{}", fault.message);
     }
 
     #[cfg(target_os = "linux")]

@@ -146,6 +146,22 @@ fn json_that_nests_too_deep_is_refused_and_never_text() {
 }
 
 #[test]
+fn numbers_that_would_become_others_are_refused() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    let long = "12345678901234567890123";
+    let parts = ["invalid_arguments: argument 1", long, "as text", "--text", &format!("{long}.0")];
+    lan.run(&["call", "echo", long]).expect_error(6, &parts);
+    lan.run(&["call", "echo", &format!("[{long}]")]).expect_error(6, &parts);
+    let done = lan.run(&["call", "echo", "[1e400]"]);
+    done.expect_error(6, &["the number 1e400", "1.8e308", "the function did not run"]);
+    for words in [&["--text", long][..], &[&format!("\"{long}\"")], &["-t", "--", long]] {
+        lan.run(&[&["call", "echo"], words].concat()).expect(0, &format!("{long}\n"));
+    }
+    lan.run(&["call", "echo", &format!("{long}.0")]).expect(0, "1.2345678901234568e+22\n");
+}
+
+#[test]
 fn errors_are_json_when_asked() {
     let lan = Lan::new();
     let _server = lan.serve(&["--demo"]);

@@ -74,6 +74,22 @@ fn output_is_the_result() {
 }
 
 #[test]
+fn what_looks_like_a_number_keeps_its_text_as_text() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--cmd", "args=printf '%s|' {0} {1}", "--cmd", "say=printf %s {0}"]);
+    // A Rust function wants the number: the caller cannot know who is behind the name.
+    lan.run(&["call", "args", "1.10", "14e5"]).expect(0, "1.1|1400000.0|\n");
+    lan.run(&["call", "args", "--text", "1.10", "14e5"]).expect(0, "1.10|14e5|\n");
+    lan.run(&["call", "args", "-t", "--", "007", "{ \"b\": 1 }"]).expect(0, "007|{ \"b\": 1 }|\n");
+    for (printed, result) in
+        [("1.10", "\"1.10\""), ("14e5", "\"14e5\""), ("3", "3"), ("1.5", "1.5")]
+    {
+        lan.run(&["call", "say", "-t", printed]).expect(0, &format!("{printed}\n"));
+        lan.run(&["call", "say", "-t", printed, "--json"]).expect(0, &format!("{result}\n"));
+    }
+}
+
+#[test]
 fn json_that_a_program_prints_too_deep_is_no_text() {
     let lan = Lan::new();
     let deep = lan.folder().join("deep");
