@@ -12,6 +12,9 @@ use crate::key::{MasterKey, ParseKeyError};
 /// Most bytes of a key file: every form with white space fits many times.
 pub const MAX_FILE: u64 = 4096;
 
+/// The ending of a file that is not whole yet.
+const UNFINISHED: &str = ".new";
+
 /// A key file could not be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -81,39 +84,72 @@ impl MasterKey {
     }
 
     /// Writes a new key file of 32 raw bytes, mode 0600. It is on the disk when this returns,
-    /// and nobody ever reads half of it: it is written under another name beside it, and renamed.
+    /// and nobody ever reads half of it: it is written under another name beside it, and gets its
+    /// own once it is whole. What a process that was killed meanwhile has left beside it goes with
+    /// the next one that is written.
     ///
     /// # Errors
     /// [`KeyFileError::Exists`] if there is anything of that name; [`KeyFileError::Io`], and then
     /// nothing is left behind.
     pub fn write_file(&self, path: &Path) -> Result<(), KeyFileError> {
-        let taken = |source: io::Error| match source.kind() {
-            io::ErrorKind::AlreadyExists => KeyFileError::Exists(path.into()),
-            _ => failed("create", path)(source),
-        };
-        // Renaming replaces what is there, so the name is taken first.
-        create_new(path).map_err(taken)?;
-        let written = self.write_beside(path);
-        if written.is_err() {
-            let _ = fs::remove_file(path);
+        remove_leftovers(path);
+        if path.symlink_metadata().is_ok() {
+            return Err(KeyFileError::Exists(path.into()));
         }
-        written.map_err(failed("write", path))
+        let beside = beside(path, &std::process::id().to_string());
+        let file = create_new(&beside).map_err(failed("create", path))?;
+        let written = self.write_to(file).and_then(|()| give_name(&beside, path));
+        let _ = fs::remove_file(&beside);
+        written.and_then(|()| sync_folder_of(path)).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => KeyFileError::Exists(path.into()),
+            _ => failed("write", path)(source),
+        })
     }
 
-    fn write_beside(&self, path: &Path) -> io::Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.new", std::process::id()));
-        let beside = path.with_file_name(name);
-        let mut file = create_new(&beside)?;
-        let written = file
-            .write_all(self.expose())
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&beside, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&beside);
+    fn write_to(&self, mut file: File) -> io::Result<()> {
+        // Says that it is no leftover. Where files cannot be locked none is taken for one.
+        let _ = file.try_lock();
+        file.write_all(self.expose())?;
+        file.sync_all()
+    }
+}
+
+/// The name under which a file is written.
+fn beside(path: &Path, by: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{by}{UNFINISHED}"));
+    path.with_file_name(name)
+}
+
+/// Gives a file its name, unless there is anything of that name.
+fn give_name(beside: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(beside, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {}
+        linked => return linked,
+    }
+    // No file has two names here, on a FAT stick say. Renaming replaces what is there, so the name
+    // is taken first.
+    create_new(path)?;
+    fs::rename(beside, path).inspect_err(|_| drop(fs::remove_file(path)))
+}
+
+/// Removes what processes that were killed have left beside a file; whoever still writes has
+/// locked it. What cannot be removed stays.
+fn remove_leftovers(path: &Path) {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+    let Ok(files) = folder_of(path).read_dir() else { return };
+    for file in files.flatten() {
+        let found = file.file_name();
+        let by = found.to_str().and_then(|found| found.strip_prefix(name)?.strip_prefix('.'));
+        let by = by.and_then(|rest| rest.strip_suffix(UNFINISHED));
+        let is_one = by.is_some_and(|by| !by.is_empty() && by.bytes().all(|b| b.is_ascii_digit()));
+        if !is_one || !file.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
         }
-        written?;
-        sync_folder_of(path)
+        let left = OpenOptions::new().write(true).open(file.path());
+        if left.is_ok_and(|left| left.try_lock().is_ok()) {
+            let _ = fs::remove_file(file.path());
+        }
     }
 }
 
@@ -145,11 +181,15 @@ fn private(_: &fs::Metadata, _: &Path) -> Result<(), KeyFileError> {
     Ok(())
 }
 
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 /// A new name is on the disk only once its folder is.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 #[cfg(not(unix))]

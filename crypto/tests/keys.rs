@@ -168,6 +168,26 @@ fn a_key_file_is_written_once_and_read_again() {
 }
 
 #[test]
+fn what_a_killed_process_has_left_is_gone_with_the_next_key() {
+    let folder = Folder::new("leftovers");
+    // The third is being written, the others are no files of a key.
+    for name in ["key.1.new", "key.99999.new", "key.7.new", "key.x.new", "key.1", "other.1.new"] {
+        fs::write(folder.file(name), b"half").unwrap();
+    }
+    let writing = fs::File::open(folder.file("key.7.new")).unwrap();
+    writing.try_lock().unwrap();
+    MasterKey::from_bytes(&[7; 32]).write_file(&folder.file("key")).unwrap();
+    let mut names = folder.names();
+    names.sort();
+    assert_eq!(names, ["key", "key.1", "key.7.new", "key.x.new", "other.1.new"]);
+    drop(writing);
+    // One is left by whoever was killed when the key had its name already.
+    let again = MasterKey::from_bytes(&[8; 32]).write_file(&folder.file("key"));
+    assert!(matches!(again, Err(KeyFileError::Exists(_))), "{again:?}");
+    assert!(!folder.file("key.7.new").exists());
+}
+
+#[test]
 fn every_form_of_content_is_read_from_a_file() {
     let folder = Folder::new("forms");
     let path = folder.file("key");

@@ -10,10 +10,11 @@ mod public;
 pub(crate) mod ring;
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lanc::{Group, GroupKey, KeyFileError, MasterKey, Node, RingError};
+use lanc::{Group, GroupKey, KeyFileError, MasterKey, Node, ParseKeyError, RingError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -53,7 +54,10 @@ impl Keys {
         let one = |key| Self { all: vec![key], are_stored: false };
         match &settings.keying {
             Some(Keying::Open) => Ok(Self::default()),
-            Some(Keying::File(path)) => MasterKey::read_file(path).map(one).map_err(unreadable),
+            Some(Keying::File(path)) => {
+                let key = MasterKey::read_file(path).map_err(unreadable);
+                key.map(one).map_err(or_open)
+            }
             Some(Keying::Passphrase(group)) => {
                 let key = MasterKey::from_passphrase(&prompt::passphrase()?, group);
                 let key = key.map_err(|error| {
@@ -63,7 +67,10 @@ impl Keys {
                 output::note(&format!("key {} of group {group:?}\n", key.key_id()));
                 Ok(one(key))
             }
-            None => Ok(Self { all: Ring::read()?.into_keys(), are_stored: true }),
+            None => {
+                let ring = Ring::read().map_err(or_open)?;
+                Ok(Self { all: ring.into_keys(), are_stored: true })
+            }
         }
     }
 
@@ -114,9 +121,33 @@ pub(crate) fn unreadable(error: KeyFileError) -> Failure {
                 "name another file, or use the key in this one: `lanc key store {path}`, --key-file {path}"
             )
         }
-        _ => "name another key file, or go without a key by --open".to_owned(),
+        KeyFileError::Content { path, source: ParseKeyError::Empty } => {
+            format!(
+                "no key was ever in it: rm {}; then make or store the key again",
+                path.display()
+            )
+        }
+        KeyFileError::Io { source, .. } if is_full(source) => {
+            "make room on its disk, and run the command again: nothing was written".to_owned()
+        }
+        KeyFileError::Io { what: "read", .. } => {
+            "check the name of the file; `lanc key new FILE` makes a key".to_owned()
+        }
+        KeyFileError::Io { .. } => "check the folder and the disk it is on".to_owned(),
+        _ => "name another key file".to_owned(),
     };
     Failure::usage(error.to_string(), next)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// What a node can do as well, whose key cannot be had.
+fn or_open(failure: Failure) -> Failure {
+    let next = format!("{}; or go without a key by --open", failure.advice());
+    failure.next(next)
 }
 
 /// Takes over what is stored now: a node that runs follows a rotation.
@@ -158,4 +189,18 @@ pub(crate) fn mode(node: &Node) -> String {
         }
     };
     format!("keyed: only who holds key {} hears and calls this node{also}\n", primary.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told() {
+        let path = PathBuf::from("lan.key");
+        let source = io::ErrorKind::StorageFull.into();
+        let told = unreadable(KeyFileError::Io { what: "write", path, source }).to_text(false);
+        assert!(told.contains("cannot write the key file lan.key: no storage space"), "{told}");
+        assert!(told.contains("next: make room on its disk"), "{told}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::support::{Lan, Server, end, finish};
 
@@ -201,6 +201,41 @@ fn keys_are_made_shown_and_derived() {
     let other = finish(&mut lan.bare(&["key", "derive", "other", "--key-file", "lan.key"])).out;
     assert_ne!(other, printed);
     finish(&mut lan.bare(&["key", "derive", "x"])).expect_refusal(2, &["no key to derive"]);
+}
+
+/// Whoever is killed while it writes leaves nothing that is taken for a key.
+#[test]
+fn a_key_that_was_cut_off_in_the_middle_is_none() {
+    let lan = Lan::new();
+    let (key, id) = key_file(&lan, "lan.key");
+    let store =
+        format!("ulimit -c 0; ulimit -f 0; exec {} key store lan.key", env!("CARGO_BIN_EXE_lanc"));
+    let mut killed = Command::new("sh");
+    killed.args(["-c", &store]).current_dir(lan.folder()).env_clear().env("HOME", lan.folder());
+    assert_ne!(finish(&mut killed).code, 0);
+    let keys = lan.folder().join(".local/state/lanc/keys");
+    assert!(keys.is_dir());
+    let none = finish(&mut lan.bare(&["key", "show"]));
+    none.expect(0, "");
+    assert_eq!(finish(&mut lan.bare(&["key", "store", &key])).code, 0);
+    finish(&mut lan.bare(&["key", "show"])).expect(0, &format!("{id}\n"));
+    let names: Vec<_> = keys.read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, [&*format!("{id}.key")]);
+    // One of before is removed by hand, and says so.
+    std::fs::write(keys.join(format!("{id}.key")), "").unwrap();
+    let empty = lan.run(&["peers", "--wait", "0"]);
+    empty
+        .expect_refusal(2, &[" next: no key was ever in it: rm /", &format!("{id}.key"), "--open"]);
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_told_as_what_it_is() {
+    let lan = Lan::new();
+    for words in [&["store", "none.key"][..], &["rotate", "none.key"], &["show", "none.key"]] {
+        let done = finish(&mut lan.bare(&[&["key"], words].concat()));
+        done.expect_refusal(2, &["cannot read the key file none.key", "check the name"]);
+        assert!(!done.err.contains("--open"), "{done:?}");
+    }
 }
 
 #[test]
