@@ -148,7 +148,7 @@ The exit code is that of the call; a call that was cancelled exits with 130, as 
     #[command(hide = cfg!(not(unix)))]
     #[command(
         after_help = "Every number is explained in docs/statistics.md. --json prints one object in a line for each
-process.
+process. One that lives and says nothing for 5 s is an error that names it, after what others say.
 
 Examples:
   lanc stats

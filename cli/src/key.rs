@@ -193,7 +193,7 @@ fn change(
 
 /// The stored keys, and when anybody needed them, as far as the nodes of this machine know.
 async fn list(ring: &Ring, as_json: bool) -> Result<(), Failure> {
-    let nodes = local::processes(PATIENCE).await.unwrap_or_default();
+    let nodes = local::processes(PATIENCE).await.unwrap_or_default().all;
     let ids: Vec<_> = ring.keys().iter().map(|key| key.key_id().to_string()).collect();
     let needed: Vec<_> = ids.iter().map(|id| Needed::of(id, &nodes)).collect();
     if as_json {

@@ -4,12 +4,13 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use lanc::{ErrorCode, Node, Stats};
+use lanc::{ErrorCode, Node};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::control::{Ask, Entry, Folder, Kind, Server, Socket, Unanswered, ask, good};
+use crate::control::{Ask, Entry, Folder, Kind, Server, Socket, Unanswered, ask, ask_within, good};
 use crate::failure::Failure;
-use crate::keys;
+use crate::stats::{Process, Processes, Silent};
+use crate::{duration, keys};
 
 /// How many processes are asked at once.
 const AT_ONCE: usize = 64;
@@ -72,24 +73,30 @@ async fn answer(
     }
 }
 
-/// The nodes of this user that serve here, by name; those that do not answer within `patience`
-/// are left out.
+/// The nodes of this user that serve here, by name, and the processes that live and have told
+/// nothing within `patience`.
 ///
 /// # Errors
 /// The folder of control sockets cannot be read.
-pub(crate) async fn processes(patience: Duration) -> Result<Vec<Stats>, Failure> {
-    let mut all = Vec::new();
+pub(crate) async fn processes(patience: Duration) -> Result<Processes, Failure> {
+    let mut found = Processes::default();
     for folder in Folder::existing()? {
         let mut nodes = folder.entries()?;
         nodes.retain(|entry| entry.kind == Kind::Node);
         for some in nodes.chunks(AT_ONCE) {
             let asked: JoinSet<_> =
                 some.iter().cloned().map(|entry| stats(entry, patience)).collect();
-            all.extend(asked.join_all().await.into_iter().flatten());
+            for process in asked.join_all().await.into_iter().flatten() {
+                match process {
+                    Process::Told(stats) => found.all.push(*stats),
+                    Process::Silent(silent) => found.silent.push(silent),
+                }
+            }
         }
     }
-    all.sort_by(|a: &Stats, b| (&a.node, a.pid).cmp(&(&b.node, b.pid)));
-    Ok(all)
+    found.all.sort_by(|a, b| (&a.node, a.pid).cmp(&(&b.node, b.pid)));
+    found.silent.sort_by_key(|silent| silent.pid);
+    Ok(found)
 }
 
 /// Tells the nodes of this user that serve here that the stored keys have changed; those that
@@ -110,17 +117,24 @@ pub(crate) async fn rekey() -> Result<Vec<Failure>, Failure> {
     Ok(refused)
 }
 
-async fn stats(entry: Entry, patience: Duration) -> Option<Stats> {
-    match tokio::time::timeout(patience, ask(&entry.path, Ask::Stats)).await.ok()? {
-        Ok(answer) => serde_json::from_str(answer.ok()?.get()).ok(),
-        Err(Unanswered::Gone) => {
+/// `None`: its process has ended, or was killed.
+async fn stats(entry: Entry, patience: Duration) -> Option<Process> {
+    let (pid, answer) = ask_within(&entry.path, Ask::Stats, patience).await;
+    let pid = pid.and_then(|pid| u32::try_from(pid).ok());
+    let silent = |why: String| Some(Process::Silent(Silent { pid, why }));
+    match answer {
+        None => silent(format!("within {}", duration::show(patience))),
+        Some(Ok(Ok(answer))) => match serde_json::from_str(answer.get()) {
+            Ok(stats) => Some(Process::Told(Box::new(stats))),
+            Err(error) => silent(format!("with what makes sense here: {error}")),
+        },
+        Some(Err(Unanswered::Gone)) => {
             // Its process was killed. Another may have removed it before.
             let _ = std::fs::remove_file(&entry.path);
             None
         }
-        Err(Unanswered::Failed(failure)) => {
-            tracing::debug!("{}: {}", entry.path.display(), failure.headline());
-            None
+        Some(Ok(Err(failure)) | Err(Unanswered::Failed(failure))) => {
+            silent(format!("as asked: {}", failure.message()))
         }
     }
 }

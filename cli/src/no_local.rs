@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use lanc::{ErrorCode, Node, Stats};
+use lanc::{ErrorCode, Node};
 
 use crate::failure::Failure;
+use crate::stats::Processes;
 
 pub(crate) struct Told;
 
@@ -20,7 +21,7 @@ pub(crate) async fn rekey() -> Result<Vec<Failure>, Failure> {
     Ok(Vec::new())
 }
 
-pub(crate) async fn processes(_: Duration) -> Result<Vec<Stats>, Failure> {
+pub(crate) async fn processes(_: Duration) -> Result<Processes, Failure> {
     let text = "the processes of this machine cannot be asked on this system";
     Err(Failure::before_call(ErrorCode::UNSUPPORTED, text)
         .hint("`lanc serve --metrics` tells the same over HTTP"))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lanc::stats::{FunctionStats, Latency, Numbers, PeerStats};
-use lanc::{ErrorCode, Stats};
+use lanc::{ErrorCode, Executed, Stats};
 
 use crate::args::StatsArgs;
 use crate::failure::Failure;
@@ -12,6 +12,39 @@ use crate::{duration, escape, exit, local, output, table};
 
 /// How long a process may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the processes of this machine have told.
+#[derive(Default)]
+pub(crate) struct Processes {
+    /// By the names of their nodes.
+    pub(crate) all: Vec<Stats>,
+    /// Those that live and have told nothing.
+    pub(crate) silent: Vec<Silent>,
+}
+
+/// One of them.
+#[cfg_attr(not(unix), expect(dead_code, reason = "nobody can be asked there"))]
+pub(crate) enum Process {
+    /// It has told.
+    Told(Box<Stats>),
+    /// It has not.
+    Silent(Silent),
+}
+
+/// A process that has told nothing: it was stopped, or is busy.
+pub(crate) struct Silent {
+    /// Not known of one that takes no more connections.
+    pub(crate) pid: Option<u32>,
+    /// How it did not answer: what follows that it did not.
+    pub(crate) why: String,
+}
+
+impl Silent {
+    fn text(&self) -> String {
+        let pid = self.pid.map(|pid| format!("process {pid}"));
+        format!("{} did not answer {}", pid.as_deref().unwrap_or("a process"), self.why)
+    }
+}
 
 /// Asks the processes of this machine and prints what they tell; returns the exit code.
 ///
@@ -26,30 +59,59 @@ pub(crate) async fn run(args: &StatsArgs, as_json: bool) -> Result<u8, Failure> 
 /// as one JSON object in a line for each.
 ///
 /// # Errors
-/// `no_provider` when none of them is meant, and the system's refusal of the output.
-fn print(all: &[Stats], args: &StatsArgs, as_json: bool) -> Result<(), Failure> {
+/// `no_provider` when none of them is meant, `timeout` or `partial` when some that may be meant
+/// have told nothing, and the system's refusal of the output.
+fn print(found: &Processes, args: &StatsArgs, as_json: bool) -> Result<(), Failure> {
     let is_meant = |stats: &&Stats| {
         let named = args.name.as_ref().is_none_or(|name| *name == stats.node);
         named && args.pid.is_none_or(|pid| pid == stats.pid)
     };
-    let meant: Vec<_> = all.iter().filter(is_meant).collect();
-    if meant.is_empty() && (args.pid.is_some() || args.name.is_some()) {
-        let names: Vec<_> = all.iter().map(|one| format!("{} ({})", one.node, one.pid)).collect();
-        let text = "no such `lanc` process of yours runs on this machine";
-        let failure = Failure::before_call(ErrorCode::NO_PROVIDER, text.to_owned());
-        return Err(match names.is_empty() {
-            true => failure.hint("start one with `lanc serve`"),
-            false => failure.hint(&format!("there are: {}", names.join(", "))),
-        });
+    let meant: Vec<_> = found.all.iter().filter(is_meant).collect();
+    let is_one_meant = args.pid.is_some() || args.name.is_some();
+    let may_be_meant = |silent: &&Silent| {
+        // What has no name here may have the one that was asked for, unless another has it.
+        let is_named = args.name.is_none() || meant.is_empty();
+        let is_pid = |pid| silent.pid.is_none_or(|of| of == pid) && meant.is_empty();
+        is_named && args.pid.is_none_or(is_pid)
+    };
+    let silent: Vec<_> = found.silent.iter().filter(may_be_meant).collect();
+    if meant.is_empty() && silent.is_empty() && is_one_meant {
+        return Err(no_such(&found.all));
     }
-    if meant.is_empty() {
+    if meant.is_empty() && silent.is_empty() {
         output::note(
             "no `lanc` process of yours runs on this machine: start one with `lanc serve`\n",
         );
     }
+    let told = meant.len();
     let texts = meant.into_iter().map(|stats| if as_json { json(stats) } else { text(stats) });
     let between = if as_json { "" } else { "\n" };
-    output::bytes(texts.collect::<Vec<_>>().join(between).as_bytes())
+    output::bytes(texts.collect::<Vec<_>>().join(between).as_bytes())?;
+    if silent.is_empty() { Ok(()) } else { Err(unheard(&silent, told)) }
+}
+
+fn no_such(all: &[Stats]) -> Failure {
+    let names: Vec<_> = all.iter().map(|one| format!("{} ({})", one.node, one.pid)).collect();
+    let text = "no such `lanc` process of yours runs on this machine";
+    let failure = Failure::before_call(ErrorCode::NO_PROVIDER, text);
+    match names.is_empty() {
+        true => failure.next("start one with `lanc serve`"),
+        false => failure.next(format!("there are: {}", names.join(", "))),
+    }
+}
+
+/// Processes that have told nothing, beside `told` others that have.
+fn unheard(silent: &[&Silent], told: usize) -> Failure {
+    let texts: Vec<_> = silent.iter().map(|one| one.text()).collect();
+    let pid = silent.iter().find_map(|one| one.pid);
+    let pid = pid.map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
+    let next = format!("ask again; if it was stopped, `kill -CONT {pid}` lets it go on");
+    let text = texts.join("; ");
+    if told == 0 {
+        return Failure::before_call(ErrorCode::TIMEOUT, text).next(next);
+    }
+    let text = format!("{} of {} processes: {text}", silent.len(), silent.len() + told);
+    Failure::partial(text, next).executed(Executed::No)
 }
 
 /// One line.
@@ -266,8 +328,9 @@ udp dropped: kernel        5
     #[test]
     fn a_process_that_is_not_there_is_an_error() {
         let args = |pid, name: Option<&str>| StatsArgs { pid, name: name.map(str::to_owned) };
-        assert!(print(&[sample()], &args(Some(8), None), true).is_err());
-        assert!(print(&[], &args(None, Some("shop")), true).is_err());
-        assert!(print(&[], &args(None, None), true).is_ok());
+        let told = |all| Processes { all, silent: Vec::new() };
+        assert!(print(&told(vec![sample()]), &args(Some(8), None), true).is_err());
+        assert!(print(&told(Vec::new()), &args(None, Some("shop")), true).is_err());
+        assert!(print(&told(Vec::new()), &args(None, None), true).is_ok());
     }
 }

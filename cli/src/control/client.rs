@@ -45,6 +45,18 @@ pub(crate) async fn ask(path: &Path, ask: Ask) -> Result<Answer, Unanswered> {
     }
 }
 
+/// The same within `patience`, and whose answer it is, once that is known. `None`: there was none
+/// in that time. Not for [`Ask::Join`].
+pub(crate) async fn ask_within(
+    path: &Path,
+    ask: Ask,
+    patience: Duration,
+) -> (Option<i32>, Option<Result<Answer, Unanswered>>) {
+    let mut pid = None;
+    let answer = tokio::time::timeout(patience, exchange(path, ask, &mut pid)).await;
+    (pid, answer.ok())
+}
+
 /// Waits until the process is silent. What it answers, and that it is gone, is no silence.
 async fn silence(path: &Path) -> Failure {
     loop {
@@ -58,9 +70,8 @@ async fn silence(path: &Path) -> Failure {
 /// # Errors
 /// There was no answer in time.
 async fn in_time(path: &Path, ask: Ask) -> Result<Result<Answer, Unanswered>, Failure> {
-    let mut pid = None;
-    let answer = tokio::time::timeout(ANSWER_TIME, exchange(path, ask, &mut pid)).await;
-    answer.map_err(|_| silent(pid))
+    let (pid, answer) = ask_within(path, ask, ANSWER_TIME).await;
+    answer.ok_or_else(|| silent(pid))
 }
 
 fn silent(pid: Option<i32>) -> Failure {

@@ -12,7 +12,7 @@ mod path;
 mod protocol;
 mod server;
 
-pub(crate) use client::{Unanswered, ask};
+pub(crate) use client::{Unanswered, ask, ask_within};
 pub(crate) use folder::{Entry, Fate, Folder, Kind, Socket};
 pub(crate) use protocol::{Answer, Ask, MAX_ANSWER, good, read_answer, read_line, to_line};
 pub(crate) use server::{Question, Server};

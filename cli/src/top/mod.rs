@@ -68,7 +68,7 @@ async fn live(node: &Node) -> Result<(), Failure> {
 async fn sample(node: &Node) -> Sample {
     let offers = node.functions().into_iter();
     // A process that does not answer at once must not hold up the picture.
-    let mut nodes = local::processes(PROCESS_TIME).await.unwrap_or_default();
+    let mut nodes = local::processes(PROCESS_TIME).await.unwrap_or_default().all;
     nodes.push(node.stats());
     let count = |local: bool, others: usize| others + usize::from(local);
     Sample {

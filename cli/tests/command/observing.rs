@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -139,6 +141,35 @@ fn each_event_is_one_line_of_the_log() {
 }
 
 #[test]
+fn a_process_that_does_not_answer_is_not_left_out() {
+    let lan = Lan::new();
+    let shop = lan.serve(&["--name", "shop", "--demo"]);
+    let pid = shop.pid();
+    let folder = lan.folder().join(".local/state/lanc");
+    let is_node = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "node");
+    let mut entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let socket = entries.find(is_node).unwrap();
+    // As many as it takes at once, and none of them asks anything.
+    let idle: Vec<_> = (0..64).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let busy = format!("process {pid} did not answer as asked: 64 others ask");
+    lan.run(&["stats"]).expect_refusal(4, &["timeout", &busy, "next: ask again"]);
+    drop(idle);
+    shop.signal("-STOP");
+    let told = format!("process {pid} did not answer within 5.0 s");
+    let advice = format!("kill -CONT {pid}");
+    for words in [&["stats"][..], &["stats", "shop"], &["stats", "--pid", &pid.to_string()]] {
+        lan.run(words).expect_refusal(4, &["timeout", &told, &advice]);
+    }
+    let _desk = lan.serve(&["--name", "desk", "--demo"]);
+    let done = lan.run(&["stats", "--json"]);
+    assert_eq!((done.code, &done.json()["node"]), (8, &Value::from("desk")), "{done:?}");
+    assert_eq!(done.json_error()["message"], format!("1 of 2 processes: {told}"));
+    assert_eq!(lan.run(&["stats", "desk"]).code, 0);
+    shop.signal("-CONT");
+    assert_eq!(lan.run(&["stats"]).code, 0);
+}
+
+#[test]
 fn top_prints_once_where_there_is_no_terminal() {
     let lan = Lan::new();
     let _server = lan.serve(&["--demo", "--name", "shop"]);
@@ -178,7 +209,9 @@ fn stats_asks_the_nodes_of_this_machine() {
     let done = lan.run(&["stats", "--pid", &pid, "--json"]);
     assert_eq!(done.json()["node"], "desk");
     assert_eq!(lan.run(&["top", "--json"]).json()["nodes"].as_array().map(Vec::len), Some(3));
-    lan.run(&["stats", "nobody"]).expect_refusal(3, &["desk", "shop"]);
+    let none = lan.run(&["stats", "nobody"]);
+    none.expect_refusal(3, &["desk", "shop"]);
+    assert!(!none.err.contains("--wait"), "{none:?}");
     // One that is killed leaves its socket behind, which is no node.
     desk.signal("-KILL");
     desk.end();

@@ -276,7 +276,11 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.child.as_ref().unwrap().id(), name);
+        signal(self.pid(), name);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// Reads its log until a line holds `text`, and returns that line.
