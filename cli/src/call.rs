@@ -12,13 +12,21 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::values::{self, Arguments, Reading, Style};
-use crate::{escape, exit, jobs, keys, network, output, suggest, usage};
+use crate::{escape, exit, jobs, naming, network, output};
+
+mod explain;
+
+pub(crate) use explain::explained;
 
 /// Makes the call and prints what comes of it; returns the exit code.
 ///
 /// # Errors
 /// [`Failure`] of the call or before it.
 pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
+    naming::check_function(&args.name).map_err(|(text, next)| {
+        Failure::before_call(ErrorCode::INVALID_ARGUMENTS, text).next(next)
+    })?;
+    let args = CallArgs { timeout: args.timeout.or(settings.timeout), ..args };
     let config = Config::default();
     let reading = if args.text { Reading::Text } else { Reading::Json };
     let stdin = io::stdin().lock();
@@ -28,7 +36,7 @@ pub(crate) async fn run(args: CallArgs, settings: &Settings, as_json: bool) -> R
     }
     let mut interrupts = Interrupts::listen()?;
     let node = network::open(settings, None, config).await?;
-    let timeout = args.timeout.or(settings.timeout);
+    let timeout = args.timeout;
     let outcome = if args.stream {
         print_values(&node, &args, arguments, timeout, as_json, &mut interrupts).await
     } else if args.all || args.one_way {
@@ -216,50 +224,4 @@ fn print_all(
         format!("{failed} of {asked} providers failed"),
         "see the error of each; `--on PEER` calls one of them again",
     ))
-}
-
-/// Adds who was heard with another key, and the nearest known name, where a name was not found.
-pub(crate) fn explained(node: &Node, args: &CallArgs, failure: Failure) -> Failure {
-    let (peers, functions) = (node.peers(), node.functions());
-    let is_offered = || {
-        let mut offered = functions.iter().filter(|function| !function.providers.is_empty());
-        offered.any(|function| function.name == args.name)
-    };
-    let failure = match failure.code() {
-        Some(ErrorCode::NO_PROVIDER | ErrorCode::NOT_FOUND) => failure,
-        // The provider is not slow: there is none.
-        Some(ErrorCode::TIMEOUT) if failure.ran() == Executed::No && !is_offered() => {
-            failure.next("check that a node offers it: `lanc functions`")
-        }
-        Some(ErrorCode::INVALID_ARGUMENTS) => return called_so(&args.name, failure),
-        _ => return failure,
-    };
-    let Some(on) = &args.on else {
-        let failure = keys::explain(node, failure);
-        let known = functions.iter().map(|function| function.name.as_str());
-        return hinted(failure, "", suggest::nearest(&args.name, known));
-    };
-    let Some(peer) = network::find_peer(&peers, on) else {
-        let failure = keys::explain(node, failure.next(network::LOOK_FOR_PEERS));
-        let known = peers.iter().map(|peer| peer.name.as_str());
-        return hinted(failure, "--on ", suggest::nearest(on, known));
-    };
-    let failure = keys::explain(node, failure);
-    let offered = functions.iter().filter(|function| function.providers.contains(&peer.name));
-    let known = offered.map(|function| function.name.as_str());
-    hinted(failure, "", suggest::nearest(&args.name, known))
-}
-
-/// Says how the function is called, where the provider has told.
-fn called_so(function: &str, failure: Failure) -> Failure {
-    let Some(words) = usage::read(failure.message()) else { return failure };
-    let function = shlex::try_quote(function).unwrap_or_default();
-    failure.next(format!("call it so: `lanc call {function}{words}`"))
-}
-
-fn hinted(failure: Failure, option: &str, near: Option<&str>) -> Failure {
-    match near {
-        Some(near) => failure.hint(&format!("did you mean `{option}{near}`?")),
-        None => failure,
-    }
 }

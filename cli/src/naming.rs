@@ -1,11 +1,47 @@
-//! Names of peers as they are listed: told apart where several have the same.
+//! Names of peers as they are listed: told apart where several have the same. What may name a
+//! function or a node.
 
 use std::collections::BTreeMap;
 
+use lanc::id::FunctionName;
 use lanc::{PeerInfo, SessionId};
 
 /// How many digits of its session a peer is told apart by, and is found by.
 pub(crate) const DIGITS: usize = 8;
+
+/// Longest name of a node in bytes.
+const MOST: usize = 64;
+
+/// How much of a name is repeated to who wrote it, in characters.
+const SHOWN: usize = 64;
+
+/// Checks that `name` may name a function.
+///
+/// # Errors
+/// What is wrong, and what to do, for a person.
+pub(crate) fn check_function(name: &str) -> Result<(), (String, String)> {
+    if FunctionName::is_valid(name) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(SHOWN).collect();
+    let text = format!("`{shown}` cannot name a function");
+    let most = FunctionName::MAX;
+    let next = format!("use 1 to {most} of A-Z a-z 0-9 _ . : -, beginning with a letter or _");
+    Err((text, next))
+}
+
+/// Checks that `name` may name a node.
+///
+/// # Errors
+/// What is wrong, and what to do, for a person.
+pub(crate) fn check_node(name: &str) -> Result<(), (String, String)> {
+    if (1..=MOST).contains(&name.len()) && !name.contains(char::is_control) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(SHOWN).collect();
+    let text = format!("`{shown}` cannot name a node");
+    Err((text, format!("use 1 to {MOST} bytes without control characters")))
+}
 
 /// How many peers have each name.
 pub(crate) struct Names(BTreeMap<String, usize>);
@@ -33,6 +69,32 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_name_a_function_is_shown_as_it_is() {
+        let long = "f".repeat(FunctionName::MAX);
+        for name in ["add", "_a.b:c-d9", &long] {
+            assert_eq!(check_function(name), Ok(()));
+        }
+        for name in ["\u{65e5}\u{672c}", "", "two words", "9"] {
+            let (text, next) = check_function(name).unwrap_err();
+            assert_eq!(text, format!("`{name}` cannot name a function"));
+            assert!(next.contains("A-Z"), "{next}");
+        }
+        assert!(check_function(&(long + "f")).unwrap_err().0.len() < 100);
+    }
+
+    #[test]
+    fn what_cannot_name_a_node_is_told() {
+        let (most, more) = ("n".repeat(MOST), "n".repeat(MOST + 1));
+        for name in ["shop", "two words", "\u{65e5}", &most] {
+            assert_eq!(check_node(name), Ok(()));
+        }
+        for name in ["", "a\nb", &more] {
+            assert!(check_node(name).is_err(), "{name}");
+        }
+        assert_eq!(check_node("").unwrap_err().0, "`` cannot name a node");
+    }
 
     #[test]
     fn only_names_that_clash_have_digits() {

@@ -42,6 +42,7 @@ pub(crate) async fn open(
         .transport(UdpTransport::new(udp))
         .transport(TcpTransport::new(tcp(settings)));
     if let Some(name) = name {
+        naming::check_node(name).map_err(|(text, next)| Failure::usage(text, next))?;
         builder = builder.name(name);
     }
     // Those that are configured first: there is an end to how many a node takes.

@@ -99,7 +99,13 @@ async fn appear(node: &Node, peer: &str) {
 fn unanswered(node: &Node, peer: &str, failure: Failure) -> Failure {
     let peers = node.peers();
     if network::find_peer(&peers, peer).is_some() {
-        return failure;
+        return match failure.code() {
+            // It is this that asks whether it is alive.
+            Some(ErrorCode::TIMEOUT) => {
+                failure.next("`lanc peers` lists who is heard, and when last")
+            }
+            _ => failure,
+        };
     }
     let failure = keys::explain(node, failure.next(network::LOOK_FOR_PEERS));
     match suggest::nearest(peer, peers.iter().map(|peer| peer.name.as_str())) {

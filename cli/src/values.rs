@@ -108,6 +108,11 @@ fn named(word: &str) -> Option<(&str, &str)> {
     is_identifier(name).then_some((name, value))
 }
 
+/// The names of those words that are named arguments.
+pub(crate) fn names(words: &[String]) -> impl Iterator<Item = &str> {
+    words.iter().filter_map(|word| named(word).map(|(name, _)| name))
+}
+
 /// Whether `name` is a letter or underscore, then letters, digits and underscores (ASCII).
 pub(crate) fn is_identifier(name: &str) -> bool {
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

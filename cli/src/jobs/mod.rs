@@ -34,7 +34,7 @@ pub(crate) const BACKGROUND: &str = "background";
 /// What the process in the background is told to do.
 #[derive(Serialize, Deserialize)]
 struct Order {
-    /// Which call; its arguments are in `arguments`.
+    /// Which call; its arguments are in `arguments`, and only the names of named ones here.
     args: CallArgs,
     arguments: Arguments,
     /// The caller's, whole: the process reads no configuration of its own. Its keys are among

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::values::Arguments;
-use crate::{escape, exit, output};
+use crate::{escape, exit, output, values};
 
 /// Most calls in the background.
 const MAX_JOBS: usize = 1024;
@@ -39,7 +39,9 @@ pub(crate) async fn start(
     let folder = Folder::make()?;
     folder.prune();
     make_room(&folder, MAX_JOBS).await?;
-    let args = CallArgs { args: Vec::new(), literal: Vec::new(), ..args };
+    // For what is said of a mistake: the values are in `arguments`.
+    let names = values::names(&args.args).map(|name| format!("{name}="));
+    let args = CallArgs { args: names.collect(), literal: Vec::new(), ..args };
     let path = folder.path().to_owned();
     let order = Order { args, arguments, settings: settings.resolved()?, folder: path };
     let order = serde_json::to_vec(&order).map_err(|error| internal(&error))?;

@@ -20,6 +20,7 @@ fn results_are_printed() {
         (&["echo", "two words", "--json"], "\"two words\"\n"),
         (&["echo", "{\"a\": [1, null]}"], "{\"a\":[1,null]}\n"),
         (&["echo", "--", "a=b"], "a=b\n"),
+        (&["echo", "--", "YQ=="], "YQ==\n"),
         (&["echo", "\u{e4}\u{1f600}"], "\u{e4}\u{1f600}\n"),
         (&["sleep", "1"], "1\n"),
         (&["echo", "x", "--fastest", "2"], "x\n"),
@@ -59,6 +60,7 @@ fn failures_exit_with_their_code() {
     let did_not = "no, the function did not run";
     let look = format!("next: `lanc peers --iface lo --port {}` lists", lan.port());
     let check = format!("offers it: `lanc functions --iface lo --port {}`", lan.port());
+    let ping = format!("is alive: `lanc ping --iface lo --port {} shop`", lan.port());
     for (words, code, parts) in [
         (&["fail", "boom \x1b[31m"][..], 1, &["execution_error: boom \\u{1b}[31m", ran][..]),
         (&["nosuch"], 3, &["no_provider", "nosuch", did_not, "lanc functions"]),
@@ -71,12 +73,24 @@ fn failures_exit_with_their_code() {
             &["had no provider", &check, did_not],
         ),
         (&["ad", "1", "2", "--on", "shop"], 3, &["not_found", "did you mean `add`?", did_not]),
-        (&["sleep", "60000", "--timeout", "300ms"], 4, &["timeout", "maybe"]),
+        (
+            &["nosuch", "--wait", "20s", "--timeout", "300ms"],
+            4,
+            &["next: --timeout (300 ms) ended it before --wait (20.0 s) was over"],
+        ),
+        (&["sleep", "60000", "--timeout", "300ms"], 4, &["timeout", "maybe", &ping]),
+        (&["sleep", "60000", "--timeout", "300ms", "--on", "shop"], 4, &[&ping]),
         (&["sleep", "soon"], 6, &["argument 1: invalid type: string, expected a number", did_not]),
         (&["add", "1"], 6, &["invalid_arguments"]),
         (&["add", "1", "2", "--wait", "later"], 2, &[]),
         (&["add", "1", "2", "--policy", "nearest"], 2, &[]),
-        (&["two words"], 6, &["invalid_arguments"]),
+        (&["two words"], 6, &["invalid_arguments", "`two words` cannot name a function", did_not]),
+        (
+            &["\u{65e5}\u{672c}", "1"],
+            6,
+            &["`\u{65e5}\u{672c}` cannot", "next: use 1 to 128 of A-Z"],
+        ),
+        (&["echo", "YQ=="], 6, &["no named arguments", "next: `YQ=` makes a named", "behind `--`"]),
     ] {
         let mut all = vec!["call"];
         all.extend(words);
@@ -88,6 +102,9 @@ fn failures_exit_with_their_code() {
         }
         assert_eq!(done.out, "", "{words:?}");
     }
+    let id = lan.run(&["call", "echo", "PATH=/bin", "--async"]).out;
+    let done = finish(&mut lan.bare(&["join", id.trim_end()]));
+    done.expect_error(6, &["no named arguments", "`PATH=` makes a named argument"]);
 }
 
 #[test]
