@@ -119,6 +119,7 @@ pub(crate) enum Verb {
         after_help = "Prints what `lanc call` would have printed, and exits with the same code. The call goes on
 when this is interrupted, or gives up because the process in the background says nothing for 5 s
 (it was stopped, say). Once it is printed the result is kept no longer: it can be fetched once.
+Where standard output is closed it is kept for another try.
 
 Example:
   id=$(lanc call render scene.blend --async --timeout 1h)

@@ -17,6 +17,23 @@ pub(crate) fn style(as_json: bool) -> Style {
     }
 }
 
+/// Whether nobody may ever see what is printed, because standard output was closed when the command
+/// began: the runtime of Rust opens `/dev/null` in its place then, to read and to write. So do some
+/// programs for those they start, and nothing tells one from the other; a shell's `>/dev/null` is
+/// open to write alone. It is therefore no error.
+#[cfg(unix)]
+pub(crate) fn may_be_closed() -> bool {
+    use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
+    let out = io::stdout();
+    let reads = fcntl_getfl(&out).is_ok_and(|flags| flags.contains(OFlags::RDWR));
+    let device = |stat: rustix::fs::Stat| {
+        let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+        is_device.then_some(stat.st_rdev)
+    };
+    let null = stat("/dev/null").ok().and_then(device);
+    reads && null.is_some() && fstat(&out).ok().and_then(device) == null
+}
+
 /// Prints `text` and a line feed.
 ///
 /// # Errors

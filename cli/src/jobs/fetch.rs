@@ -47,7 +47,9 @@ async fn fetch(args: &JobArgs, how: Ask, as_json: bool) -> Result<u8, Failure> {
             // What could not be printed is kept.
             let kept = "make room where the output goes and ask again: the result is kept";
             printed.map_err(|failure| failure.after_call().next(kept))?;
-            forget(&entry).await;
+            if !output::may_be_closed() {
+                forget(&entry).await;
+            }
             Ok(exit::OK)
         }
         Outcome::Failure(failure) => {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
@@ -173,4 +173,21 @@ fn what_was_asked_for_and_cannot_be_printed_is_a_failure() {
     assert_eq!(help.stdout(broken()).status().unwrap().code(), Some(0));
     let mut mistake = lan.bare(&["nosuch"]);
     assert_eq!(mistake.stderr(full()).status().unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_result_for_a_closed_output_is_kept() {
+    let lan = Lan::new();
+    let _server = lan.serve(&["--demo"]);
+    let id = lan.run(&["call", "add", "1", "2", "--async"]).out;
+    let join = |output: &str| {
+        let join = format!("exec {} join {} {output}", env!("CARGO_BIN_EXE_lanc"), id.trim_end());
+        let mut shell = Command::new("sh");
+        finish(shell.args(["-c", &join]).env_clear().env("HOME", lan.folder()))
+    };
+    for _ in 0..2 {
+        join(">&-").expect(0, "");
+    }
+    join("").expect(0, "3\n");
+    join("").expect_error(1, &["result_expired", "was fetched already"]);
 }
