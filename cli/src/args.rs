@@ -192,8 +192,9 @@ Examples:
 #[derive(Args, Debug)]
 #[command(
     after_help = "Prints one line `ready ADDR:PORT` on standard output once it serves; logs go to standard
-error. The first Ctrl-C lets running functions finish, for at most 5 s, and says farewell; the
-second only says farewell.
+error. The first Ctrl-C lets running functions finish, for at most 5 s, and says farewell: it exits
+with 0, and logs how many were cut off if any were. The second only says farewell, and exits with
+130.
 
 Programs of --cmd are run without a shell. The template is split into words once, quotes
 honoured; then {0}, {1}.. and {name} are replaced inside single words by the call's arguments,

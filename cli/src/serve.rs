@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanc::{Config, Event, Node};
 use tokio::task::JoinHandle;
@@ -18,6 +19,9 @@ use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::{demo_functions, exit, keys, local, network, news, output};
 
+/// How long running functions may take to finish once the server is told to end.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Serves until it is told to end; returns the exit code.
 ///
 /// # Errors
@@ -31,7 +35,9 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         Some(address) => Some(Metrics::bind(address).await?),
         None => None,
     };
-    let node = network::open(settings, name, Config::default().with_workers(cores)).await?;
+    // The node itself would cut off what still runs, and not say how much.
+    let config = Config::default().with_workers(cores).with_drain(GRACE * 2);
+    let node = network::open(settings, name, config).await?;
     let told = local::tell(&node, settings.keys.are_stored);
     if args.demo {
         demo_functions::register(&node).map_err(|error| not_registered("--demo", error))?;
@@ -58,18 +64,7 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
     if let Some(remembering) = remembering {
         remembering.end().await;
     }
-    let ended = tokio::select! {
-        () = node.shutdown() => if was_told { Ok(exit::OK) } else { Err(broken()) },
-        () = interrupts.next() => {
-            // Its peers need not wait for answers that do not come.
-            tokio::select! {
-                () = network::cut_off(&node) => {}
-                () = interrupts.next() => {}
-            }
-            let executed = lanc::Executed::Maybe;
-            Err(Failure::interrupted("running functions were cut off", executed))
-        }
-    };
+    let ended = end(&node, &mut interrupts, was_told).await;
     news.abort();
     if let Some(metrics) = metrics {
         metrics.abort();
@@ -78,6 +73,37 @@ pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Fail
         told.end().await;
     }
     ended
+}
+
+/// Lets what runs finish, until its time is up or somebody says so; returns the exit code.
+async fn end(node: &Node, interrupts: &mut Interrupts, was_told: bool) -> Result<u8, Failure> {
+    tokio::select! {
+        () = node.shutdown() => if was_told { Ok(exit::OK) } else { Err(broken()) },
+        () = tokio::time::sleep(GRACE) => {
+            warn_of_cut_off(node);
+            network::cut_off(node).await;
+            // Whoever told it to end has what was asked for.
+            Ok(exit::OK)
+        }
+        () = interrupts.next() => {
+            // Its peers need not wait for answers that do not come.
+            tokio::select! {
+                () = network::cut_off(node) => {}
+                () = interrupts.next() => {}
+            }
+            let executed = lanc::Executed::Maybe;
+            Err(Failure::interrupted("running functions were cut off", executed))
+        }
+    }
+}
+
+fn warn_of_cut_off(node: &Node) {
+    let functions = match node.stats().tables.get("running").copied().unwrap_or_default() {
+        0 => return,
+        1 => "1 function that did not finish is".to_owned(),
+        count => format!("{count} functions that did not finish are"),
+    };
+    tracing::warn!("{functions} cut off; their callers hear `lost`");
 }
 
 /// Nobody had told the node to close.

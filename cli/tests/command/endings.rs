@@ -48,6 +48,18 @@ fn running_functions_finish_first() {
 }
 
 #[test]
+fn functions_that_are_cut_off_are_counted() {
+    let lan = Lan::new();
+    let server = lan.serve(&["--cmd", &hold(&lan)]);
+    let call = start(&lan);
+    server.signal("-INT");
+    let done = server.end();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.err.contains("WARN 1 function that did not finish is cut off"), "{done:?}");
+    end(call).expect_error(7, &["lost", "maybe"]);
+}
+
+#[test]
 fn a_server_that_is_killed_is_missed_before_its_lease_ends() {
     let lan = Lan::new();
     // Large enough for a connection, small enough for the command line of a program.
