@@ -1,5 +1,6 @@
 //! The command line: verbs, options, and their help.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -296,6 +297,11 @@ pub(crate) struct TopArgs {
     /// Print what there is and end.
     #[arg(long)]
     pub(crate) once: bool,
+}
+
+/// Whether words that make no command line ask for errors as JSON all the same.
+pub(crate) fn want_json(words: impl Iterator<Item = OsString>) -> bool {
+    words.take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 fn positive(text: &str) -> Result<Duration, String> {

@@ -72,7 +72,10 @@ pub fn main() -> ExitCode {
     }
     let Cli { verb, network, output } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(told) => return ended(output::told(&told), false, false),
+        Err(told) => {
+            let as_json = args::want_json(std::env::args_os().skip(1));
+            return ended(output::told(&told, as_json), as_json, false);
+        }
     };
     let (as_json, calls) = (output.json, calls_a_function(&verb));
     let code = ended(run(verb, &network, &output), as_json, calls);

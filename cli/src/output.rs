@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use clap::error::ErrorKind;
+
 use crate::failure::Failure;
 use crate::values::Style;
 use crate::{exit, logging};
@@ -50,13 +52,34 @@ pub(crate) fn note(text: &str) {
 /// Prints what the reader of the command line has to say, help or a mistake; returns the exit code.
 ///
 /// # Errors
-/// The system's refusal of what was asked for; a mistake has its exit code whoever reads it.
-pub(crate) fn told(told: &clap::Error) -> Result<u8, Failure> {
+/// The system's refusal of what was asked for, and a mistake that is to be told `as_json`; others
+/// have their exit code whoever reads them.
+pub(crate) fn told(told: &clap::Error, as_json: bool) -> Result<u8, Failure> {
+    if as_json && told.use_stderr() {
+        return Err(mistake(told));
+    }
     let printed = told.print().and_then(|()| io::stdout().flush());
     if !told.use_stderr() {
         is_read(printed)?;
     }
     Ok(u8::try_from(told.exit_code()).unwrap_or(exit::USAGE))
+}
+
+/// What is told in paragraphs: the mistake, tips, how the command is used.
+fn mistake(told: &clap::Error) -> Failure {
+    use ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
+    if matches!(told.kind(), DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand) {
+        return Failure::usage("the verb is missing", "--help lists the verbs there are");
+    }
+    let text = told.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(|paragraph| {
+        let words: Vec<_> = paragraph.split_whitespace().collect();
+        words.join(" ")
+    });
+    let message = paragraphs.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+    let next: Vec<_> = paragraphs.filter(|paragraph| !paragraph.is_empty()).collect();
+    Failure::usage(message, next.join("; "))
 }
 
 /// Prints bytes as they are.

@@ -1,5 +1,7 @@
 //! What needs no network.
 
+use serde_json::json;
+
 use crate::support::{Lan, finish};
 
 #[test]
@@ -57,4 +59,29 @@ fn help_and_version_are_printed() {
     }
     assert_eq!(finish(&mut lan.bare(&[])).code, 2);
     assert_eq!(finish(&mut lan.bare(&["nosuch"])).code, 2);
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_json_when_asked() {
+    let lan = Lan::new();
+    for (words, message, next) in [
+        (&["call", "--json", "f", "--nosuch"][..], "unexpected argument '--nosuch'", "Usage: "),
+        (&["--json", "nosuch"], "unrecognized subcommand 'nosuch'", "Usage: "),
+        (&["call", "--json"], "<NAME>", "lanc call"),
+        (&["cal", "--json"], "'cal'", "'call'"),
+        (&["--json"], "the verb is missing", "--help"),
+        (&["key", "--json"], "the verb is missing", "--help"),
+    ] {
+        let done = finish(&mut lan.bare(words));
+        assert_eq!((done.code, done.out.as_str()), (2, ""), "{done:?}");
+        let error = done.json_error();
+        assert_eq!((&error["name"], &error["executed"]), (&json!("usage"), &json!("no")));
+        assert!(error["message"].as_str().unwrap().contains(message), "{words:?}: {error}");
+        assert!(error["next"].as_str().unwrap().contains(next), "{words:?}: {error}");
+    }
+    // Behind `--` it is an argument.
+    let plain = finish(&mut lan.bare(&["call", "--nosuch", "--", "--json"]));
+    assert!(plain.code == 2 && plain.err.starts_with("error: unexpected"), "{plain:?}");
+    let help = finish(&mut lan.bare(&["call", "--help", "--json"]));
+    assert!(help.code == 0 && help.out.contains("Usage:"), "{help:?}");
 }
