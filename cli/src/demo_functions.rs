@@ -8,6 +8,9 @@ use serde_json::Number;
 
 use crate::as_json::AsJson;
 
+/// What they are called.
+pub(crate) const NAMES: [&str; 4] = ["add", "echo", "sleep", "fail"];
+
 /// Registers all of them.
 ///
 /// # Errors

@@ -114,6 +114,7 @@ fn run(verb: Verb, network: &NetworkArgs, output: &OutputArgs) -> Result<u8, Fai
     }
     let settings = settings::load(network)?;
     let settings = if opens_a_node(&verb) { settings.with_keys()? } else { settings };
+    signals::check_room()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Failure::before_call(ErrorCode::INTERNAL, format!("cannot start the runtime: {error}"))

@@ -17,7 +17,7 @@ use crate::program::{self, Program};
 use crate::remembered::Remembering;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
-use crate::{demo_functions, exit, keys, local, network, news, output};
+use crate::{demo_functions, escape, exit, keys, local, naming, network, news, output};
 
 /// How long running functions may take to finish once the server is told to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`Failure`] before it serves, or when it was ended a second time.
 pub(crate) async fn run(args: ServeArgs, settings: &Settings) -> Result<u8, Failure> {
-    let programs = programs(&args.cmd)?;
+    let programs = programs(&args)?;
     let name = args.name.as_deref().or(settings.name.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut interrupts = Interrupts::listen()?;
@@ -114,27 +114,37 @@ fn broken() -> Failure {
 }
 
 /// The programs that the options name, each with its function.
-fn programs(options: &[String]) -> Result<Vec<(&str, Program)>, Failure> {
-    let programs = options.iter().map(|option| program::parse(option));
+fn programs(args: &ServeArgs) -> Result<Vec<(&str, Program)>, Failure> {
+    let programs = args.cmd.iter().map(|option| program::parse(option));
     let programs: Vec<_> = programs.collect::<Result<_, _>>().map_err(|text| {
         Failure::usage(format!("--cmd: {text}"), "see the examples in `lanc serve --help`")
     })?;
-    refuse_twice(programs.iter().map(|(name, _)| *name))?;
+    let demo: &[&str] = if args.demo { &demo_functions::NAMES } else { &[] };
+    refuse_twice(programs.iter().map(|(name, _)| *name), demo)?;
     for (name, program) in &programs {
         let refused = |(text, next)| Failure::usage(format!("--cmd {name}: {text}"), next);
+        naming::check_function(name).map_err(refused)?;
         program.check().map_err(refused)?;
+        if let Some(word) = program.stray_braces() {
+            let meant = "goes to the program as it is: write {0} or {name} for an argument";
+            tracing::warn!("--cmd {name}: `{}` {meant}", escape::line(word));
+        }
     }
     Ok(programs)
 }
 
-/// Of two programs under one name the first would never be called.
-fn refuse_twice<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), Failure> {
+/// Of two functions under one name the first would never be called.
+fn refuse_twice<'n>(names: impl Iterator<Item = &'n str>, demo: &[&str]) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     for name in names {
-        if !seen.insert(name) {
-            let text = format!("--cmd: two programs are to be the function `{name}`");
-            return Err(Failure::usage(text, "give each function a name of its own"));
-        }
+        let text = if demo.contains(&name) {
+            format!("--cmd {name}: --demo offers a function `{name}` already")
+        } else if !seen.insert(name) {
+            format!("--cmd: two programs are to be the function `{name}`")
+        } else {
+            continue;
+        };
+        return Err(Failure::usage(text, "give each function a name of its own"));
     }
     Ok(())
 }

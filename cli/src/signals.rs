@@ -4,6 +4,30 @@ use lanc::ErrorCode;
 
 use crate::failure::Failure;
 
+/// Checks that the process may open what the runtime needs: it panics where it cannot have the
+/// descriptors by which it hears of signals.
+///
+/// # Errors
+/// The system's refusal.
+pub(crate) fn check_room() -> Result<(), Failure> {
+    #[cfg(unix)]
+    {
+        let pair = || std::os::unix::net::UnixStream::pair();
+        let pairs: std::io::Result<Vec<_>> = (0..PAIRS).map(|_| pair()).collect();
+        pairs.map_err(|error| {
+            let text = format!("cannot start the runtime: {error}");
+            let next = "allow it to open more files: `ulimit -n 256`";
+            Failure::before_call(ErrorCode::INTERNAL, text).next(next)
+        })?;
+    }
+    Ok(())
+}
+
+/// Two descriptors for signals, one that is a copy, and those of the system's events: this many
+/// pairs hold them.
+#[cfg(unix)]
+const PAIRS: usize = 4;
+
 /// Interrupts from now on.
 pub(crate) struct Interrupts {
     #[cfg(unix)]

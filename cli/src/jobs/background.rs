@@ -16,7 +16,7 @@ use crate::as_json::AsJson;
 use crate::control::{Answer, Folder, MAX_ANSWER, Server, good, read_line, to_line};
 use crate::failure::Failure;
 use crate::signals::Interrupts;
-use crate::{call, exit, network, output};
+use crate::{call, exit, network, output, signals};
 
 /// How often it is looked whether a provider has the call, beside after every event.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<u8, Failure> {
     // A session of its own: what ends the terminal's does not end this. Refused only where it
     // has one already.
     let _ = rustix::process::setsid();
+    signals::check_room()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| cannot("start the runtime", &error))?;
     let outcome = runtime.block_on(serve());

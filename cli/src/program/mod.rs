@@ -31,6 +31,11 @@ impl Program {
     pub(crate) fn check(&self) -> Result<(), (String, String)> {
         find::check(&self.0.program())
     }
+
+    /// Braces that look as if an argument was to stand there.
+    pub(crate) fn stray_braces(&self) -> Option<&str> {
+        self.0.stray_braces()
+    }
 }
 
 #[async_trait]
@@ -55,6 +60,7 @@ impl Handler for Program {
 pub(crate) fn parse(option: &str) -> Result<(&str, Program), String> {
     let (name, template) = option
         .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
         .ok_or_else(|| format!("`{option}` has no name: write NAME='program {{0}}'"))?;
     Ok((name, Program::new(Template::parse(template)?)))
 }

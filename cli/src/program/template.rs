@@ -59,6 +59,16 @@ impl Template {
         self.words.first().into_iter().flatten().filter_map(text).collect()
     }
 
+    /// Braces that are no placeholder and look like one: `{}` as other programs have it, or a word
+    /// of braces alone.
+    pub(crate) fn stray_braces(&self) -> Option<&str> {
+        self.words.iter().flatten().find_map(|part| match part {
+            Part::Text(text) if text.contains("{}") => Some("{}"),
+            Part::Text(text) if text == "{" || text == "}" => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
     /// The words with the arguments in their places.
     ///
     /// # Errors
@@ -239,6 +249,20 @@ mod tests {
         ] {
             let fault = fill(template, &vec![one.clone(); given], json!({})).unwrap_err();
             assert_eq!(fault.message, told, "{template}");
+        }
+    }
+
+    #[test]
+    fn braces_that_look_like_a_place_are_found() {
+        for (template, stray) in [
+            ("ls {}", Some("{}")),
+            ("ls {", Some("{")),
+            ("ls a{}b", Some("{}")),
+            ("ls {0} {k}", None),
+            ("awk '{print $1}'", None),
+            ("echo {{0}}", None),
+        ] {
+            assert_eq!(Template::parse(template).unwrap().stray_braces(), stray, "{template}");
         }
     }
 

@@ -95,10 +95,14 @@ impl File {
     }
 
     fn lines(&self) -> io::Result<Vec<Seen>> {
-        let file = match fs::File::open(self.path()) {
+        // Asked before opening, because opening a pipe would wait for its writer.
+        match fs::metadata(self.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            file => file?,
-        };
+            Err(error) => return Err(error),
+            Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is no file")),
+            Ok(_) => {}
+        }
+        let file = fs::File::open(self.path())?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).lines().filter_map(parse).collect())

@@ -228,6 +228,16 @@ fn a_key_that_was_cut_off_in_the_middle_is_none() {
         .expect_refusal(2, &[" next: no key was ever in it: rm /", &format!("{id}.key"), "--open"]);
 }
 
+/// Whoever opens a pipe waits until somebody writes into it.
+#[test]
+fn remembered_peers_are_read_from_a_file_only() {
+    let lan = Lan::new();
+    assert_eq!(finish(&mut lan.bare(&["key", "new", "--store"])).code, 0);
+    lan.fifo(".local/state/lanc/keys/peers");
+    let shown = finish(&mut lan.bare(&["key", "show"]));
+    assert!(shown.code == 0 && shown.err.contains("peers: it is no file"), "{shown:?}");
+}
+
 #[test]
 fn a_key_file_that_is_not_there_is_told_as_what_it_is() {
     let lan = Lan::new();

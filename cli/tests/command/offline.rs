@@ -1,5 +1,7 @@
 //! What needs no network.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::support::{Lan, finish};
@@ -84,4 +86,12 @@ fn mistakes_on_the_command_line_are_json_when_asked() {
     assert!(plain.code == 2 && plain.err.starts_with("error: unexpected"), "{plain:?}");
     let help = finish(&mut lan.bare(&["call", "--help", "--json"]));
     assert!(help.code == 0 && help.out.contains("Usage:"), "{help:?}");
+}
+
+#[test]
+fn too_few_descriptors_are_told() {
+    let lan = Lan::new();
+    let call = format!("ulimit -n 6; exec {} call --iface lo f", env!("CARGO_BIN_EXE_lanc"));
+    let done = finish(Command::new("sh").args(["-c", &call]).env("HOME", lan.folder()));
+    done.expect_error(1, &["internal: cannot start the runtime: Too many open", "ulimit -n 256"]);
 }

@@ -187,6 +187,8 @@ fn templates_that_make_no_sense_are_usage_errors() {
     let lan = Lan::new();
     for (cmd, part) in [
         ("noname", "has no name"),
+        ("=true", "`=true` has no name"),
+        ("\u{65e5}=true", "--cmd \u{65e5}: `\u{65e5}` cannot name a function"),
         ("f=", "the program is missing"),
         ("f='open", "open quote"),
         ("f={0} x", "choose the program"),
@@ -196,4 +198,16 @@ fn templates_that_make_no_sense_are_usage_errors() {
     }
     let twice = ["serve", "--cmd", "f=true", "--cmd", "g=true", "--cmd", "f=false", "-q"];
     lan.run(&twice).expect_refusal(2, &["usage", "two programs", "`f`", "a name of its own"]);
+    let nobody = ["serve", "--demo", "--name", "", "-q"];
+    lan.run(&nobody).expect_refusal(2, &["`` cannot name a node", "next: use 1 to 64 bytes"]);
+    let demo = ["serve", "--demo", "--cmd", "add=true", "-q"];
+    lan.run(&demo).expect_refusal(2, &["--cmd add: --demo offers", "a name of its own"]);
+}
+
+#[test]
+fn braces_that_are_no_placeholder_are_told() {
+    let lan = Lan::new();
+    let mut server = lan.serve(&["--cmd", "list=ls {}"]);
+    let told = server.wait_for_log("--cmd list: ");
+    assert!(told.contains("`{}` goes to the program as it is: write {0}"), "{told}");
 }
