@@ -177,8 +177,10 @@ Examples:
     #[command(
         after_help = "The page of the command lists every LANC_* variable and every key of lanc.toml.
 
+On a terminal `man` shows it, where there is one.
+
 Examples:
-  lanc man | man -l -
+  lanc man call
   lanc man > ~/.local/share/man/man1/lanc.1
   lanc man call > ~/.local/share/man/man1/lanc-call.1
   lanc man key rotate > ~/.local/share/man/man1/lanc-key-rotate.1"

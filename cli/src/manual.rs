@@ -1,13 +1,18 @@
 //! Completion scripts and manual pages, made from the command line's own definition.
 
+use std::io::{self, IsTerminal as _};
+use std::process::Stdio;
+
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use lanc::ErrorCode;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::args::Cli;
 use crate::failure::Failure;
 use crate::settings::explained;
+use crate::signals::{self, Interrupts};
 use crate::{exit, output, suggest};
 
 /// Prints the completion script for a shell.
@@ -38,13 +43,32 @@ pub(crate) fn page(verb: &[String]) -> Result<u8, Failure> {
     render(command, &mut page).map_err(|error| {
         Failure::before_call(ErrorCode::INTERNAL, format!("cannot write the page: {error}"))
     })?;
-    output::bytes(&page)?;
+    if !(io::stdout().is_terminal() && is_shown_by_man(&page)) {
+        output::bytes(&page)?;
+    }
     Ok(exit::OK)
+}
+
+/// Has the system's `man` show a page on the terminal. `false`: there is none, or it cannot.
+fn is_shown_by_man(page: &[u8]) -> bool {
+    let shown = async {
+        // An interrupt is for the pager, which goes on.
+        let _ours = Interrupts::listen().ok()?;
+        let mut man = tokio::process::Command::new("man");
+        man.args(["-l", "-"]).stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut man = man.spawn().ok()?;
+        // Whoever has seen enough reads no more.
+        let _ = man.stdin.take()?.write_all(page).await;
+        man.wait().await.ok()
+    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().ok();
+    let runtime = signals::check_room().ok().and_then(|()| runtime());
+    runtime.and_then(|runtime| runtime.block_on(shown)).is_some_and(|status| status.success())
 }
 
 /// The page of the command itself says as well what may be set beside options, that of `call`
 /// what errors there are.
-fn render(command: Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+fn render(command: Command, page: &mut Vec<u8>) -> io::Result<()> {
     let own = match command.get_bin_name() {
         Some("lanc call") => errors(),
         _ if command.get_name() == "lanc" => explained::sections(),

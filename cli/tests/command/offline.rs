@@ -1,6 +1,8 @@
 //! What needs no network.
 
-use std::process::Command;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -34,6 +36,36 @@ fn completions_and_manual_pages_are_printed() {
     let none = finish(&mut lan.bare(&["man", "call", "back"]));
     none.expect_refusal(2, &["`lanc call` has no verbs", "next: its page is: lanc man call"]);
     finish(&mut lan.bare(&["man", "cal"])).expect_refusal(2, &["did you mean `call`?"]);
+}
+
+/// On a terminal of its own, with a `man` of its own.
+#[test]
+fn a_terminal_gets_the_page_from_man() {
+    let lan = Lan::new();
+    let terminal = |path: &str| {
+        let page = format!("PATH={path} {} man call", env!("CARGO_BIN_EXE_lanc"));
+        let mut script = Command::new("script");
+        script.args(["-q", "-e", "-c", &page, "/dev/null"]).current_dir(lan.folder());
+        script.stdin(Stdio::null());
+        finish(&mut script)
+    };
+    let has_script = Command::new("script").arg("--version").output();
+    if !has_script.is_ok_and(|told| String::from_utf8_lossy(&told.stdout).contains("util-linux")) {
+        println!("skipped: there is no util-linux `script` to make a terminal with");
+        return;
+    }
+    let man = lan.folder().join("man");
+    let path = format!("{}:/usr/bin:/bin", lan.folder().display());
+    for (body, code, rendered) in [("echo man $@; grep -c '^.SH'", 0, true), ("exit 16", 0, false)]
+    {
+        std::fs::write(&man, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&man, Permissions::from_mode(0o755)).unwrap();
+        let done = terminal(&path);
+        assert_eq!((done.code, done.out.contains("man -l -")), (code, rendered), "{done:?}");
+        assert_eq!(done.out.contains(".TH lanc-call 1"), !rendered, "{done:?}");
+    }
+    let none = terminal("/nowhere");
+    assert!(none.code == 0 && none.out.contains(".TH lanc-call 1"), "{none:?}");
 }
 
 #[test]
