@@ -11,7 +11,7 @@ use lanc_core::ports::{
 use lanc_core::{Config, Core, Pipeline};
 use thiserror::Error;
 
-use crate::broken;
+use crate::broken::Watched;
 use crate::clock::{Clock, SystemEntropy};
 use crate::driver::Driver;
 use crate::hub::Hub;
@@ -215,8 +215,7 @@ impl NodeBuilder {
         let hub = Arc::new(Hub::new(core, Outlets::new(lanes), clock));
         let owner = Arc::new(Owner::new(Arc::clone(&hub), endpoints, statistics));
         let driver = Driver::new(Arc::clone(&hub), Arc::downgrade(&owner), inlets, self.busy_poll);
-        let driver = runtime.spawn(driver.run());
-        runtime.spawn(broken::watch(driver, hub));
+        runtime.spawn(Watched::new(driver.run(), hub));
         Ok(Node::of(owner))
     }
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::IntoArgs;
+use crate::callbacks;
 use crate::hub::{Hub, State, closed};
 use crate::name;
 use crate::node::Node;
@@ -261,7 +262,8 @@ impl Call<()> {
     }
 
     /// Starts the call, has `on_done` called with the outcome on a thread that may block, and
-    /// returns the call's id at once (S0's completion callback).
+    /// returns the call's id at once (S0's completion callback). Where the node's runtime ends
+    /// first, it is called on a plain thread, which the end of the program does not wait for.
     ///
     /// # Errors
     /// [`CallError`] when this node cannot take the call; `on_done` is not called then.
@@ -286,7 +288,7 @@ impl Call<()> {
             None
         });
         if let Some((finish, outcome)) = early {
-            hub.runtime.spawn_blocking(move || finish(outcome));
+            callbacks::run(&hub.runtime, Box::new(finish), outcome);
         }
         Ok(id)
     }

@@ -11,6 +11,7 @@ use lanc_core::ports::{Arrived, Dest, Handed, Inlet, LinkEvent, RecvBatch};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Sleep;
 
+use crate::callbacks;
 use crate::callers::{CHUNK, Callers};
 use crate::hub::{Effects, Hub, Untold};
 use crate::linger::Linger;
@@ -268,8 +269,7 @@ impl Driver {
         loop {
             self.callers.hold(self.effects.wakers.drain(..));
             for (on_done, outcome) in self.effects.callbacks.drain(..) {
-                // The user's code may block.
-                tokio::task::spawn_blocking(move || on_done(outcome));
+                callbacks::run(&self.hub.runtime, on_done, outcome);
             }
             self.effects.notes.drain(..).for_each(trace::log);
             for event in self.effects.events.drain(..) {
@@ -327,7 +327,8 @@ impl Driver {
     }
 }
 
-/// Where a panic has ended it, those whom it held are told by whoever closes the node.
+/// Where a panic has ended it, or the end of its runtime, those whom it held are told by whoever
+/// closes the node.
 impl Drop for Driver {
     fn drop(&mut self) {
         let mut untold = Untold::default();

@@ -79,7 +79,7 @@ pub(crate) struct State {
     pub(crate) orphaned: bool,
     /// The driver has ended: nobody waits any more.
     pub(crate) is_over: bool,
-    /// What a driver that panicked had still to tell.
+    /// What a driver that did not come to its end had still to tell.
     untold: Untold,
 }
 

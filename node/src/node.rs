@@ -20,6 +20,9 @@ use crate::typed::IntoFunction;
 
 /// A LANC node: registers functions, calls those of others. Cheap to clone; dropping the last
 /// clone closes the node at once, [`Node::shutdown`] closes it in order.
+///
+/// The end of the runtime that it was opened on closes it at once too: what still waits for it,
+/// on another runtime or thread, fails as `closed`.
 #[derive(Clone)]
 pub struct Node {
     owner: Arc<Owner>,

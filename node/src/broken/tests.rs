@@ -1,8 +1,8 @@
 use std::future::{Future, IntoFuture as _, pending};
 use std::io::{ErrorKind, IoSlice};
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
 use lanc_codec::JsonCodec;
@@ -180,6 +180,27 @@ async fn callers_whom_the_driver_was_about_to_wake_are_woken() {
         assert_eq!([late.next().await, late.next().await], [Some(Event::Closed), None]);
     };
     tokio::time::timeout(HANGS, ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_waker_that_panics_keeps_nobody_else_waiting() {
+    struct Angry;
+    impl Wake for Angry {
+        fn wake(self: Arc<Self>) {
+            panic!("the waker is to panic");
+        }
+    }
+    let (bomb, light) = bomb(false);
+    let node = NodeBuilder::new().codec(JsonCodec).transport(bomb).open().await.unwrap();
+    let call = || node.call::<()>("nobody", ()).wait(HANGS).deadline(HANGS).into_future();
+    let angry = Arc::new(Angry).into();
+    let (mut first, mut last) = (call(), call());
+    assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&angry)).is_pending());
+    let ended = async { tokio::join!(call(), async { light.send(()).unwrap() }) };
+    assert!(Pin::new(&mut last).poll(&mut Context::from_waker(&angry)).is_pending());
+    let (failed, ()) = tokio::time::timeout(HANGS, ended).await.unwrap();
+    assert_eq!(failed.unwrap_err().code, ErrorCode::CLOSED);
+    tokio::time::timeout(HANGS, node.run_forever()).await.unwrap();
 }
 
 /// A way into a network of several that has a fuse.

@@ -11,6 +11,8 @@ use lanc_core::error::{CallError, ErrorCode, Executed};
 use lanc_core::{Answer, Outcome};
 
 use super::{Hub, OnDone, State};
+use crate::callbacks;
+use crate::contain;
 use crate::context::Cancellation;
 
 /// Who is to be told something, outside the lock.
@@ -31,7 +33,7 @@ pub(super) fn closed_call() -> Outcome {
 }
 
 impl Hub {
-    /// Takes over what a driver that panicked has still to tell.
+    /// Takes over what a driver that did not come to its end has still to tell.
     pub(crate) fn leave(&self, untold: Untold) {
         let mut state = self.state();
         state.untold.wakers.extend(untold.wakers);
@@ -42,11 +44,14 @@ impl Hub {
     /// then on.
     pub(crate) fn end(&self) {
         let (untold, running) = self.state().end();
-        for (on_done, outcome) in untold.callbacks {
-            self.runtime.spawn_blocking(move || on_done(outcome));
+        callbacks::run_all(&self.runtime, untold.callbacks);
+        // A waker may be anybody's; the others are woken all the same.
+        for running in running {
+            contain::run(|| running.cancel());
         }
-        running.iter().for_each(|running| running.cancel());
-        untold.wakers.into_iter().for_each(Waker::wake);
+        for waker in untold.wakers {
+            contain::run(|| waker.wake());
+        }
     }
 }
 
