@@ -9,6 +9,7 @@ use lanc_core::ports::Codec;
 use lanc_core::{Class, Task, TaskStep, Time};
 
 use crate::args::Args;
+use crate::contain;
 use crate::context::{Call, Cancellation, Given, Room, Spent};
 use crate::functions::{Ended, Started};
 use crate::hub::{Hub, KEPT, Means};
@@ -154,13 +155,17 @@ impl Starts {
             let codec = codec(&self.hub, &args).as_ref();
             let room = &mut self.room;
             let ran = workers::guarded(serving, || plain.run(&args, codec, room));
+            // The last one of a function that was taken away meanwhile, and what it captured.
+            contain::discard(function);
             let spent = [args.into_buffer(), room.spent_if_large()];
             return (serving, Ok(Started::Done(ran.unwrap_or_else(Err), spent)));
         }
         let room = std::mem::replace(&mut self.room, Room::of(Arc::clone(&self.hub)));
         let call = self.describe(node, task, cancellation, room);
         let serving = call.serving;
-        (serving, workers::guarded(serving, || function.start(call)))
+        let started = workers::guarded(serving, || function.start(call));
+        contain::discard(function);
+        (serving, started)
     }
 
     /// The end of a task whose function cannot be started.

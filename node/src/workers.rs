@@ -12,6 +12,7 @@ use lanc_core::error::{ErrorCode, Fault};
 use lanc_core::id::TaskKey;
 use lanc_core::payload::Payload;
 
+use crate::contain;
 use crate::context::{Call, Cancellation, Spent};
 use crate::functions::{Ended, Function, Started, Unfinished};
 use crate::hub::Hub;
@@ -35,10 +36,13 @@ pub(crate) fn block(hub: Arc<Hub>, function: Arc<dyn Function>, call: Call) {
             Ok(Started::Done(result, spent)) => (result, spent),
             // An async function that was inline and took too long.
             Ok(Started::Later(future, spent)) => {
-                (runtime.block_on(run_to_end(future, serving, cancellation)), spent)
+                // Of a runtime that ends the clock panics.
+                let run = || runtime.block_on(run_to_end(future, serving, cancellation));
+                (guarded(serving, run).unwrap_or_else(Err), spent)
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
+        contain::discard(function);
         complete(&hub, serving.task, began, result, spent);
     });
 }
@@ -63,6 +67,7 @@ pub(crate) fn spawn(hub: Arc<Hub>, function: Arc<dyn Function>, call: Call) {
             }
             Err(fault) => (Err(fault), Spent::default()),
         };
+        contain::discard(function);
         complete(&hub, serving.task, began, result, spent);
     });
 }
@@ -76,7 +81,7 @@ async fn run_to_end(
 ) -> Result<Payload, Fault> {
     let cancellation = cancellation.unwrap_or_default();
     tokio::select! {
-        result = GuardedFuture(future, serving) => result,
+        result = GuardedFuture(Some(future), serving) => result,
         () = given_up(&cancellation) => Err(Fault::new(
             ErrorCode::CANCELLED,
             "nobody waited any more, and the function did not stop by itself",
@@ -104,7 +109,8 @@ pub(crate) fn spawn_future(
     });
 }
 
-/// Runs user code that serves a call, and turns a panic into a fault.
+/// Runs user code that serves a call, and turns a panic into a fault. What it panicked with is the
+/// user's too.
 pub(crate) fn guarded<T>(serving: Serving, run: impl FnOnce() -> T) -> Result<T, Fault> {
     std::panic::catch_unwind(AssertUnwindSafe(|| serving.run(run))).map_err(|panic| {
         let text = panic
@@ -112,19 +118,28 @@ pub(crate) fn guarded<T>(serving: Serving, run: impl FnOnce() -> T) -> Result<T,
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
+        contain::discard(panic);
         Fault::new(ErrorCode::EXECUTION_ERROR, format!("the function panicked: {text}"))
     })
 }
 
-/// A future whose panic becomes a fault.
-struct GuardedFuture(Unfinished, Serving);
+/// A future whose panic becomes a fault, and one of its drop nothing: nobody asks any more.
+struct GuardedFuture(Option<Unfinished>, Serving);
 
 impl Future for GuardedFuture {
     type Output = Result<Payload, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let Self(future, serving) = &mut *self;
+        // It is there until this is dropped.
+        let Some(future) = future else { return Poll::Pending };
         let polled = guarded(*serving, || future.as_mut().poll(cx));
         polled.unwrap_or_else(|fault| Poll::Ready(Err(fault)))
+    }
+}
+
+impl Drop for GuardedFuture {
+    fn drop(&mut self) {
+        contain::discard(self.0.take());
     }
 }
