@@ -30,7 +30,7 @@ impl fmt::Display for Executed {
 
 /// The kinds of failure. Numbers are stable; 0 and 1 keep their meaning from S1. An unknown
 /// number from a peer is passed through, never mapped to success.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ErrorCode(pub u16);
 
 /// When a call may go to another provider after a failure.
@@ -142,6 +142,13 @@ impl ErrorCode {
             code if code.0 > Self::UNKNOWN_CALL.0 => Executed::Maybe,
             _ => Executed::No,
         }
+    }
+}
+
+/// As it is shown where a program ends with an error: its name, and its number.
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name(), self.0)
     }
 }
 

@@ -31,7 +31,13 @@ use crate::reply::{fault, reply};
 /// `M` is found by the compiler; nobody needs to name it. The trait is implemented here only.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be registered as a function",
-    note = "parameters need `serde::Deserialize`, results `serde::Serialize`, all of them `Send`"
+    note = "parameters need `serde::Deserialize` and own what they hold (`String`, not `&str`), \
+            results `serde::Serialize`, all of them `Send`; there are eight parameters at most, \
+            behind a `Context` if there is one",
+    note = "the error of a `Result` is a `std::error::Error` or `serde::Serialize`: a boxed one is \
+            neither",
+    note = "an async closure keeps nothing of its own: let a plain one clone what it shares and \
+            return an `async move` block"
 )]
 pub trait IntoFunction<M>: Send + Sync + 'static {
     /// The function in the form the node keeps it in, and how it is run by default.
