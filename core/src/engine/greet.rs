@@ -129,7 +129,7 @@ impl Core {
             Ok(key) => key,
             Err(full) => {
                 if let Some(ip) = ip {
-                    self.hosts.remove_tentative(now, ip);
+                    self.hosts.remove_tentative(ip);
                 }
                 self.limit_hit(now, full.0);
                 return Err(Drop::TableFull);
@@ -221,7 +221,7 @@ impl Core {
             let Some(peer) = self.peers.get(key) else { return };
             let (session, name, ip) = (peer.session, peer.name.to_string(), peer.endpoint.ip());
             if let Some(ip) = Hosts::counts(ip) {
-                self.hosts.remove_tentative(now, ip);
+                self.hosts.remove_tentative(ip);
             }
             self.event(Event::PeerVerified { session, name });
             self.introduce_homes(key);

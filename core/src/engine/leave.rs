@@ -90,7 +90,7 @@ impl Core {
             }
         }
         if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
-            self.hosts.remove_tentative(now, ip);
+            self.hosts.remove_tentative(ip);
         }
         if reason == PeerDownReason::Restarted {
             self.announcing.peer_restarted = Some(now);

@@ -178,7 +178,7 @@ impl Hosts {
 
     /// Takes a tentative peer of `ip` off the count: off the host's own, if it has one, else off
     /// that of the crowd, where it was counted while the table was full.
-    pub(crate) fn remove_tentative(&mut self, _now: Time, ip: IpAddr) {
+    pub(crate) fn remove_tentative(&mut self, ip: IpAddr) {
         let own = self.hosts.get_mut(&ip).filter(|host| host.tentative > 0);
         let host = own.unwrap_or(&mut self.crowd);
         host.tentative = host.tentative.saturating_sub(1);
@@ -255,7 +255,7 @@ mod tests {
             hosts.sweep(now);
             assert!(hosts.add_tentative(now, stranger, 8), "it has a count of its own now");
             for _ in 0..9 {
-                hosts.remove_tentative(now, stranger);
+                hosts.remove_tentative(stranger);
             }
             now = now + IDLE;
             hosts.sweep(now);
