@@ -12,7 +12,7 @@ use crate::run::Run;
 /// The sending halves, and the frames that wait for room.
 pub(crate) struct Outlets {
     lanes: Vec<(String, Box<dyn Outlet>)>,
-    held: Vec<(Dest, Vec<u8>)>,
+    held: Vec<(LinkId, Vec<u8>)>,
     /// Links that end once nothing is held for them.
     closing: Vec<LinkId>,
     spare: Vec<u8>,
@@ -69,9 +69,10 @@ impl Outlets {
                 (None, _) => Err(SendRefused::Gone),
             };
             if let Err(why) = sent {
-                if why == SendRefused::Full {
+                // Nothing would say when there is room for a broadcast.
+                if let (SendRefused::Full, Dest::Link(link)) = (why, dest) {
                     let tail = tail.as_deref().unwrap_or_default();
-                    self.held.push((dest, [&frame, tail].concat()));
+                    self.held.push((link, [&frame, tail].concat()));
                 }
                 hub.state().core.handle_refused(hub.clock.now(), dest, why);
             }
@@ -102,20 +103,19 @@ impl Outlets {
         let mut is_full = false;
         for (to, frame) in std::mem::take(&mut self.held) {
             // Those behind one that does not fit must not overtake it.
-            let refused = match self.lane(to) {
-                Some(outlet) if to == dest && !is_full => {
-                    outlet.try_send(to, &[IoSlice::new(&frame)]).err()
+            let sent = match self.lane(dest) {
+                Some(outlet) if to == link && !is_full => {
+                    outlet.try_send(dest, &[IoSlice::new(&frame)])
                 }
-                Some(_) => Some(SendRefused::Full),
-                None => None,
+                _ => Err(SendRefused::Full),
             };
-            match refused {
-                Some(SendRefused::Full) => {
-                    is_full |= to == dest;
+            match sent {
+                Err(SendRefused::Full) => {
+                    is_full |= to == link;
                     self.held.push((to, frame));
                 }
-                Some(why) => lost(why),
-                None => {}
+                Err(why) => lost(why),
+                Ok(_) => {}
             }
         }
         let is_done = !self.holds(link);
@@ -133,12 +133,12 @@ impl Outlets {
 
     /// Whether frames wait for room of a link.
     fn holds(&self, link: LinkId) -> bool {
-        self.held.iter().any(|(dest, _)| *dest == Dest::Link(link))
+        self.held.iter().any(|(to, _)| *to == link)
     }
 
     /// Drops the frames of a link that is gone.
     pub(crate) fn forget(&mut self, link: LinkId) {
-        self.held.retain(|(dest, _)| *dest != Dest::Link(link));
+        self.held.retain(|(to, _)| *to != link);
         self.closing.retain(|closing| *closing != link);
         self.run.forget(link);
     }
@@ -223,7 +223,7 @@ mod tests {
         let noting = Arc::<Mutex<Noting>>::default();
         let outlet: Box<dyn Outlet> = Box::new(Shared(Arc::clone(&noting)));
         let mut outlets = Outlets::new(vec![("test".to_owned(), outlet)]);
-        outlets.held = (0..3).map(|slot| (Dest::Link(link(slot)), vec![1])).collect();
+        outlets.held = (0..3).map(|slot| (link(slot), vec![1])).collect();
         (outlets, noting)
     }
 
@@ -236,7 +236,7 @@ mod tests {
             "nothing is held for it any more"
         );
         assert_eq!(noting.lock().unwrap().sent, 1, "only its own frame left");
-        assert_eq!(outlets.held, [(Dest::Link(link(2)), vec![1])]);
+        assert_eq!(outlets.held, [(link(2), vec![1])]);
         outlets.forget(link(2));
         assert!(!outlets.is_holding());
     }

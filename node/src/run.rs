@@ -73,7 +73,7 @@ impl Run {
     pub(crate) fn send(
         &mut self,
         outlet: Option<&mut Box<dyn Outlet>>,
-        held: &mut Vec<(Dest, Vec<u8>)>,
+        held: &mut Vec<(LinkId, Vec<u8>)>,
     ) -> Option<SendRefused> {
         let to = self.to.take()?;
         let bytes = std::mem::take(&mut self.bytes);
@@ -89,10 +89,11 @@ impl Run {
         };
         self.widen(to, bytes, refused);
         for (number, (mut frame, tail)) in self.frames.drain(..).enumerate() {
-            if number >= taken && refused == Some(SendRefused::Full) {
+            let is_held = number >= taken && refused == Some(SendRefused::Full);
+            if let Some(link) = link_of(to).filter(|_| is_held) {
                 // Copied: memory that somebody does not fetch is not to be held in large pieces.
                 frame.extend_from_slice(tail.as_deref().unwrap_or_default());
-                held.push((to, frame));
+                held.push((link, frame));
             } else {
                 // As it was left: the core does not fill it with zeros again.
                 self.spares.push(frame);
@@ -168,7 +169,7 @@ mod tests {
         let refused = run.send(Some(&mut outlet), &mut held);
         assert_eq!(refused.is_some(), takes < count);
         let whole = if own { 64 << 10 } else { (64 << 10) + 6 };
-        assert!(held.iter().all(|(to, frame)| *to == TO && frame.len() == whole));
+        assert!(held.iter().all(|(to, frame)| Dest::Link(*to) == TO && frame.len() == whole));
         (count, held.len())
     }
 
