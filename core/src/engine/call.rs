@@ -130,8 +130,7 @@ impl Core {
             return;
         }
         let timer = self.timers.set(until, Timer::Seek(key));
-        let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));
-        self.cancel_timer(old);
+        self.set_other_timer(key, Some(timer));
         self.calls.seek(key);
         self.seek_again(now);
     }

@@ -33,9 +33,7 @@ impl Core {
 
     fn expect_answer_soon(&mut self, now: Time, key: CallKey) {
         let timer = self.late_at(now, key).map(|due| self.timers.set(due, Timer::Late(key)));
-        let call = self.calls.get_mut(key);
-        let old = call.and_then(|call| std::mem::replace(&mut call.other_timer, timer));
-        self.cancel_timer(old);
+        self.set_other_timer(key, timer);
     }
 
     /// When the answer is late of a call that was last sent to somebody at `since`. `None`: nobody
@@ -118,8 +116,7 @@ impl Core {
 
     /// Lets a call whose own attempt has failed go on, if there is somebody now, or ends it.
     fn look_further(&mut self, now: Time, key: CallKey) {
-        let timer = self.calls.get_mut(key).and_then(|call| call.other_timer.take());
-        self.cancel_timer(timer);
+        self.set_other_timer(key, None);
         if let Some(outcome) = self.go_on(now, key) {
             self.conclude(now, key, outcome);
         }
@@ -140,8 +137,7 @@ impl Core {
             return false;
         }
         let timer = self.timers.set(until, Timer::Late(key));
-        let old = self.calls.get_mut(key).and_then(|call| call.other_timer.replace(timer));
-        self.cancel_timer(old);
+        self.set_other_timer(key, Some(timer));
         true
     }
 

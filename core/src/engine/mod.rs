@@ -391,6 +391,13 @@ impl Core {
         }
     }
 
+    /// Sets a call's other timer in the place of the one it had.
+    fn set_other_timer(&mut self, key: CallKey, timer: Option<TimerKey>) {
+        let call = self.calls.get_mut(key);
+        let old = call.and_then(|call| std::mem::replace(&mut call.other_timer, timer));
+        self.cancel_timer(old);
+    }
+
     fn send(&mut self, to: LinkId, message: Outgoing) -> bool {
         let bytes = self.answer_bytes(&message);
         let sent = self.outbox.push(&mut self.links, to, message, bytes);
