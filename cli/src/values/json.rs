@@ -67,8 +67,10 @@ impl Unsent {
 /// [`Unsent`]: it is JSON of more than `most` levels, or has a number that would become another.
 pub(crate) fn parse(text: &str, most: u32) -> Result<Value, Unsent> {
     let as_text = || Value::String(text.to_owned());
-    // Of 128 levels and more no value is made; those that nobody keeps are read however deep.
-    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+    let parsed = serde_json::from_str(text);
+    // Of 128 levels and more no value is made, nor of a number beyond floats; what nobody keeps is
+    // read however deep and large it is.
+    if parsed.is_err() && serde_json::from_str::<IgnoredAny>(text).is_err() {
         return Ok(as_text());
     }
     let levels = JsonCodec::levels(text.as_bytes());
@@ -77,7 +79,7 @@ pub(crate) fn parse(text: &str, most: u32) -> Result<Value, Unsent> {
     }
     match numbers(text).find_map(unsent) {
         Some(unsent) => Err(unsent),
-        None => Ok(serde_json::from_str(text).unwrap_or_else(|_| as_text())),
+        None => Ok(parsed.unwrap_or_else(|_| as_text())),
     }
 }
 
