@@ -132,7 +132,7 @@ const ROWS: &[(&str, Tried)] = &[
     (
         "max_call_window",
         There(
-            "core/src/recovery.rs",
+            "core/src/recovery/tests.rs",
             "a_window_widens_by_clean_round_trips_and_is_halved_once_per_loss_burst",
         ),
     ),
