@@ -1,6 +1,6 @@
 //! The reading side of a connection, and its orderly end.
 
-use std::io::{ErrorKind, IoSliceMut, Read};
+use std::io::{self, ErrorKind, IoSliceMut, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use lanc_core::framing::{FramingError, Header, RECORD_HEAD, Splitter};
 use lanc_core::ports::{DownReason, Initiator, LentRoom, LinkEvent, Origin, RecvBatch};
 use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::admission::Host;
@@ -194,7 +196,7 @@ impl Connection {
             let mut pieces = [IoSliceMut::new(space), IoSliceMut::new(behind)];
             let is_told = stream.poll_read_ready(cx).is_ready();
             let read = match is_told {
-                true => stream.try_read_vectored(&mut pieces),
+                true => read_told(stream, &mut pieces),
                 false if looks => (&*SockRef::from(stream)).read_vectored(&mut pieces),
                 false => return Poll::Pending,
             };
@@ -220,6 +222,23 @@ impl Connection {
             return Poll::Ready(());
         }
     }
+}
+
+/// Reads what the runtime has told of. Where less comes than there is room for, no more is there
+/// and the runtime tells of what comes next (epoll(7), "Questions and answers", 9): nobody need
+/// ask the system again to be told that it has nothing. A closed far end it does not forget.
+fn read_told(stream: &TcpStream, pieces: &mut [IoSliceMut<'_>; 2]) -> io::Result<usize> {
+    let room = pieces.iter().map(|piece| piece.len()).sum();
+    let mut short = None;
+    let read = stream.try_io(Interest::READABLE, || {
+        let count = (&*SockRef::from(stream)).read_vectored(pieces)?;
+        if 0 < count && count < room {
+            short = Some(count);
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        Ok(count)
+    });
+    short.map_or(read, Ok)
 }
 
 /// A connection that was closed here: what was taken still leaves. It is read on, because
