@@ -78,6 +78,8 @@ pub struct Slots<T, Tag = T> {
 
 /// Places that are kept however few entries there are.
 const KEPT: usize = 16;
+/// Of so many places one is taken at least, or the end of the table is looked at.
+const MOST_FREE: usize = 4;
 
 impl<T, Tag> Slots<T, Tag> {
     /// An empty table that never holds more than `limit` entries.
@@ -170,7 +172,8 @@ impl<T, Tag> Slots<T, Tag> {
         }
         self.free.push(key.slot);
         self.live -= 1;
-        if index(key.slot) + 1 == self.slots.len() {
+        // Rarely: a place that is cut off is made anew, as large as what stands there.
+        if self.live == 0 || self.slots.len() > MOST_FREE * self.live.max(KEPT) {
             self.give_back();
         }
     }
@@ -185,7 +188,7 @@ impl<T, Tag> Slots<T, Tag> {
             self.slots.truncate(self.slots.len() - 1);
         }
         let end = self.slots.len();
-        if self.slots.capacity() > 4 * end.max(KEPT) {
+        if self.slots.capacity() > MOST_FREE * end.max(KEPT) {
             self.slots.shrink_to(2 * end);
             self.free.retain(|slot| index(*slot) < end);
             self.free.shrink_to(2 * end);
