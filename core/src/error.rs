@@ -14,7 +14,7 @@ pub enum Executed {
     No,
     /// Nobody here can tell.
     Maybe,
-    /// It ran.
+    /// It ran, to its end or not.
     Yes,
 }
 
@@ -102,7 +102,7 @@ codes! {
     /// Bytes could not be read as what they should be.
     DECODE_ERROR = 11, "decode_error", Never, "compare the types on both sides";
     /// Nobody offers the function.
-    NO_PROVIDER = 12, "no_provider", Never, "start a provider, wait longer with --wait, or list what there is with `lanc functions`";
+    NO_PROVIDER = 12, "no_provider", Never, "start a provider, wait longer (`--wait`, `Call::wait`), or list what there is with `lanc functions`";
     /// The callee died, restarted or left.
     LOST = 13, "lost", IfIdempotent, "call again if the function may run twice";
     /// The result is no longer kept.

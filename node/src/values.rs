@@ -117,7 +117,7 @@ impl<T: DeserializeOwned> Values<T> {
             Ok(false) if stream.ready().is_empty() => {}
             Ok(false) => {
                 let text = "the stream ended in the middle of a value";
-                self.broken = Some(CallError::new(ErrorCode::PROTOCOL, Executed::Maybe, text));
+                self.broken = Some(CallError::new(ErrorCode::PROTOCOL, Executed::Yes, text));
             }
             Err(error) => {
                 let text = format!("after {} values: {error}", self.count);
@@ -137,13 +137,13 @@ impl<T: DeserializeOwned> Values<T> {
         let size = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
         if size > self.largest {
             let text = format!("a value of {size} bytes: at most {} are taken", self.largest);
-            return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::Maybe, text));
+            return Err(CallError::new(ErrorCode::TOO_LARGE, Executed::Yes, text));
         }
         let Some(bytes) = rest.get(..size) else { return Ok(None) };
         let value = decode(self.codec.as_ref(), bytes).map_err(|reason| {
             let (number, reason) = (self.count + 1, printable(&reason));
             let text = format!("value {number} is not of the type asked for: {reason}");
-            CallError::new(ErrorCode::DECODE_ERROR, Executed::Maybe, text)
+            CallError::new(ErrorCode::DECODE_ERROR, Executed::Yes, text)
         })?;
         stream.consume(HEAD + size);
         Ok(Some(value))
@@ -152,13 +152,19 @@ impl<T: DeserializeOwned> Values<T> {
     /// What is left to say when the stream has ended and the call too.
     fn last(&mut self, outcome: Option<Outcome>) -> Option<Result<T, CallError>> {
         match (single(outcome).and_then(|answer| answer.result), self.broken.take()) {
-            (Err(error), _) | (Ok(_), Some(error)) => Some(Err(error)),
+            (Err(error), _) | (Ok(_), Some(error)) => Some(Err(self.after_values(error))),
             (Ok(payload), None) if self.count == 0 && !self.is_null(&payload) => {
                 let hub = self.pending.as_ref().map(|pending| &pending.hub)?;
                 Some(typed(hub, payload))
             }
             (Ok(_), None) => None,
         }
+    }
+
+    /// Where a value has come, the function ran, whatever became of the call.
+    fn after_values(&self, error: CallError) -> CallError {
+        let executed = if self.count > 0 { Executed::Yes } else { error.executed };
+        CallError { executed, ..error }
     }
 
     fn is_null(&self, payload: &Payload) -> bool {

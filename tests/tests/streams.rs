@@ -338,7 +338,7 @@ async fn what_is_no_value_ends_the_stream_and_cancels() {
             caller.call::<u64>("raw", (&bytes, waits)).wait(SOON).values().await.unwrap();
         assert_eq!(soon(values.next()).await, Some(Ok(7)));
         let error = soon(values.next()).await.unwrap().unwrap_err();
-        assert_eq!((error.code, error.executed), (code, Executed::Maybe), "{bytes:?}");
+        assert_eq!((error.code, error.executed), (code, Executed::Yes), "{bytes:?}");
         assert!(soon(values.next()).await.is_none());
         emptied(&[&caller, &callee]).await;
     }
@@ -661,7 +661,7 @@ async fn a_callee_that_dies_mid_stream_is_told_and_the_next_call_works() {
         last = Some(value);
     }
     let error = last.unwrap().unwrap_err();
-    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Maybe), "{error}");
+    assert_eq!((error.code, error.executed), (ErrorCode::LOST, Executed::Yes), "{error}");
     let mut rest = Vec::new();
     let error = soon(stream.read_to_end(&mut rest)).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
