@@ -4,13 +4,10 @@
 use std::collections::BTreeMap;
 
 use lanc::id::FunctionName;
-use lanc::{PeerInfo, SessionId};
+use lanc::{Config, PeerInfo, SessionId};
 
 /// How many digits of its session a peer is told apart by, and is found by.
 pub(crate) const DIGITS: usize = 8;
-
-/// Longest name of a node in bytes.
-const MOST: usize = 64;
 
 /// How much of a name is repeated to who wrote it, in characters.
 const SHOWN: usize = 64;
@@ -35,12 +32,10 @@ pub(crate) fn check_function(name: &str) -> Result<(), (String, String)> {
 /// # Errors
 /// What is wrong, and what to do, for a person.
 pub(crate) fn check_node(name: &str) -> Result<(), (String, String)> {
-    if (1..=MOST).contains(&name.len()) && !name.contains(char::is_control) {
-        return Ok(());
-    }
-    let shown: String = name.chars().take(SHOWN).collect();
-    let text = format!("`{shown}` cannot name a node");
-    Err((text, format!("use 1 to {MOST} bytes without control characters")))
+    Config::check_name(name).map_err(|error| {
+        let shown: String = name.chars().take(SHOWN).collect();
+        (format!("`{shown}` cannot name a node"), format!("use {}", error.allowed))
+    })
 }
 
 /// How many peers have each name.
@@ -86,14 +81,16 @@ mod tests {
 
     #[test]
     fn what_cannot_name_a_node_is_told() {
-        let (most, more) = ("n".repeat(MOST), "n".repeat(MOST + 1));
+        let (most, more) = ("n".repeat(64), "n".repeat(65));
         for name in ["shop", "two words", "\u{65e5}", &most] {
             assert_eq!(check_node(name), Ok(()));
         }
         for name in ["", "a\nb", &more] {
             assert!(check_node(name).is_err(), "{name}");
         }
-        assert_eq!(check_node("").unwrap_err().0, "`` cannot name a node");
+        let (text, next) = check_node("").unwrap_err();
+        assert_eq!(text, "`` cannot name a node");
+        assert_eq!(next, "use 1 to 64 bytes without control characters");
     }
 
     #[test]

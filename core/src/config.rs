@@ -87,7 +87,7 @@ macro_rules! settings {
             pub(crate) fn check(&self) -> Result<(), ConfigError> {
                 $($(in_range(stringify!($name), &self.$name, &$range)?;)?)*
                 in_range("call_deadline", &self.call_deadline, &(ms(1)..=self.max_deadline))?;
-                check_name(&self.name)
+                Self::check_name(&self.name)
             }
         }
     };
@@ -285,15 +285,21 @@ fn in_range<T: PartialOrd + Debug>(
     Err(ConfigError { setting, value: format!("{value:?}"), allowed })
 }
 
-fn check_name(name: &str) -> Result<(), ConfigError> {
-    if (1..=64).contains(&name.len()) && !name.chars().any(char::is_control) {
-        return Ok(());
+impl Config {
+    /// Checks that a node may have this name: 1 to 64 bytes without control characters.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which says so.
+    pub fn check_name(name: &str) -> Result<(), ConfigError> {
+        if (1..=64).contains(&name.len()) && !name.chars().any(char::is_control) {
+            return Ok(());
+        }
+        Err(ConfigError {
+            setting: "name",
+            value: name.chars().take(80).flat_map(char::escape_default).collect(),
+            allowed: "1 to 64 bytes without control characters".to_owned(),
+        })
     }
-    Err(ConfigError {
-        setting: "name",
-        value: name.chars().take(80).flat_map(char::escape_default).collect(),
-        allowed: "1 to 64 bytes without control characters".to_owned(),
-    })
 }
 
 #[cfg(test)]
