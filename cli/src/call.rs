@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use lanc::{Call, CallError, Carrier, Config, ErrorCode, Executed, Format, Node};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::{CallArgs, Codec, Policy, Transport};
 use crate::as_json::AsJson;
@@ -12,8 +12,9 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::signals::Interrupts;
 use crate::values::{self, Arguments, Reading, Style};
-use crate::{escape, exit, jobs, naming, network, output};
+use crate::{exit, jobs, naming, network, output};
 
+mod everybody;
 mod explain;
 
 pub(crate) use explain::explained;
@@ -128,7 +129,8 @@ async fn make_other(
     let explain = |error: CallError| explained(node, args, error.into());
     if args.all {
         let call = prepare::<AsJson>(node, args, arguments, timeout);
-        return print_all(call.all().await.map_err(explain)?, as_json);
+        let answers = call.all().await.map_err(explain)?;
+        return everybody::print(node, answers, as_json);
     }
     let call = prepare::<()>(node, args, arguments, timeout);
     call.one_way().await.map(|()| exit::OK).map_err(explain)
@@ -180,48 +182,4 @@ pub(crate) fn prepare<T>(
         call = call.hedge();
     }
     call
-}
-
-/// One line, or one object, for each provider.
-fn print_all(
-    answers: Vec<(String, Result<AsJson, CallError>)>,
-    as_json: bool,
-) -> Result<u8, Failure> {
-    let answers: Vec<(String, Result<Value, Failure>)> = answers
-        .into_iter()
-        .map(|(peer, result)| (peer, result.map(|value| value.0).map_err(Failure::from)))
-        .collect();
-    let has_run = answers.iter().any(|(_, result)| {
-        result.as_ref().map_or_else(|failure| failure.ran() == Executed::Yes, |_| true)
-    });
-    let unprinted = |failure: Failure| match has_run {
-        true => failure.after_unprinted_call(),
-        false => failure.executed(Executed::Maybe),
-    };
-    if as_json {
-        let objects = answers.iter().map(|(peer, result)| match result {
-            Ok(value) => json!({ "peer": peer, "result": value }),
-            Err(failure) => json!({ "peer": peer, "error": failure.to_json() }),
-        });
-        output::line(&values::show(&objects.collect(), Style::Json)).map_err(unprinted)?;
-    } else {
-        for (peer, result) in &answers {
-            let text = match result {
-                Ok(value) => values::show_in_line(value),
-                Err(failure) => failure.headline(),
-            };
-            output::line(&format!("{}\t{text}", escape::line(peer))).map_err(unprinted)?;
-        }
-    }
-    let asked = answers.len();
-    let mut failures = answers.into_iter().filter_map(|(_, result)| result.err());
-    let Some(first) = failures.next() else { return Ok(exit::OK) };
-    let failed = 1 + failures.count();
-    if failed == asked {
-        return Err(first);
-    }
-    Err(Failure::partial(
-        format!("{failed} of {asked} providers failed"),
-        "see the error of each; `--on PEER` calls one of them again",
-    ))
 }

@@ -1,7 +1,7 @@
 //! Names of peers as they are listed: told apart where several have the same. What may name a
 //! function or a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lanc::id::FunctionName;
 use lanc::{Config, PeerInfo, SessionId};
@@ -38,22 +38,26 @@ pub(crate) fn check_node(name: &str) -> Result<(), (String, String)> {
     })
 }
 
-/// How many peers have each name.
-pub(crate) struct Names(BTreeMap<String, usize>);
+/// Who has each name.
+#[derive(Default)]
+pub(crate) struct Names(BTreeMap<String, BTreeSet<SessionId>>);
 
 impl Names {
     pub(crate) fn of(peers: &[PeerInfo]) -> Self {
-        let mut names = BTreeMap::new();
-        for peer in peers {
-            *names.entry(peer.name.clone()).or_default() += 1;
-        }
-        Self(names)
+        let mut names = Self::default();
+        peers.iter().for_each(|peer| names.add(&peer.name, peer.session));
+        names
+    }
+
+    /// Somebody has this name; it may be known already.
+    pub(crate) fn add(&mut self, name: &str, session: SessionId) {
+        self.0.entry(name.to_owned()).or_default().insert(session);
     }
 
     /// The name, with the first digits of the session where another peer has it too: by these
     /// `--on` and `lanc ping` find it.
     pub(crate) fn show(&self, name: &str, session: SessionId) -> String {
-        if self.0.get(name).is_none_or(|count| *count < 2) {
+        if self.0.get(name).is_none_or(|sessions| sessions.len() < 2) {
             return name.to_owned();
         }
         let digits: String = session.to_string().chars().take(DIGITS).collect();
@@ -95,8 +99,13 @@ mod tests {
 
     #[test]
     fn only_names_that_clash_have_digits() {
-        let names = Names([("a".to_owned(), 2), ("b".to_owned(), 1)].into());
+        let mut names = Names::default();
         let session = SessionId([0x1f; 16]);
+        for (name, session) in
+            [("a", session), ("a", SessionId([2; 16])), ("b", session), ("b", session)]
+        {
+            names.add(name, session);
+        }
         assert_eq!(names.show("a", session), "a (1f1f1f1f)");
         assert_eq!(names.show("b", session), "b");
         assert_eq!(names.show("gone", session), "gone");

@@ -19,7 +19,7 @@ use crate::slots::Slots;
 use crate::time::Time;
 use crate::timers::TimerKey;
 
-pub use outcome::{Answer, Outcome};
+pub use outcome::{Answer, Member, Outcome};
 pub use request::{CallRequest, Carrier, Mode, Target};
 
 /// Where a call stands at its caller.
@@ -41,8 +41,8 @@ pub(crate) enum Stage {
     /// Its own attempt is over; copies of it are open, or it is about to leave for another
     /// provider.
     Elsewhere,
-    /// Calls to every provider stand for it.
-    Many { members: Vec<CallKey>, open: usize },
+    /// Calls to every provider stand for it; but for those there was no room for.
+    Many { members: Vec<CallKey>, open: usize, unasked: Vec<Member> },
     /// Over; nobody has taken the outcome yet.
     Done(Outcome),
 }

@@ -57,7 +57,7 @@ pub mod time;
 mod timers;
 mod wire;
 
-pub use calls::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
+pub use calls::{Answer, CallRequest, Carrier, Member, Mode, Outcome, Target};
 pub use config::Config;
 pub use directory::{Class, LocalFunction};
 pub use engine::{

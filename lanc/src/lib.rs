@@ -34,11 +34,11 @@ pub use lanc_core::endpoint::Endpoint;
 pub use lanc_core::{counters, endpoint, id, ports};
 pub use lanc_crypto::{Group, KeyFileError, MasterKey, ParseKeyError, PassphraseError, pair};
 pub use lanc_node::{
-    AllCall, Args, ByteStream, Bytes, Call, CallError, Calling, Carrier, Class, Config, Context,
-    Dialect, ErrorCode, Event, Events, ExeId, Executed, Fault, ForeignGroup, Format, FunctionInfo,
-    GroupKey, Handler, IntoArgs, IntoFunction, IntoStreaming, Items, KeyId, KeyInfo, Node,
-    NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration, Reply,
-    RingError, Running, SessionId, Stats, SystemEntropy, Tables, Trust, Values, stats,
+    AllCall, Answer, Args, ByteStream, Bytes, Call, CallError, Calling, Carrier, Class, Config,
+    Context, Dialect, ErrorCode, Event, Events, ExeId, Executed, Fault, ForeignGroup, Format,
+    FunctionInfo, GroupKey, Handler, IntoArgs, IntoFunction, IntoStreaming, Items, KeyId, KeyInfo,
+    Node, NodeBuilder, OpenError, PeerDownReason, PeerInfo, Policy, RegisterError, Registration,
+    Reply, RingError, Running, SessionId, Stats, SystemEntropy, Tables, Trust, Values, stats,
 };
 pub use lanc_transport_tcp::{TcpConfig, TcpStats, TcpTransport};
 pub use lanc_transport_udp::{Interfaces, Reach, UdpConfig, UdpStats, UdpTransport};

@@ -13,10 +13,11 @@ use lanc_core::id::{CallKey, ExeId};
 use lanc_core::payload::{Arguments, bulk};
 use lanc_core::policy::Policy;
 use lanc_core::ports::{Format, Item};
-use lanc_core::{Answer, CallRequest, Carrier, Mode, Outcome, Target};
+use lanc_core::{CallRequest, Carrier, Mode, Outcome, Target};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::all::AllCall;
 use crate::args::IntoArgs;
 use crate::callbacks;
 use crate::hub::{Hub, State, closed};
@@ -179,12 +180,12 @@ impl<T> Call<T> {
         self.with(|request| request.mode = Mode::Fastest(count.max(1)))
     }
 
-    /// Calls every provider and collects all answers, one for each: where `max_calls` of the node's
+    /// Calls every provider and collects all [answers](crate::Answer), one for each: where `max_calls` of the node's
     /// configuration (16,384, this call and one for each provider among them) leaves no room for
     /// some, theirs is `busy`, and their function does not run. Where it leaves room for none, the
     /// whole call fails so.
     pub fn all(self) -> AllCall<T> {
-        AllCall(self.with(|request| request.mode = Mode::All))
+        AllCall::new(self.with(|request| request.mode = Mode::All))
     }
 
     /// Puts the call into the core, with a byte stream of its own.
@@ -199,7 +200,7 @@ impl<T> Call<T> {
     }
 
     /// Puts the call into the core.
-    fn submit(mut self) -> Result<Pending, CallError> {
+    pub(crate) fn submit(mut self) -> Result<Pending, CallError> {
         let (key, ()) = self.submit_and(|_, _| ())?;
         Ok(Pending { hub: self.hub, key, over: false })
     }
@@ -349,33 +350,6 @@ impl<T> Drop for Calling<T> {
         if let Stage::Made(key) = self.stage {
             give_up(&self.call.hub, key);
         }
-    }
-}
-
-/// A call to every provider: await it for each provider's name and answer.
-#[must_use = "a call is made when it is awaited"]
-pub struct AllCall<T>(Call<T>);
-
-impl<T: DeserializeOwned + Send + 'static> IntoFuture for AllCall<T> {
-    type Output = Result<Vec<(String, Result<T, CallError>)>, CallError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let mut pending = self.0.submit()?;
-            let hub = Arc::clone(&pending.hub);
-            let answers = match pending.take().await {
-                Some(Outcome::All(answers)) => answers,
-                Some(Outcome::One(Answer { result: Err(error), .. })) => return Err(error),
-                Some(Outcome::One(answer)) => vec![answer],
-                None => return Err(taken()),
-            };
-            let one = |answer: Answer| {
-                let result = answer.result.and_then(|payload| typed(&hub, payload));
-                (answer.from.to_string(), result)
-            };
-            Ok(answers.into_iter().map(one).collect())
-        })
     }
 }
 

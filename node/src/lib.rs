@@ -11,6 +11,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod all;
 mod args;
 pub mod blocking;
 mod broken;
@@ -49,10 +50,11 @@ mod typed;
 mod values;
 mod workers;
 
+pub use all::{AllCall, Answer};
 pub use args::{Args, IntoArgs};
 pub use builder::{NodeBuilder, OpenError};
 pub use bytes::Bytes;
-pub use call::{AllCall, Call, Calling};
+pub use call::{Call, Calling};
 pub use clock::SystemEntropy;
 pub use context::Context;
 pub use events::Events;

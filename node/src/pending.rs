@@ -69,7 +69,9 @@ pub(crate) fn give_up(hub: &Hub, key: CallKey) {
 pub(crate) fn single(outcome: Option<Outcome>) -> Result<Answer, CallError> {
     match outcome {
         Some(Outcome::One(answer)) => Ok(answer),
-        Some(Outcome::All(answers)) => answers.into_iter().next().ok_or_else(taken),
+        Some(Outcome::All(members)) => {
+            members.into_iter().next().map(|member| member.answer).ok_or_else(taken)
+        }
         None => Err(taken()),
     }
 }

@@ -195,9 +195,12 @@ async fn several_providers() {
     let fastest = client.call::<String>("name", ()).fastest(2).await;
     assert_eq!(fastest, Ok("quick".to_owned()));
     let mut all = client.call::<String>("name", ()).all().await.unwrap();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    let expected = ["quick", "slow"].map(|name| (name.to_owned(), Ok(name.to_owned())));
-    assert_eq!(all, expected);
+    all.sort_by(|a, b| a.peer.cmp(&b.peer));
+    for (answer, node) in all.iter().zip([&quick, &slow]) {
+        assert_eq!(answer.session, node.session());
+        assert_eq!((&*answer.peer, &answer.result), (node.name(), &Ok(node.name().to_owned())));
+    }
+    assert_eq!(all.len(), 2);
     for name in ["quick", "slow"] {
         assert_eq!(client.call::<String>("name", ()).on(name).await, Ok(name.to_owned()));
     }

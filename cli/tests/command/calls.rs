@@ -248,6 +248,23 @@ fn all_providers_answer_one_line_each() {
 }
 
 #[test]
+fn providers_of_one_name_are_told_apart_and_each_can_be_called_again() {
+    let lan = Lan::new();
+    let _first = lan.serve(&["--name", "twin", "--cmd", "f=echo first"]);
+    let _second = lan.serve(&["--name", "twin", "--cmd", "f=echo second"]);
+    let done = lan.run(&["call", "f", "--all"]);
+    assert_eq!((done.code, done.out.lines().count()), (0, 2), "{done:?}");
+    for line in done.out.lines() {
+        let (peer, result) = line.split_once('\t').unwrap();
+        let digits = peer.strip_prefix("twin (").and_then(|rest| rest.strip_suffix(')')).unwrap();
+        lan.run(&["call", "f", "--on", digits]).expect(0, &format!("{result}\n"));
+    }
+    let answers = lan.run(&["call", "f", "--all", "--json"]).json();
+    let sessions: Vec<_> = answers.as_array().unwrap().iter().map(|a| &a["session"]).collect();
+    assert!(sessions[0].is_string() && sessions[0] != sessions[1], "{answers}");
+}
+
+#[test]
 fn configured_peers_need_no_discovery() {
     let lan = Lan::new();
     let server = lan.serve(&["--demo", "--no-discovery"]);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{CallError, ErrorCode};
+use crate::id::SessionId;
 use crate::payload::Payload;
 
 /// A result and where it came from.
@@ -14,13 +15,22 @@ pub struct Answer {
     pub result: Result<Payload, CallError>,
 }
 
+/// An answer to a call to all providers, and whose it is: several may have one name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Who was asked.
+    pub session: SessionId,
+    /// What came of it.
+    pub answer: Answer,
+}
+
 /// How a call ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// One answer, or the failure of this side.
     One(Answer),
     /// The answers of all providers, in the order of the policy; never empty.
-    All(Vec<Answer>),
+    All(Vec<Member>),
 }
 
 impl Outcome {
@@ -28,7 +38,7 @@ impl Outcome {
     pub fn is_success(&self) -> bool {
         match self {
             Self::One(answer) => answer.result.is_ok(),
-            Self::All(answers) => answers.iter().any(|answer| answer.result.is_ok()),
+            Self::All(members) => members.iter().any(|member| member.answer.result.is_ok()),
         }
     }
 
@@ -38,7 +48,7 @@ impl Outcome {
         match self {
             Self::One(answer) => code(answer),
             Self::All(_) if self.is_success() => None,
-            Self::All(answers) => answers.iter().find_map(code),
+            Self::All(members) => members.iter().find_map(|member| code(&member.answer)),
         }
         .unwrap_or(ErrorCode::OK)
     }
@@ -47,7 +57,7 @@ impl Outcome {
         let size = |answer: &Answer| answer.result.as_ref().map_or(0, |p| p.bytes.capacity());
         match self {
             Self::One(answer) => size(answer),
-            Self::All(answers) => answers.iter().map(size).sum(),
+            Self::All(members) => members.iter().map(|member| size(&member.answer)).sum(),
         }
     }
 }

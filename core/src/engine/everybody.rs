@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use crate::calls::{Answer, Attempts, CallRequest, Mode, Outcome, Stage, Target};
+use crate::calls::{Answer, CallRequest, Member, Mode, Outcome, Stage, Target};
 use crate::error::{CallError, ErrorCode, Executed};
 use crate::id::{CallKey, SessionId};
 use crate::time::Time;
@@ -39,7 +39,7 @@ impl Core {
         let deadline_timer = call.deadline_timer.take();
         let template = call.request.clone();
         let deadline = call.deadline.since(now);
-        call.stage = Stage::Many { members: Vec::new(), open: targets.len() };
+        call.stage = Stage::Many { members: Vec::new(), open: targets.len(), unasked: Vec::new() };
         // The members keep the deadline.
         self.cancel_timer(deadline_timer);
         let mut members = Vec::with_capacity(targets.len());
@@ -47,7 +47,7 @@ impl Core {
         let mut no_room = None;
         for session in targets {
             if let Some(error) = &no_room {
-                unasked.push((self.name_of(session), CallError::clone(error)));
+                unasked.push(self.unasked(session, CallError::clone(error)));
                 continue;
             }
             let request = CallRequest {
@@ -65,17 +65,13 @@ impl Core {
                     return;
                 }
                 Err(error) => {
-                    unasked.push((self.name_of(session), error.clone()));
+                    unasked.push(self.unasked(session, error.clone()));
                     no_room = Some(error);
                 }
             }
         }
         if let Some(call) = self.calls.get_mut(key) {
-            call.stage = Stage::Many { members: members.clone(), open: members.len() };
-            if !unasked.is_empty() {
-                call.attempts =
-                    Some(Box::new(Attempts { failures: unasked, ..Attempts::default() }));
-            }
+            call.stage = Stage::Many { members: members.clone(), open: members.len(), unasked };
         }
         for member in members {
             // A member may end the whole call at once.
@@ -85,9 +81,11 @@ impl Core {
         }
     }
 
-    fn name_of(&self, session: SessionId) -> Arc<str> {
+    /// Stands for a provider there was no room to ask.
+    fn unasked(&self, session: SessionId, error: CallError) -> Member {
         let peer = self.peers.by_session(session).and_then(|key| self.peers.get(key));
-        peer.map_or_else(|| Arc::clone(&self.name), |peer| Arc::clone(&peer.name))
+        let from = Arc::clone(peer.map_or(&self.name, |peer| &peer.name));
+        Member { session, answer: Answer { from, result: Err(error) } }
     }
 
     fn route_member(&mut self, now: Time, member: CallKey) {
@@ -110,24 +108,26 @@ impl Core {
     /// A member has its outcome.
     pub(super) fn member_done(&mut self, now: Time, key: CallKey, member: CallKey) {
         let Some(call) = self.calls.get_mut(key) else { return self.forget(member) };
-        let Stage::Many { members, open } = &mut call.stage else { return self.forget(member) };
+        let Stage::Many { members, open, unasked } = &mut call.stage else {
+            return self.forget(member);
+        };
         *open = open.saturating_sub(1);
         if *open == 0 {
-            let members = std::mem::take(members);
-            let unasked = call.attempts.take().map(|attempts| attempts.failures);
+            let (members, unasked) = (std::mem::take(members), std::mem::take(unasked));
             let mut answers = self.take_answers(&members);
-            // Of those there was no room for, so that nobody takes the answers for all there are.
-            let refused = |(from, error)| Answer { from, result: Err(error) };
-            answers.extend(unasked.into_iter().flatten().map(refused));
+            // So that nobody takes the answers for all there are.
+            answers.extend(unasked);
             self.finish_all(now, key, answers);
         }
     }
 
-    fn take_answers(&mut self, members: &[CallKey]) -> Vec<Answer> {
+    fn take_answers(&mut self, members: &[CallKey]) -> Vec<Member> {
         let mut answers = Vec::with_capacity(members.len());
         for member in members {
+            let target = self.calls.get(*member).map(|call| &call.request.target);
+            let Some(&Target::Session(session)) = target else { continue };
             if let Some(Outcome::One(answer)) = self.take(*member) {
-                answers.push(answer);
+                answers.push(Member { session, answer });
             }
         }
         answers
@@ -144,9 +144,6 @@ impl Core {
     ) {
         for member in members {
             self.abandon(now, *member);
-        }
-        if let Some(call) = self.calls.get_mut(key) {
-            call.attempts = None;
         }
         let text = format!("{why} before any provider had answered");
         self.finish_failed(now, key, CallError::new(code, Executed::Maybe, text));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Core;
 use super::receive::From;
-use crate::calls::{Answer, Call, Outcome, Stage};
+use crate::calls::{Answer, Call, Member, Outcome, Stage};
 use crate::counters::Drop;
 use crate::doubts::Doubt;
 use crate::endpoint::LinkId;
@@ -136,7 +136,7 @@ impl Core {
     }
 
     /// Ends a call to everybody.
-    pub(super) fn finish_all(&mut self, now: Time, key: CallKey, answers: Vec<Answer>) {
+    pub(super) fn finish_all(&mut self, now: Time, key: CallKey, answers: Vec<Member>) {
         if !self.is_done(key) {
             self.conclude(now, key, Outcome::All(answers));
         }

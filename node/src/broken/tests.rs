@@ -315,7 +315,7 @@ async fn a_panic_of_the_driver_ends_all_that_waits() {
     let (calls, others, streams, ..) = tokio::time::timeout(HANGS, all).await.unwrap();
     assert_eq!(calls.0.unwrap_err().code, ErrorCode::CLOSED);
     assert_eq!(calls.1.unwrap_err().code, ErrorCode::CLOSED);
-    assert!(calls.2.unwrap_or_default().iter().all(|(_, answer)| answer.is_err()));
+    assert!(calls.2.unwrap_or_default().iter().all(|answer| answer.result.is_err()));
     assert_eq!(calls.3.unwrap().unwrap_err().code, ErrorCode::CLOSED);
     assert_eq!(others.0.unwrap_err().code, ErrorCode::CLOSED);
     assert_eq!(others.1.unwrap_err().code, ErrorCode::CLOSED);

@@ -80,7 +80,7 @@ impl Coverage {
         };
         match outcome {
             Outcome::One(answer) => note(answer),
-            Outcome::All(answers) => answers.iter().for_each(note),
+            Outcome::All(members) => members.iter().for_each(|member| note(&member.answer)),
         }
     }
 

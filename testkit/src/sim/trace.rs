@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use std::net::SocketAddr;
 
 use lanc_core::event::{Event, PeerDownReason};
-use lanc_core::{Outcome, Time};
+use lanc_core::{Answer, Outcome, Time};
 use siphasher::sip::SipHasher13;
 
 use super::node::NodeId;
@@ -95,21 +95,22 @@ impl Trace {
     pub(super) fn outcome(&mut self, now: Time, node: NodeId, call: usize, outcome: &Outcome) {
         self.begin(Kind::Outcome, now, node);
         self.number(u64::try_from(call).unwrap_or(u64::MAX));
-        let answers = match outcome {
-            Outcome::One(answer) => std::slice::from_ref(answer),
-            Outcome::All(answers) => answers.as_slice(),
-        };
-        for answer in answers {
-            self.text(&answer.from);
-            match &answer.result {
-                Ok(payload) => self.bytes(&payload.bytes),
-                Err(error) => {
-                    self.number(u64::from(error.code.0));
-                    self.number(error.executed as u64);
-                    self.text(&error.message);
-                    let after = error.retry_after.map_or(0, |after| after.as_millis());
-                    self.number(u64::try_from(after).unwrap_or(u64::MAX));
-                }
+        match outcome {
+            Outcome::One(answer) => self.answer(answer),
+            Outcome::All(members) => members.iter().for_each(|member| self.answer(&member.answer)),
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        self.text(&answer.from);
+        match &answer.result {
+            Ok(payload) => self.bytes(&payload.bytes),
+            Err(error) => {
+                self.number(u64::from(error.code.0));
+                self.number(error.executed as u64);
+                self.text(&error.message);
+                let after = error.retry_after.map_or(0, |after| after.as_millis());
+                self.number(u64::try_from(after).unwrap_or(u64::MAX));
             }
         }
     }

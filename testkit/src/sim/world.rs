@@ -394,8 +394,9 @@ impl World {
     /// The answers to a call to all providers, with their names, once they are there.
     pub fn answers(&self, call: CallId) -> Option<Vec<(String, Result<Value, CallError>)>> {
         match self.outcome(call)? {
-            Outcome::All(answers) => {
-                Some(answers.iter().map(|answer| (answer.from.to_string(), read(answer))).collect())
+            Outcome::All(members) => {
+                let answers = members.iter().map(|member| &member.answer);
+                Some(answers.map(|answer| (answer.from.to_string(), read(answer))).collect())
             }
             Outcome::One(_) => None,
         }
