@@ -116,7 +116,7 @@ const ROWS: &[(&str, Tried)] = &[
     (
         "max_attempts",
         There(
-            "tests/tests/sim_attempts.rs",
+            "tests/tests/sim_attempts/moved.rs",
             "a_call_asks_three_providers_and_tells_of_each_that_failed",
         ),
     ),
