@@ -73,7 +73,7 @@ const ROWS: &[(&str, Tried)] = &[
             "so_many_are_dialled_at_once_and_the_others_take_the_way_back",
         ),
     ),
-    ("max_streams", There("tests/tests/streams.rs", "one_stream_more_than_may_be_is_busy")),
+    ("max_streams", There("tests/tests/streams/bounds.rs", "one_stream_more_than_may_be_is_busy")),
     ("stream_window", There(BOUNDS, "bytes_waiting_to_be_sent_or_read")),
     ("max_assembly", There(BOUNDS, "messages_being_put_together")),
     ("max_message_queue", There(KEEPING, "a_link_that_takes_nothing_holds_no_more_than_its_share")),
