@@ -32,16 +32,16 @@ enum Tried {
 
 use Tried::{Here, Open, There};
 
+const CALL_BOUNDS: &str = "tests/tests/sim_calls/bounds.rs";
 const INBOUND: &str = "core/src/inbound/tests.rs";
 const EVERY_BOUND: &str = "every_bound_holds_at_its_number_and_one_more_is_refused";
 const BOUNDS: &str = "core/src/wire/streams/tests/bounds.rs";
 const KEEPING: &str = "tests/tests/lanes/keeping.rs";
 const LOAD: &str = "tests/tests/sim_load.rs";
-const SIM_CALLS: &str = "tests/tests/sim_calls.rs";
 const TCP: &str = "transport-tcp/tests/loopback/limits.rs";
 
 const ROWS: &[(&str, Tried)] = &[
-    ("max_frame", There(SIM_CALLS, "what_does_not_fit_a_frame_is_too_large")),
+    ("max_frame", There(CALL_BOUNDS, "what_does_not_fit_a_frame_is_too_large")),
     ("max_unproved_frame", Here(strangers::datagrams)),
     ("max_message", Here(calls::messages)),
     ("max_messages_per_frame", Here(strangers::messages_in_a_frame)),
@@ -127,7 +127,7 @@ const ROWS: &[(&str, Tried)] = &[
             "the_sixth_failure_in_a_row_ends_it_and_a_success_gives_a_tenth_back",
         ),
     ),
-    ("workers", There(SIM_CALLS, "a_full_queue_says_busy_and_when_to_come_again")),
+    ("workers", There(CALL_BOUNDS, "a_full_queue_says_busy_and_when_to_come_again")),
     ("max_async_running", There(LOAD, "async_functions_take_turns_too")),
     (
         "max_call_window",
@@ -153,7 +153,10 @@ const ROWS: &[(&str, Tried)] = &[
     ("max_result_bytes", Here(calls::result_bytes)),
     (
         "result_lifetime",
-        There(SIM_CALLS, "results_nobody_fetches_are_forgotten_by_number_and_by_age"),
+        There(
+            "tests/tests/sim_calls/results.rs",
+            "results_nobody_fetches_are_forgotten_by_number_and_by_age",
+        ),
     ),
     ("max_deadline", Here(calls::deadlines)),
     ("max_error_text", Here(calls::error_texts)),
