@@ -148,7 +148,7 @@ const ROWS: &[(&str, Tried)] = &[
             "who_has_named_no_token_makes_room_for_such_only",
         ),
     ),
-    ("token_lifetime", There("testkit/tests/sealed.rs", "tokens_change_and_nobody_notices")),
+    ("token_lifetime", There("testkit/tests/sealed/keys.rs", "tokens_change_and_nobody_notices")),
     ("max_results", Here(calls::results)),
     ("max_result_bytes", Here(calls::result_bytes)),
     (
