@@ -113,26 +113,20 @@ impl Core {
 
     /// Sends a call on its way, or lets it wait for a provider while that makes sense.
     pub(super) fn route(&mut self, now: Time, key: CallKey) {
-        let Some(call) = self.calls.get(key) else { return };
-        let routed = match call.request.mode {
+        if !self.is_routed(now, key) && self.waits_for_provider(now, key) {
+            self.calls.seek(key);
+            self.seek_again(now);
+        }
+    }
+
+    /// Sends a call on its way, if there is one.
+    pub(super) fn is_routed(&mut self, now: Time, key: CallKey) -> bool {
+        let Some(call) = self.calls.get(key) else { return true };
+        match call.request.mode {
             Mode::One | Mode::Hedged | Mode::OneWay => self.route_one(now, key),
             Mode::Fastest(count) => self.route_fastest(now, key, count),
             Mode::All => self.route_to_all(now, key),
-        };
-        let Some(call) = self.calls.get(key).filter(|_| !routed) else { return };
-        // Where some are known, more of them are waited for.
-        let is_for_several = matches!(call.request.mode, Mode::Fastest(_) | Mode::All);
-        let gathers =
-            is_for_several && self.directory.find(call.request.function.as_str()).is_some();
-        let until = if gathers { self.gathers_until(key) } else { self.seeks_until(key) };
-        if now >= until {
-            self.no_provider(now, key);
-            return;
         }
-        let timer = self.timers.set(until, Timer::Seek(key));
-        self.set_other_timer(key, Some(timer));
-        self.calls.seek(key);
-        self.seek_again(now);
     }
 
     /// `true` when the call has a place to go, or its outcome.

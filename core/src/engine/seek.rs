@@ -68,20 +68,30 @@ impl Core {
         }
     }
 
-    /// The time to wait for a provider is over.
+    /// Lets a call that cannot go anywhere wait for a provider, or ends it. `false`: it is over.
+    pub(super) fn waits_for_provider(&mut self, now: Time, key: CallKey) -> bool {
+        let Some(call) = self.calls.get(key) else { return false };
+        // Where some are known, more of them are waited for.
+        let is_for_several = matches!(call.request.mode, Mode::Fastest(_) | Mode::All);
+        let gathers =
+            is_for_several && self.directory.find(call.request.function.as_str()).is_some();
+        let until = if gathers { self.gathers_until(key) } else { self.seeks_until(key) };
+        if now >= until {
+            self.no_provider(now, key);
+            return false;
+        }
+        let timer = self.timers.set(until, Timer::Seek(key));
+        self.set_other_timer(key, Some(timer));
+        true
+    }
+
+    /// The time to wait for a provider is over, unless a peer has restarted meanwhile, whose list
+    /// is still to come.
     pub(super) fn seek_over(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.other_timer = None;
-        if !matches!(call.stage, Stage::Seeking) {
-            return;
-        }
-        let routed = match call.request.mode {
-            Mode::One | Mode::Hedged | Mode::OneWay => false,
-            Mode::Fastest(count) => self.route_fastest(now, key, count),
-            Mode::All => self.route_to_all(now, key),
-        };
-        if !routed {
-            self.no_provider(now, key);
+        if matches!(call.stage, Stage::Seeking) && !self.is_routed(now, key) {
+            self.waits_for_provider(now, key);
         }
     }
 

@@ -8,7 +8,7 @@ use lanc_core::error::{ErrorCode, Executed};
 use lanc_testkit::sim::{Ask, CallId, Function, NodeId, Place, Rules, Spec, World, ms, secs};
 use serde_json::json;
 
-use super::room::{failure, fill, room, small, work};
+use super::room::{failure, fill, room, sleep, small, work};
 
 /// A provider whose first call takes so long, and every other one 10 ms.
 fn slow_once(time: Duration) -> Spec {
@@ -151,4 +151,30 @@ fn of_providers_that_restart_no_more_than_three_are_asked() {
     lan.run_for(secs(3));
     let started = |node: &NodeId| lan.core(*node).counters().tasks_started;
     assert_eq!(nodes.iter().map(started).collect::<Vec<_>>(), [0, 1, 1, 0]);
+}
+
+#[test]
+fn a_call_that_waits_while_a_peer_restarts_waits_for_its_list_and_goes_to_those_who_are_known() {
+    for (seed, mode) in (83..).zip([Mode::All, Mode::Fastest(3), Mode::One]) {
+        let specs = vec![small("one", work("one", 10)), small("two", work("two", 10))];
+        let (mut lan, _, caller) = room(seed, specs);
+        let other = lan.node("other");
+        lan.run_for(secs(8));
+        lan.restart(other, Place::Same);
+        lan.run_for(ms(100));
+        let name = if mode == Mode::One { "own" } else { "work" };
+        let call = lan.ask(caller, Ask::new(name, json!([1])).mode(mode).deadline(secs(20)));
+        // It may offer more than before, and restarts again before that is due.
+        lan.run_for(ms(1200));
+        lan.restart(other, Place::Same);
+        lan.run_for(ms(300));
+        if mode == Mode::One {
+            lan.register_function(other, Function::new("own", sleep));
+        }
+        assert!(lan.run_until(|lan| lan.ended(call) != Ended::Open, secs(3)));
+        match mode {
+            Mode::All => assert_eq!(lan.answers(call).map(|answers| answers.len()), Some(2)),
+            _ => assert!(matches!(lan.result(call), Some(Ok(_))), "{:?}", lan.result(call)),
+        }
+    }
 }
