@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lanc_core::error::ErrorCode;
-use lanc_core::id::{CallKey, SessionId};
+use lanc_core::id::{CallKey, PingKey, SessionId};
 use lanc_core::note::Note;
 use lanc_core::{Core, Done, LinkCommand, Outcome, Pipeline, StreamKey, Task, TaskStep};
 use tokio::sync::{broadcast, watch};
@@ -23,6 +23,7 @@ use crate::outlets::Outlets;
 use pings::PingWait;
 
 pub(crate) use ending::{Untold, closed};
+pub(crate) use pings::Pinging;
 
 /// Events a slow subscriber may lag behind before it loses the oldest.
 const EVENT_BUFFER: usize = 1024;
@@ -62,8 +63,8 @@ pub(crate) struct State {
     pub(crate) functions: Functions,
     /// By call slot.
     waiting: Vec<Waiting>,
-    /// By ping slot.
-    pings: Vec<PingWait>,
+    /// Those of which nobody has taken the result.
+    pings: BTreeMap<PingKey, PingWait>,
     /// Who waits for a byte stream to become readable or writable.
     pub(crate) streams: BTreeMap<StreamKey, Vec<Waker>>,
     /// Ends of streams whose calls are not on their way yet.
@@ -79,7 +80,8 @@ pub(crate) struct State {
     pub(crate) orphaned: bool,
     /// The driver has ended: nobody waits any more.
     pub(crate) is_over: bool,
-    /// What a driver that did not come to its end had still to tell.
+    /// Who has still to be told something: by a driver that did not come to its end, or of an
+    /// outcome that was taken before it could be.
     untold: Untold,
 }
 
@@ -153,7 +155,7 @@ impl Hub {
                 core,
                 functions: Functions::default(),
                 waiting: Vec::new(),
-                pings: Vec::new(),
+                pings: BTreeMap::new(),
                 streams: BTreeMap::new(),
                 opening: BTreeMap::new(),
                 running: Vec::new(),
@@ -262,9 +264,23 @@ impl State {
     pub(crate) fn outcome_now(&mut self, key: CallKey) -> Option<Option<Outcome>> {
         if self.core.is_done(key) {
             self.tell_opened(key);
-            return Some(self.core.take(key));
+            let outcome = self.core.take(key);
+            if outcome.is_some() {
+                self.leave_others(key);
+            }
+            return Some(outcome);
         }
         self.is_over.then(|| Some(ending::closed_call()))
+    }
+
+    /// The outcome of a call has been taken. If nobody has been told of it yet, which the driver is
+    /// about to do, nobody will be: it wakes the others who wait, for whom nothing is left.
+    fn leave_others(&mut self, key: CallKey) {
+        let waiting = self.waiting.get_mut(key.slot());
+        let waiting = waiting.filter(|own| own.waker.is_some() || own.on_done.is_some());
+        let Some(waiting) = waiting.map(std::mem::take) else { return };
+        self.untold.wakers.extend(waiting.waker.into_iter().chain(waiting.others));
+        self.untold.callbacks.extend(waiting.on_done.map(|on_done| (on_done, None)));
     }
 
     /// Has `waker` woken when the call is on its way, and when it is over.
@@ -327,6 +343,8 @@ impl State {
 
     /// Moves everything the core has to say into `effects`, except frames.
     pub(crate) fn collect(&mut self, now: lanc_core::Time, effects: &mut Effects) {
+        effects.wakers.append(&mut self.untold.wakers);
+        effects.callbacks.append(&mut self.untold.callbacks);
         while let Some(step) = self.core.poll_task(now) {
             effects.steps.push(step);
         }

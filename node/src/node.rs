@@ -14,7 +14,7 @@ use crate::args::IntoArgs;
 use crate::call::Call;
 use crate::events::Events;
 use crate::functions::{Function, Handler, Registration};
-use crate::hub::{Hub, closed};
+use crate::hub::{Hub, Pinging, closed};
 use crate::streaming::IntoStreaming;
 use crate::typed::IntoFunction;
 
@@ -196,15 +196,14 @@ impl Node {
     /// `closed` when this node closes before it does.
     pub async fn ping(&self, peer: &str) -> Result<Duration, CallError> {
         let now = self.hub().clock.now();
-        let key = self.hub().submit(|state| {
+        let pinging = self.hub().submit(|state| {
             if state.is_over {
                 return Err(closed(Executed::No));
             }
             let key = state.core.ping(now, peer)?;
-            state.begin_ping(key);
-            Ok(key)
+            Ok(Pinging::begin(self.hub(), state, key))
         })?;
-        self.hub().pong(key).await?.ok_or_else(|| {
+        pinging.pong().await?.ok_or_else(|| {
             let text = format!("`{peer}` did not answer in 5 s");
             CallError::new(ErrorCode::TIMEOUT, Executed::No, text)
         })

@@ -67,7 +67,7 @@ impl State {
             }
         }
         // Their results stay for who has not looked yet.
-        untold.wakers.extend(self.pings.iter_mut().filter_map(|ping| ping.waker.take()));
+        untold.wakers.extend(self.pings.values_mut().filter_map(|ping| ping.waker.take()));
         untold.wakers.extend(take(&mut self.streams).into_values().flatten());
         (untold, take(&mut self.running).into_iter().flatten().collect())
     }
