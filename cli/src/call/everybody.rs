@@ -74,11 +74,16 @@ fn line(said: &Said) -> String {
 
 fn verdict(said: Vec<Said>) -> Result<u8, Failure> {
     let asked = said.len();
-    let mut failures = said.into_iter().filter_map(|said| said.result.err());
-    let Some(first) = failures.next() else { return Ok(exit::OK) };
-    let failed = 1 + failures.count();
+    let failures: Vec<_> = said.into_iter().filter_map(|said| said.result.err()).collect();
+    let failed = failures.len();
+    // Of several the one that says most about execution: the others did not run it more surely.
+    let says_more = |told: Failure, other: Failure| match other.ran() > told.ran() {
+        true => other,
+        false => told,
+    };
+    let Some(told) = failures.into_iter().reduce(says_more) else { return Ok(exit::OK) };
     if failed == asked {
-        return Err(first);
+        return Err(told);
     }
     Err(Failure::partial(
         format!("{failed} of {asked} providers failed"),

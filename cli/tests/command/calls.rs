@@ -218,6 +218,19 @@ fn a_waiting_call_reaches_a_provider_that_comes_later() {
 }
 
 #[test]
+fn where_all_providers_fail_the_one_that_ran_is_told() {
+    let lan = Lan::new();
+    // Whichever comes first in the list.
+    let _two = lan.serve(&["--name", "two", "--cmd", "f=false", "--cmd", "g=echo {0}"]);
+    let _one = lan.serve(&["--name", "one", "--cmd", "f=echo {0}", "--cmd", "g=false"]);
+    for function in ["f", "g"] {
+        let done = lan.run(&["call", function, "--all"]);
+        done.expect_error(1, &["execution_error: ", "yes, the function ran"]);
+        assert!(done.out.contains("error: invalid_arguments: "), "{done:?}");
+    }
+}
+
+#[test]
 fn all_providers_answer_one_line_each() {
     let lan = Lan::new();
     let _good = lan.serve(&["--name", "good", "--cmd", "f=echo fine"]);

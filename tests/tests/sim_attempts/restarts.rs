@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lanc_core::Mode;
 use lanc_core::error::{ErrorCode, Executed};
-use lanc_testkit::sim::{Ask, CallId, Function, NodeId, Place, Rules, Spec, World, ms, secs};
+use lanc_testkit::sim::{
+    Ask, CallId, Ended, Function, NodeId, Place, Rules, Spec, World, ms, secs,
+};
 use serde_json::json;
 
 use super::room::{failure, fill, room, sleep, small, work};
