@@ -66,6 +66,8 @@ impl Core {
         let too_many = RegisterError::TooMany(self.config.max_functions);
         let key = self.directory.register(&name, function).ok_or(too_many)?;
         self.schedule_announce(now);
+        // Calls that wait for a provider have one.
+        self.route_seeking(now);
         Ok(key)
     }
 

@@ -86,3 +86,13 @@ fn the_latest_of_two_providers_is_called_and_the_conflict_is_told() {
     lan.run_for(secs(25));
     assert_eq!(lan.providers(b, "who"), ["second"]);
 }
+
+#[test]
+fn a_call_that_waits_for_a_provider_goes_to_its_own_node_once_that_offers_the_function() {
+    let (mut lan, _, b) = pair(46);
+    let call = lan.ask(b, Ask::new("later", json!([7])).wait(secs(20)));
+    lan.run_for(ms(10));
+    lan.register_function(b, Function::new("later", |args| (ms(1), Ok(args[0].clone()))));
+    lan.run_for(ms(10));
+    assert_eq!(lan.result(call), Some(Ok(json!(7))));
+}
