@@ -92,11 +92,12 @@ impl Core {
         if let (Trust::Tentative, Some(ip)) = (peer.trust, Hosts::counts(peer.endpoint.ip())) {
             self.hosts.remove_tentative(ip);
         }
-        if reason == PeerDownReason::Restarted {
-            self.announcing.peer_restarted = Some(now);
-        }
         if peer.trust == Trust::Verified {
             self.was_peer(peer.session.short(), key);
+            // Of others anybody can say as often as they like that they have.
+            if reason == PeerDownReason::Restarted {
+                self.announcing.peer_restarted = Some(now);
+            }
         }
         if matches!(reason, PeerDownReason::Left | PeerDownReason::Restarted) {
             self.caller_gone(now, peer.session.short());

@@ -196,7 +196,8 @@ struct Announcing {
     /// When the first hello went out, or the first to a peer that was added since: calls wait
     /// for the answers to it.
     first_hello: Option<Time>,
-    /// When a peer was last heard of that has restarted: its list of functions comes after that.
+    /// When a verified peer was last heard of that has restarted: its list of functions comes after
+    /// that.
     peer_restarted: Option<Time>,
     hello_timer: Option<TimerKey>,
     /// How often hello was said for the calls that wait for a provider now; none if none waits.

@@ -1,7 +1,8 @@
 //! Who is there, and what it offers.
 
 use lanc_core::counters::Drop;
-use lanc_core::{Config, Trust};
+use lanc_core::error::ErrorCode;
+use lanc_core::{Config, Target, Trust};
 
 use crate::scene::{End, Row, Scene, VILLAIN, hello, message, row, session};
 
@@ -131,6 +132,9 @@ fn changing_session(s: &mut Scene) {
         let sid = format!("a{number:015x}{number:016x}");
         s.say(VILLAIN, &hello(VILLAIN, "").replace(&session(VILLAIN), &sid));
         assert!(s.node().core.tables().peers <= 2);
+        // Nobody waits for what such a one might offer.
+        let call = s.begin(0, "nobody", Target::Any);
+        assert_eq!(s.outcome(0, call), Some(Err(ErrorCode::NO_PROVIDER)));
     }
 }
 
