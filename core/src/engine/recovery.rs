@@ -127,7 +127,7 @@ impl Core {
     }
 
     /// The link that a call leaves by.
-    fn link_of_call(&self, key: CallKey) -> Option<LinkId> {
+    pub(super) fn link_of_call(&self, key: CallKey) -> Option<LinkId> {
         match &self.calls.get(key)?.stage {
             Stage::Remote { link, .. } => Some(*link),
             _ => None,

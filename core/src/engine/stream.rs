@@ -155,6 +155,8 @@ impl Core {
     /// The far end has not taken a large message: nothing of it was looked at.
     fn turned_away(&mut self, now: Time, link: LinkId, message: Outgoing, code: ErrorCode) {
         match message {
+            // It may have gone on to another provider since: who had it says nothing of it there.
+            Outgoing::Call(key) if self.link_of_call(key) != Some(link) => {}
             Outgoing::Call(key) => {
                 let text = match code {
                     ErrorCode::TIMEOUT => {

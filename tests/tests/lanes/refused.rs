@@ -1,10 +1,11 @@
 //! Frames that a transport does not take, and what becomes of the calls in them.
 
-use lanc_core::error::{ErrorCode, Executed};
+use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::id::{CallKey, FunctionName};
 use lanc_core::payload::Arguments;
 use lanc_core::ports::{Cast, Dest, Format, SendRefused};
-use lanc_core::{CallRequest, Mode};
+use lanc_core::{CallRequest, Class, LocalFunction, Mode};
+use lanc_tests::is_keyed;
 
 use super::world::{World, connection, datagrams_to};
 
@@ -71,4 +72,33 @@ fn a_call_that_wants_no_answer_is_over_once_its_frame_was_taken() {
     world.cores[0].handle_refused(world.now, Dest::Link(datagrams_to(2)), SendRefused::Full);
     world.settle();
     assert_eq!(world.outcome(0, call), Some(Ok(0)));
+}
+
+/// Its own call is where the callee says that it does not take the message; elsewhere that callee
+/// has nothing to say of it, and the function may be running.
+#[test]
+fn a_large_call_that_has_gone_on_is_not_ended_by_whoever_had_it_before() {
+    if is_keyed!() {
+        // Written by hand, in plain.
+        return;
+    }
+    let mut world = World::new(["a", "b", "c"]);
+    let now = world.now;
+    for provider in [1, 2] {
+        world.cores[provider].register(now, "work", LocalFunction::new(Class::Async)).unwrap();
+    }
+    world.pass(3000);
+    let call = world.call(0, "work", 200_000);
+    world.settle();
+    let (first, task) = world.tasks.remove(0);
+    let busy = Fault::new(ErrorCode::BUSY, "full");
+    world.cores[first].complete(world.now, task.key, Err(busy));
+    world.settle();
+    assert_ne!(world.tasks[0].0, first, "it has gone on");
+    world.hand(0, connection(0), Cast::Unicast, &[2, 2, 0, 0, 0, 1, 2, 0, 6]);
+    world.settle();
+    assert_eq!(world.outcome(0, call), None, "it runs elsewhere");
+    world.answer(1);
+    world.settle();
+    assert_eq!(world.outcome(0, call), Some(Ok(3)));
 }
