@@ -182,7 +182,9 @@ impl Core {
 
     /// Calls had not left by a link that is gone. Where it was a new connection that brought
     /// nothing, its far end may have had no room for one more: another is dialled, a few times.
-    pub(super) fn calls_unsent(&mut self, now: Time, link: &Link, calls: Vec<CallKey>) {
+    pub(super) fn calls_unsent(&mut self, now: Time, link: &Link, mut calls: Vec<CallKey>) {
+        // They may have gone on to another provider while they waited here.
+        calls.retain(|call| self.link_of_call(*call) == Some(link.id));
         let is_connection = self.is_connection(link.id);
         let is_turned_away = is_connection
             && link.initiator == Initiator::Us

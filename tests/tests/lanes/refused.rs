@@ -3,7 +3,7 @@
 use lanc_core::error::{ErrorCode, Executed, Fault};
 use lanc_core::id::{CallKey, FunctionName};
 use lanc_core::payload::Arguments;
-use lanc_core::ports::{Cast, Dest, Format, SendRefused};
+use lanc_core::ports::{Cast, Dest, DownReason, Format, LinkEvent, SendRefused};
 use lanc_core::{CallRequest, Class, LocalFunction, Mode};
 use lanc_tests::is_keyed;
 
@@ -98,6 +98,38 @@ fn a_large_call_that_has_gone_on_is_not_ended_by_whoever_had_it_before() {
     world.hand(0, connection(0), Cast::Unicast, &[2, 2, 0, 0, 0, 1, 2, 0, 6]);
     world.settle();
     assert_eq!(world.outcome(0, call), None, "it runs elsewhere");
+    world.answer(1);
+    world.settle();
+    assert_eq!(world.outcome(0, call), Some(Ok(3)));
+}
+
+#[test]
+fn a_call_that_has_gone_on_is_not_ended_by_the_link_where_it_waited_before() {
+    let mut world = World::new(["a", "b", "c"]);
+    let now = world.now;
+    for provider in [1, 2] {
+        world.cores[provider].register(now, "work", LocalFunction::new(Class::Async)).unwrap();
+    }
+    world.pass(3000);
+    // Neither link takes anything.
+    for provider in [1, 2] {
+        let to = Dest::Link(datagrams_to(provider));
+        world.cores[0].handle_refused(world.now, to, SendRefused::Full);
+    }
+    let args = Arguments::new(Format::JSON, b"[1]", b"");
+    let mut request = CallRequest::new(FunctionName::new("work").unwrap(), args);
+    request.idempotent = true;
+    let call = world.cores[0].call(world.now, request).unwrap();
+    world.settle();
+    // It waits for the latest announcer, which leaves, and then for the other one.
+    world.cores[2].shutdown(world.now);
+    world.pass(200);
+    assert_eq!(world.cores[0].counters().calls_moved, 1);
+    let down = LinkEvent::Down { link: datagrams_to(2), reason: DownReason::ClosedThere };
+    world.cores[0].handle_link(world.now, down);
+    assert_eq!(world.outcome(0, call), None, "it waits for another link");
+    world.cores[0].handle_link(world.now, LinkEvent::Writable(datagrams_to(1)));
+    world.settle();
     world.answer(1);
     world.settle();
     assert_eq!(world.outcome(0, call), Some(Ok(3)));
