@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanc::{Config, ErrorCode, Node};
+use lanc::{Config, ErrorCode, Executed, Node};
 use serde_json::json;
 
 use crate::args::PingArgs;
@@ -28,8 +28,7 @@ pub(crate) async fn run(args: PingArgs, settings: &Settings, as_json: bool) -> R
     let outcome = tokio::select! {
         outcome = ping(&node, &args, as_json) => outcome,
         () = interrupts.next() => {
-            let executed = lanc::Executed::No;
-            Err(Failure::interrupted("the pings were given up", executed))
+            Err(Failure::interrupted("the pings were given up", Executed::No))
         }
     };
     network::close(&node).await;
@@ -73,10 +72,11 @@ async fn ping(node: &Node, args: &PingArgs, as_json: bool) -> Result<u8, Failure
     }
     match last {
         None => Ok(exit::OK),
-        Some(_) => Err(Failure::partial(
-            format!("{lost} of {} pings were not answered", args.count),
-            "check the network between here and there, and the load on both sides",
-        )),
+        Some(_) => {
+            let text = format!("{lost} of {} pings were not answered", args.count);
+            let next = "check the network between here and there, and the load on both sides";
+            Err(Failure::partial(text, next).executed(Executed::No))
+        }
     }
 }
 

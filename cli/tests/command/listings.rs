@@ -1,8 +1,10 @@
 //! `lanc peers`, `lanc functions`, `lanc ping`, `lanc demo`.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
-use crate::support::Lan;
+use crate::support::{Lan, end, first_line};
 
 #[test]
 fn peers_are_listed() {
@@ -87,6 +89,21 @@ fn peers_of_one_name_are_told_apart() {
         assert!(twins.contains(&format!("twin ({})", short(session))), "{name} {session}");
         lan.run(&["call", "echo", "1", "--on", &short(session)]).expect(0, "1\n");
     }
+}
+
+#[test]
+fn pings_that_are_lost_say_nothing_of_a_function() {
+    let lan = Lan::new();
+    let server = lan.serve(&["--demo", "--name", "shop"]);
+    let mut command = lan.command(&["ping", "shop", "--count", "3"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (_stdout, line) = first_line(&mut child);
+    assert!(line.starts_with("pong from shop: "), "{line}");
+    // Stopped, it answers nothing; each ping has 5 s.
+    server.signal("-STOP");
+    let done = end(child);
+    server.signal("-CONT");
+    done.expect_refusal(8, &["partial: ", " of 3 pings were not answered"]);
 }
 
 #[test]
