@@ -315,7 +315,10 @@ impl State {
 
     /// A new call may use the slot of an old one whose waiter is gone.
     pub(crate) fn begin_call(&mut self, key: CallKey) {
-        *self.wait_for(key) = Waiting::default();
+        let before = std::mem::take(self.wait_for(key));
+        // Of a call that was dropped before its outcome. They are foreign code: not to be dropped
+        // under the lock.
+        self.untold.wakers.extend(before.waker.into_iter().chain(before.others));
     }
 
     /// What a task is started with; `None`: its function is not here any more.

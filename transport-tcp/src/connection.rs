@@ -194,7 +194,15 @@ impl Connection {
             let space = space.unwrap_or_default();
             let here = space.len();
             let mut pieces = [IoSliceMut::new(space), IoSliceMut::new(behind)];
-            let is_told = stream.poll_read_ready(cx).is_ready();
+            let is_told = match stream.poll_read_ready(cx) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
+                // The runtime of the socket has ended: it tells of nothing any more.
+                Poll::Ready(Err(_)) => {
+                    self.ended = Some(DownReason::Broken);
+                    return Poll::Ready(());
+                }
+            };
             let read = match is_told {
                 true => read_told(stream, &mut pieces),
                 false if looks => (&*SockRef::from(stream)).read_vectored(&mut pieces),
