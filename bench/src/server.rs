@@ -41,13 +41,25 @@ fn harmless(counters: &Counters) -> u64 {
     kinds.into_iter().map(|why| counters.dropped(why)).sum()
 }
 
+/// What was dropped, for a person.
+fn kinds(counters: &Counters) -> String {
+    let some = Drop::ALL.iter().map(|why| (why.name(), counters.dropped(*why)));
+    let unsent = std::iter::once(("unsent", counters.messages_unsent));
+    let told = some.chain(unsent).filter(|(_, count)| *count > 0);
+    told.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+}
+
 fn of_node(counters: &Counters, demoted: u64) -> Stats {
+    let dropped = counters.dropped_total() - harmless(counters) + counters.messages_unsent;
+    if dropped > 0 {
+        eprintln!("dropped: {}", kinds(counters));
+    }
     Stats {
         frames_received: counters.frames_received,
         messages_accepted: counters.messages_accepted,
         frames_sent: counters.frames_sent,
         messages_sent: counters.messages_sent,
-        dropped: counters.dropped_total() - harmless(counters) + counters.messages_unsent,
+        dropped,
         demoted,
         ..Stats::of_process()
     }
