@@ -113,14 +113,14 @@ impl Core {
 
     /// Sends a call on its way, or lets it wait for a provider while that makes sense.
     pub(super) fn route(&mut self, now: Time, key: CallKey) {
-        if !self.is_routed(now, key) && self.waits_for_provider(now, key) {
+        if !self.try_route(now, key) && self.waits_for_provider(now, key) {
             self.calls.seek(key);
             self.seek_again(now);
         }
     }
 
-    /// Sends a call on its way, if there is one.
-    pub(super) fn is_routed(&mut self, now: Time, key: CallKey) -> bool {
+    /// Sends a call on its way. `true` when it has a place to go, or its outcome.
+    pub(super) fn try_route(&mut self, now: Time, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return true };
         match call.request.mode {
             Mode::One | Mode::Hedged | Mode::OneWay => self.route_one(now, key),

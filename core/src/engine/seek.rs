@@ -90,7 +90,7 @@ impl Core {
     pub(super) fn seek_over(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.other_timer = None;
-        if matches!(call.stage, Stage::Seeking) && !self.is_routed(now, key) {
+        if matches!(call.stage, Stage::Seeking) && !self.try_route(now, key) {
             self.waits_for_provider(now, key);
         }
     }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use lanc::{Config, JsonCodec, MsgpackCodec, Node};
+use lanc::{Config, JsonCodec, MsgpackCodec, Node, NodeBuilder};
 use lanc_tests::in_mode;
 use lanc_transport_memory::MemoryNetwork;
 
@@ -13,38 +13,30 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// Two nodes that know each other, the caller first.
 pub(crate) async fn pair(config: Config) -> (Node, Node) {
     let network = MemoryNetwork::new().connected();
-    let open = |name: &str, peer: Option<lanc::Endpoint>| {
+    joined(|name| {
         let config = config.clone().with_name(name.to_owned());
-        let builder = in_mode!(lanc::NodeBuilder::new().config(config).codec(JsonCodec));
-        let builder = builder.codec(MsgpackCodec).transport(network.transport());
-        match peer {
-            Some(peer) => builder.peer(peer),
-            None => builder,
-        }
-        .open()
-    };
-    let callee = open("callee", None).await.unwrap();
-    let caller = open("caller", Some(callee.endpoints()[0].clone())).await.unwrap();
-    (caller, callee)
+        let builder = in_mode!(NodeBuilder::new().config(config).codec(JsonCodec));
+        builder.codec(MsgpackCodec).transport(network.transport())
+    })
+    .await
 }
 
 /// The same over UDP and TCP.
 pub(crate) async fn sockets(config: Config) -> (Node, Node) {
     let config = config.with_discovery(false);
-    let open = |name: &str, peer: Option<lanc::Endpoint>| {
+    joined(|name| {
         let udp = lanc::UdpConfig::default().with_interfaces(lanc::Interfaces::Loopback);
         let tcp = lanc::TcpConfig::default().with_bind(Ipv4Addr::LOCALHOST.into());
         let builder = in_mode!(lanc::builder().config(config.clone().with_name(name.to_owned())));
         let builder = builder.transport(lanc::UdpTransport::new(udp.with_discovery(false)));
-        let builder = builder.transport(lanc::TcpTransport::new(tcp));
-        match peer {
-            Some(peer) => builder.peer(peer),
-            None => builder,
-        }
-        .open()
-    };
-    let callee = open("callee", None).await.unwrap();
-    let caller = open("caller", Some(callee.endpoints()[0].clone())).await.unwrap();
+        builder.transport(lanc::TcpTransport::new(tcp))
+    })
+    .await
+}
+
+async fn joined(builder: impl Fn(&str) -> NodeBuilder) -> (Node, Node) {
+    let callee = builder("callee").open().await.unwrap();
+    let caller = builder("caller").peer(callee.endpoints()[0].clone()).open().await.unwrap();
     (caller, callee)
 }
 
