@@ -101,6 +101,11 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// All who wait; they are to be woken once.
+    fn wakers(&mut self) -> impl Iterator<Item = Waker> {
+        self.waker.take().into_iter().chain(std::mem::take(&mut self.others))
+    }
+
     fn add(&mut self, waker: &Waker) {
         if self.waker.iter().chain(&self.others).any(|known| known.will_wake(waker)) {
             return;
@@ -278,8 +283,8 @@ impl State {
     fn leave_others(&mut self, key: CallKey) {
         let waiting = self.waiting.get_mut(key.slot());
         let waiting = waiting.filter(|own| own.waker.is_some() || own.on_done.is_some());
-        let Some(waiting) = waiting.map(std::mem::take) else { return };
-        self.untold.wakers.extend(waiting.waker.into_iter().chain(waiting.others));
+        let Some(mut waiting) = waiting.map(std::mem::take) else { return };
+        self.untold.wakers.extend(waiting.wakers());
         self.untold.callbacks.extend(waiting.on_done.map(|on_done| (on_done, None)));
     }
 
@@ -315,10 +320,10 @@ impl State {
 
     /// A new call may use the slot of an old one whose waiter is gone.
     pub(crate) fn begin_call(&mut self, key: CallKey) {
-        let before = std::mem::take(self.wait_for(key));
+        let mut before = std::mem::take(self.wait_for(key));
         // Of a call that was dropped before its outcome. They are foreign code: not to be dropped
         // under the lock.
-        self.untold.wakers.extend(before.waker.into_iter().chain(before.others));
+        self.untold.wakers.extend(before.wakers());
     }
 
     /// What a task is started with; `None`: its function is not here any more.
@@ -355,15 +360,13 @@ impl State {
             match done {
                 Done::Opened(key) => {
                     self.tell_opened(key);
-                    let waiting = self.wait_for(key);
-                    effects.wakers.extend(waiting.waker.take());
-                    effects.wakers.append(&mut waiting.others);
+                    effects.wakers.extend(self.wait_for(key).wakers());
                 }
                 Done::Call(key) => {
                     self.tell_opened(key);
                     self.opening.remove(&key);
-                    let waiting = std::mem::take(self.wait_for(key));
-                    effects.wakers.extend(waiting.waker.into_iter().chain(waiting.others));
+                    let mut waiting = std::mem::take(self.wait_for(key));
+                    effects.wakers.extend(waiting.wakers());
                     if let Some(on_done) = waiting.on_done {
                         let outcome = self.core.take(key);
                         effects.callbacks.push((on_done, outcome));

@@ -60,8 +60,8 @@ impl State {
     fn end(&mut self) -> (Untold, Vec<Arc<Cancellation>>) {
         self.is_over = true;
         let mut untold = take(&mut self.untold);
-        for waiting in take(&mut self.waiting) {
-            untold.wakers.extend(waiting.waker.into_iter().chain(waiting.others));
+        for mut waiting in take(&mut self.waiting) {
+            untold.wakers.extend(waiting.wakers());
             if let Some(on_done) = waiting.on_done {
                 untold.callbacks.push((on_done, Some(closed_call())));
             }
